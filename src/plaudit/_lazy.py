@@ -1,0 +1,26 @@
+"""Public names without their price: a package re-exports lazily, so that listing never imports torch."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def exports(package: str, where: Mapping[str, str]) -> tuple[Callable[[str], Any], list[str]]:
+    """The `__getattr__` and `__all__` of a package.
+
+    Args:
+        package: the package's `__name__`.
+        where: public name to the submodule (relative to the package) that defines it.
+
+    Returns:
+        A module-level `__getattr__`, and the sorted public names.
+    """
+
+    def getattr_(name: str) -> Any:
+        if name not in where:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{package}.{where[name]}"), name)
+
+    return getattr_, sorted(where)
