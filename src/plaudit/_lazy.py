@@ -18,6 +18,11 @@ def exports(package: str, where: Mapping[str, str]) -> tuple[Callable[[str], Any
         A module-level `__getattr__`, and the sorted public names.
     """
 
+    for name, module in where.items():
+        if module.rpartition(".")[2] == name:
+            # importing a submodule binds its name in the package, so the function behind it would be hidden
+            raise ImportError(f"{package}: {name} is exported from a module of the same name; rename the module")
+
     def getattr_(name: str) -> Any:
         if name not in where:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")

@@ -1,0 +1,22 @@
+"""How a model is run: prefix trees, tree attention, token budgets, log-probabilities, generation."""
+
+from plaudit._lazy import exports
+
+__getattr__, __all__ = exports(
+    __name__,
+    {
+        "Engine": "engine",
+        "Gate": "gate",
+        "PrefixTree": "tree",
+        "Row": "planning",
+        "TreePlan": "plan",
+        "install_head": "engine",
+        "plan_rows": "planning",
+        "reading": "heads",
+        "ReadHead": "heads",
+        "Template": "rendering",
+        "Encoder": "rendering",
+        "generate": "generation",
+        "Generated": "generation",
+    },
+)

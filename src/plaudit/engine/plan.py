@@ -1,0 +1,97 @@
+"""The plan of a packed row, as it travels through a model: a keyword argument, never a global.
+
+A global plan gave silently wrong gradients under gradient checkpointing, where the forward pass runs again
+during the backward pass, when the global already belongs to the next row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plaudit.engine.tree import PrefixTree
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A segment as attention sees it.
+
+    Attributes:
+        start: first row index.
+        stop: row index after the last.
+        depth: position of the first token.
+        above: segments of the ancestors, from the root down.
+    """
+
+    start: int
+    stop: int
+    depth: int
+    above: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TreePlan:
+    """Who attends to whom in one packed row.
+
+    Attributes:
+        segments: int64 (s, 4), see `PrefixTree.segments`.
+        position_ids: int64 (t,), depth of each token, on the model's device.
+        mode: `fast` (one attention call a segment; FlexAttention on accelerators), or `dense` (one call with the
+            whole ancestor mask: slow, and what the fast path is tested against).
+    """
+
+    segments: Tensor
+    position_ids: Tensor
+    mode: str = "fast"
+    blocks: dict[tuple[str, int | None], Any] = field(default_factory=dict, repr=False)
+    """Block masks made for this plan, one a window: layers share them."""
+    _masks: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, tree: PrefixTree, *, device: torch.device | str = "cpu", mode: str = "fast") -> TreePlan:
+        """The plan of a tree, with its positions on `device`."""
+        return cls(torch.from_numpy(tree.segments), torch.from_numpy(tree.position_ids).to(device), mode)
+
+    @cached_property
+    def spans(self) -> tuple[Span, ...]:
+        """Segments in row order, with their ancestors resolved."""
+        spans: list[Span] = []
+        for start, stop, parent, _ in self.segments.tolist():
+            if parent < 0:
+                spans.append(Span(start, stop, 0, ()))
+            else:
+                up = spans[parent]
+                spans.append(Span(start, stop, up.depth + up.stop - up.start, (*up.above, parent)))
+        return tuple(spans)
+
+    @cached_property
+    def ends(self) -> Tensor:
+        """For each token the row index where its segment's subtree ends, int64 (t,), on the plan's device."""
+        lengths = self.segments[:, 1] - self.segments[:, 0]
+        return torch.repeat_interleave(self.segments[:, 3], lengths).to(self.position_ids.device)
+
+    def visible(self, window: int | None = None) -> Tensor:
+        """The whole ancestor mask, bool (t, t): True where row token q (first axis) attends to k."""
+        at = torch.arange(self.ends.numel(), device=self.ends.device)
+        allowed = (at[None, :] <= at[:, None]) & (at[:, None] < self.ends[None, :])
+        if window is not None:
+            allowed &= self.position_ids[:, None] - self.position_ids[None, :] < window
+        return allowed
+
+    def band(self, queries: int, keys: int, window: int | None, device: torch.device) -> Tensor:
+        """Mask of a segment over its (cut) path, bool (queries, keys): causal from the lower right, within the window.
+
+        The last key is the last query's own position, so key j has distance `i + keys - queries - j` from query i.
+        """
+        name = (queries, keys, -1 if window is None else window)
+        if name not in self._masks:
+            distance = (
+                torch.arange(queries, device=device)[:, None] + (keys - queries) - torch.arange(keys, device=device)
+            )
+            allowed = distance >= 0
+            self._masks[name] = allowed if window is None else allowed & (distance < window)
+        return self._masks[name]

@@ -1,0 +1,197 @@
+"""From a conversation to token ids: template, EOS and truncation, the same in training, evaluation and serving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from plaudit.engine.tree import Ids, common_prefix
+from plaudit.errors import InputError
+from plaudit.records.message import Message
+from plaudit.records.sample import Completion, Conversation, completion_messages
+
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+)
+"""What a tokenizer without a chat template gets; it is saved with the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """How text becomes token ids, as the manifest keeps it.
+
+    Attributes:
+        append_eos: whether EOS is appended after the rendered conversation. `Template.of` appends it where the
+            template does not end with it by itself, so that the score is always read at an end.
+        max_length: longest sequence in tokens.
+        kwargs: further arguments of the chat template (`enable_thinking`, ...).
+    """
+
+    append_eos: bool = True
+    max_length: int = 2048
+    kwargs: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, tokenizer: Any, *, max_length: int, kwargs: Mapping[str, Any] | None = None) -> Template:
+        """The template policy that fits a tokenizer; gives it the plain template where it has none.
+
+        Raises:
+            InputError: if the tokenizer has neither an EOS token nor a template that ends by itself.
+        """
+        if getattr(tokenizer, "chat_template", None) is None:
+            tokenizer.chat_template = PLAIN_TEMPLATE
+        template = cls(False, max_length, tuple(sorted((kwargs or {}).items())))
+        probe = Encoder(tokenizer, template).encode((Message("user", "a"),), "b").ids
+        if tokenizer.eos_token_id is not None:
+            # some templates close the turn and add a line break: EOS within the last two tokens is an end
+            return replace(template, append_eos=tokenizer.eos_token_id not in probe[-2:].tolist())
+        if tokenizer.sep_token_id is not None:  # encoders close with their separator
+            return template
+        raise InputError(f"template: tokenizer {tokenizer.name_or_path!r} has no EOS token; set tokenizer.eos_token")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The policy as the manifest stores it."""
+        return {**asdict(self), "kwargs": dict(self.kwargs)}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Template:
+        """The inverse of `to_dict`."""
+        return cls(bool(row["append_eos"]), int(row["max_length"]), tuple(sorted(row.get("kwargs", {}).items())))
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One conversation as the model sees it.
+
+    Attributes:
+        ids: int32 (t,).
+        prompt_length: tokens that belong to the prompt: the common prefix with the prompt rendered alone.
+        cut: tokens that truncation removed.
+    """
+
+    ids: Ids
+    prompt_length: int
+    cut: int = 0
+
+
+class Encoder:
+    """Renders and tokenises conversations under one template policy.
+
+    Args:
+        tokenizer: a transformers tokenizer with a chat template.
+        template: the policy.
+    """
+
+    def __init__(self, tokenizer: Any, template: Template) -> None:
+        self.tokenizer, self.template = tokenizer, template
+
+    def encode(self, prompt: Conversation, completion: Completion, *, tools: Any = None) -> Encoded:
+        """One conversation; see `encode_group`."""
+        return self.encode_group(prompt, [completion], tools=tools)[0]
+
+    def encode_group(
+        self, prompt: Conversation, completions: Sequence[Completion], *, tools: Any = None
+    ) -> list[Encoded]:
+        """The completions of one prompt, truncated alike where the longest does not fit.
+
+        Truncation takes from the left of the conversation: the system message and the template stay, the oldest
+        turns go first; only when the prompt is used up do completions lose their beginnings.
+
+        Args:
+            prompt: the shared conversation.
+            completions: at least one.
+            tools: tool descriptions for the template.
+
+        Raises:
+            InputError: if the template alone is longer than `max_length`.
+        """
+        limit = self.template.max_length
+        ids = self._ids([prompt + completion_messages(c) for c in completions], tools)
+        full = [len(x) for x in ids]
+        while max(len(x) for x in ids) > limit:
+            excess = max(len(x) for x in ids) - limit
+            shorter = self._shorten(prompt, completions, excess)
+            if shorter is None:
+                raise InputError(
+                    f"truncation: template and system message alone exceed max_length {limit}; raise max_length"
+                )
+            prompt, completions = shorter
+            ids = self._ids([prompt + completion_messages(c) for c in completions], tools)
+        head = self._ids([prompt], tools, generation=True)[0] if prompt else np.zeros(0, np.int32)
+        return [
+            Encoded(x, common_prefix(head, x), before - len(x)) for x, before in zip(ids, full, strict=True)
+        ]
+
+    def text(self, messages: Conversation, *, tools: Any = None, generation: bool = False) -> str:
+        """The conversation after the template, before tokenisation.
+
+        The pad token's text, should it occur in a message, is broken by a zero-width space: plain transformers finds
+        the end of a text by looking for pad ids, so no text may contain one.
+        """
+        rendered: str = self.tokenizer.apply_chat_template(
+            [_plain(m, self.tokenizer.pad_token) for m in messages],
+            tokenize=False, add_generation_prompt=generation, tools=tools, **dict(self.template.kwargs),
+        )  # fmt: skip
+        return rendered
+
+    def _ids(self, conversations: Sequence[Conversation], tools: Any, generation: bool = False) -> list[Ids]:
+        texts = [self.text(c, tools=tools, generation=generation) for c in conversations]
+        rows = self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+        end = [self.tokenizer.eos_token_id] if self.template.append_eos and not generation else []
+        return [np.array([*row, *end], dtype=np.int32) for row in rows]
+
+    def _shorten(
+        self, prompt: Conversation, completions: Sequence[Completion], excess: int
+    ) -> tuple[Conversation, Sequence[Completion]] | None:
+        """Removes about `excess` tokens (at least one) from the oldest message that may lose some."""
+        for i, message in enumerate(prompt):
+            if message.role == "system":
+                continue
+            if not message.text and len([m for m in prompt if m.role != "system"]) > 1:
+                return prompt[:i] + prompt[i + 1 :], completions
+            if message.text:
+                cut = replace(message, content=self._drop(message.text, excess))
+                return (*prompt[:i], cut, *prompt[i + 1 :]), completions
+        texts = ["".join(m.text for m in completion_messages(c)) for c in completions]
+        if not any(texts):
+            return None
+        keep = max(max(self._count(t) for t in texts) - excess, 0)
+        return prompt, [self._drop(t, max(self._count(t) - keep, 0)) if t else t for t in texts]
+
+    def _count(self, text: str) -> int:
+        return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def _drop(self, text: str, tokens: int) -> str:
+        """The text without its first `tokens` tokens; at least one character goes when any token should."""
+        if tokens <= 0:
+            return text
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        offsets = encoded["offset_mapping"]
+        return "" if tokens >= len(offsets) else text[max(offsets[tokens][0], 1) :]
+
+
+def _plain(message: Message, pad: str | None) -> dict[str, Any]:
+    row = message.to_dict()
+    if pad and isinstance(row["content"], str) and pad in row["content"]:
+        row["content"] = row["content"].replace(pad, pad[0] + "\u200b" + pad[1:])
+    return row
+
+
+def ensure_pad(tokenizer: Any, model: Any) -> None:
+    """Gives tokenizer and model a pad token that no rendered text contains.
+
+    Plain transformers reads a sequence classification score at the last token that is not padding; where pad equals
+    EOS it skips the end of the text and reads the score one token early. A new token is added in that case, and the
+    embedding grows by one row.
+    """
+    special = {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.unk_token_id}
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id in special:
+        tokenizer.add_special_tokens({"pad_token": "<|plaudit_pad|>"})
+    config = model.config.get_text_config()
+    if tokenizer.pad_token_id >= model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(tokenizer.pad_token_id + 1, mean_resizing=False)
+    model.config.pad_token_id = config.pad_token_id = tokenizer.pad_token_id

@@ -1,0 +1,22 @@
+"""How good a reward is: accuracy and calibration on preference pairs, beside content-blind baselines."""
+
+from plaudit._lazy import exports
+
+__getattr__, __all__ = exports(
+    __name__,
+    {
+        "Baseline": "baselines",
+        "evaluate_baselines": "baselines",
+        "markdown_marks": "baselines",
+        "GroupAccuracy": "results",
+        "MarginHistogram": "results",
+        "PairEvaluation": "results",
+        "TruthAgreement": "results",
+        "metrics": "results",
+        "confidently_wrong": "pairs",
+        "evaluate_pairs": "pairs",
+        "pair_margins": "pairs",
+        "prompt_key": "pairs",
+        "truth_agreement": "truth",
+    },
+)

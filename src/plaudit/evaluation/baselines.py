@@ -1,0 +1,142 @@
+"""Content-blind baselines: what a rule that never reads the text reaches on the same pairs.
+
+A reward that does not beat "the longer one" has shown nothing. Each rule is a margin from surface features of
+the two completions; a tie counts half.
+
+**Position.** Preference files list the chosen completion first, so "the first one" is right on every row by
+construction, and so is nothing learned from the row's order; a file only says something about position where
+it records which completion the annotator saw first. The rule reads the meta column `chosen_position` (0 shown
+first, 1 second), and is reported as not measurable where there is none, never as a made-up 50%.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike, NDArray
+
+from plaudit.records.rows import Pair
+from plaudit.records.sample import completion_text
+from plaudit.stats.bootstrap import paired_difference
+from plaudit.stats.clusters import Clusters
+from plaudit.stats.estimate import Estimate
+from plaudit.stats.intervals import proportion
+
+Floats = NDArray[np.float64]
+
+_MARKS = re.compile(
+    r"\*\*|__|```"  # bold, fences
+    r"|^[ \t]{0,3}#{1,6}(?=\s)|^[ \t]*(?:[-*+]|\d{1,3}[.)])(?=\s)|^[ \t]*>|^[ \t]*\|"  # line starts
+    r"|(?<!\S)(?:-|#{1,6}|\*)(?!\S)",  # marks that stand alone as words, as in word-level corpora
+    re.MULTILINE,
+)
+_RULES = ("longer", "shorter", "more markdown", "less markdown", "position", "random")
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One content-blind rule on the pairs that the reward scored.
+
+    Attributes:
+        name: of the rule.
+        accuracy: of the rule, ties half; NaN where it cannot be measured.
+        advantage: the reward's accuracy minus the rule's, paired; its interval above 0 means that the reward
+            beats it.
+        note: what a reader must know, for example why it could not be measured.
+    """
+
+    name: str
+    accuracy: Estimate
+    advantage: Estimate
+    note: str = ""
+
+
+def markdown_marks(text: str) -> int:
+    """Number of markdown marks in a text: headings, list items, bold, fences, quotes, table rows.
+
+    Args:
+        text: a completion.
+    """
+    return len(_MARKS.findall(text))
+
+
+def correctness(margin: ArrayLike) -> Float[np.ndarray, " n"]:
+    """1 where the margin is above 0, 0.5 where it is 0, 0 below; NaN stays NaN.
+
+    Args:
+        margin: (n,), chosen minus rejected.
+    """
+    m = np.asarray(margin, dtype=np.float64)
+    return np.asarray((np.sign(m) + 1) / 2)
+
+
+def baseline_margins(pairs: Sequence[Pair], *, seed: int = 0) -> dict[str, Floats]:
+    """Margins of every content-blind rule, chosen minus rejected, each (n,).
+
+    Args:
+        pairs: the pairs.
+        seed: of the random rule.
+
+    Returns:
+        Rule name to margins; `position` is NaN where the pair does not record it.
+    """
+    length = _difference(pairs, len)
+    marks = _difference(pairs, markdown_marks)
+    coin = np.random.default_rng(seed).random(len(pairs)) - 0.5
+    position = np.array([_position(pair) for pair in pairs], dtype=np.float64)
+    return dict(zip(_RULES, (length, -length, marks, -marks, position, coin), strict=True))
+
+
+def evaluate_baselines(
+    pairs: Sequence[Pair],
+    margin: ArrayLike,
+    clusters: Clusters,
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> tuple[Baseline, ...]:
+    """Every content-blind rule beside the reward, on the pairs that the reward scored.
+
+    Args:
+        pairs: n pairs.
+        margin: (n,) the reward's margins; NaN where it has none.
+        clusters: (n,) labels of the prompts.
+        seed: of the random rule and of the bootstrap.
+        resamples: number of bootstrap resamples.
+    """
+    own = correctness(margin)
+    results = []
+    for name, rule in baseline_margins(pairs, seed=seed).items():
+        right = np.where(np.isnan(own), np.nan, correctness(rule))
+        accuracy = proportion(right, clusters, seed=seed, resamples=resamples)
+        advantage = paired_difference(own, right, clusters, seed=seed, resamples=resamples)
+        results.append(Baseline(name, accuracy, advantage, _note(name, rule, right, len(pairs))))
+    return tuple(results)
+
+
+def _note(name: str, rule: Floats, right: Floats, n: int) -> str:
+    known = int((~np.isnan(right)).sum())
+    if name == "position" and not known:
+        return "not recorded: files list the chosen one first; add a column chosen_position (0 or 1)"
+    if name == "position" and known < n:
+        return f"recorded for {known} of {n} pairs"
+    if name == "random":
+        return f"one draw of a coin; its expectation is {0.5:.1f}"
+    ties = float((rule[~np.isnan(right)] == 0).mean()) if known else 0.0
+    return f"{ties:.0%} ties, counted half" if ties >= 0.005 else ""
+
+
+def _difference(pairs: Sequence[Pair], feature: Callable[[str], float]) -> Floats:
+    rows = [feature(completion_text(p.chosen)) - feature(completion_text(p.rejected)) for p in pairs]
+    return np.array(rows, dtype=np.float64)
+
+
+def _position(pair: Pair) -> float:
+    """1 where the chosen one was shown first, -1 where second, NaN where unknown."""
+    value = pair.meta.get("chosen_position")
+    return {0: 1.0, 1: -1.0}.get(value, math.nan) if isinstance(value, int) else math.nan

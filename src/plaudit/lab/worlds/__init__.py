@@ -1,0 +1,1 @@
+"""Worlds: prompts, completions and a true reward that is known exactly."""

@@ -1,0 +1,43 @@
+"""What is scored: messages, samples and rows; reading, checking, converting, splitting and writing them."""
+
+from plaudit._lazy import exports
+
+__getattr__, __all__ = exports(
+    __name__,
+    {
+        "Message": "message",
+        "Part": "message",
+        "Sample": "sample",
+        "conversation": "sample",
+        "completion_messages": "sample",
+        "completion_text": "sample",
+        "content_hash": "sample",
+        "Pair": "rows",
+        "Ranked": "rows",
+        "Rated": "rows",
+        "Unpaired": "rows",
+        "Stepwise": "rows",
+        "PromptOnly": "rows",
+        "Row": "rows",
+        "Kind": "formats",
+        "parse": "formats",
+        "to_dict": "formats",
+        "kind_of": "formats",
+        "RowError": "fields",
+        "Records": "reading",
+        "BrokenRow": "reading",
+        "read": "reading",
+        "scan": "reading",
+        "data_hash": "reading",
+        "write": "writing",
+        "convert": "converting",
+        "conversational": "converting",
+        "routes": "converting",
+        "Fold": "splitting",
+        "split_by_prompt": "splitting",
+        "folds_by_prompt": "splitting",
+        "prompt_key": "splitting",
+        "check": "checking",
+        "CheckReport": "checking",
+    },
+)

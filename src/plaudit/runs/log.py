@@ -1,0 +1,211 @@
+"""The durable log: what was paid for once is never paid for again.
+
+One JSON object a line, appended, each with a checksum and the fingerprint of whatever computed it. A record
+is with the operating system when `put` returns, so SIGKILL loses nothing; it is on the disk after the next
+`fsync`, which is batched, so a power cut loses at most the last batch.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self, final
+
+from plaudit.errors import InputError, IntegrityError, PlauditError
+from plaudit.runs.atomic import explained
+
+
+@final
+class DurableLog:
+    """An append-only store of JSON values by key, held by one process at a time.
+
+    A key that is put again gets the later value. All methods may be called from several threads.
+    """
+
+    def __init__(
+        self, path: str | Path, *, fingerprint: str, sync_every: int = 64, sync_seconds: float = 1.0
+    ) -> None:
+        """Opens or makes the log and reads what it holds; a torn last line is cut off.
+
+        Args:
+            path: the file; its folder is made where it is missing.
+            fingerprint: hash of weights, options and code that make the values; all records share it.
+            sync_every: records after which the file is flushed to the disk.
+            sync_seconds: seconds after which the next record flushes it.
+
+        Raises:
+            IntegrityError: if a record is damaged before the last line, or has another fingerprint.
+            PlauditError: if another process holds the log.
+        """
+        self.path = Path(path)
+        self.fingerprint = fingerprint
+        self.torn = 0
+        """Bytes of a torn last line that were cut off when the log was opened."""
+        self._values: dict[str, Any] = {}
+        self._every, self._seconds = sync_every, sync_seconds
+        self._pending, self._synced = 0, time.monotonic()
+        self._mutex = threading.Lock()
+        self._handle = _open_locked(self.path)
+        try:
+            self._size = self._load()
+        except BaseException:
+            os.close(self._handle)
+            raise
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or `default`."""
+        return self._values.get(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._values))
+
+    def put(self, key: str, value: Any) -> None:
+        """Appends one record.
+
+        Args:
+            key: content key, for example `Sample.key`.
+            value: anything that JSON takes (NaN is kept as NaN).
+
+        Raises:
+            InputError: if the value is nothing that JSON takes.
+            PlauditError: if the disk is full; the log is as it was before.
+        """
+        try:
+            line = _line(key, value, self.fingerprint)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"log {self.path.name}: the value of key {key!r} is no JSON: {error}") from error
+        with self._mutex:
+            if self._handle < 0:
+                raise PlauditError(f"log {self.path.name}: closed, so key {key!r} cannot be put")
+            self._append(line)
+            self._values[key] = value
+            self._pending += 1
+            if self._pending >= self._every or time.monotonic() - self._synced >= self._seconds:
+                self._sync()
+
+    def flush(self) -> None:
+        """Forces what was put onto the disk."""
+        with self._mutex:
+            if self._handle >= 0 and self._pending:
+                self._sync()
+
+    def close(self) -> None:
+        """Flushes and lets go of the file; a second call does nothing."""
+        with self._mutex:
+            if self._handle >= 0:
+                handle, self._handle = self._handle, -1
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        handle = getattr(self, "_handle", -1)
+        if handle >= 0:
+            self._handle = -1
+            os.close(handle)
+
+    def _append(self, line: bytes) -> None:
+        try:
+            written = 0
+            while written < len(line):
+                written += os.write(self._handle, line[written:])
+        except OSError as error:
+            os.ftruncate(self._handle, self._size)  # a part of a line must not stay before the next one
+            raise explained(error, self.path) from error
+        self._size += len(line)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._handle)
+        except OSError as error:
+            raise explained(error, self.path) from error
+        self._pending, self._synced = 0, time.monotonic()
+
+    def _load(self) -> int:
+        with open(self.path, "rb") as file:
+            good = 0
+            for number, line in enumerate(file, start=1):
+                record = _record(line)
+                if record is None:
+                    if file.read(1):
+                        raise IntegrityError(
+                            f"log {self.path}: line {number} is damaged and is not the last one; "
+                            "restore the file, or delete it to compute its records again"
+                        )
+                    break
+                self._check(record["fingerprint"], number)
+                self._values[record["key"]] = record["value"]
+                good += len(line)
+        self.torn = os.fstat(self._handle).st_size - good
+        if self.torn:
+            os.ftruncate(self._handle, good)
+        return good
+
+    def _check(self, fingerprint: str, number: int) -> None:
+        if fingerprint != self.fingerprint:
+            raise IntegrityError(
+                f"log {self.path}: line {number} was written under fingerprint {fingerprint!r}, and this "
+                f"run's is {self.fingerprint!r} (other weights, options or code); "
+                "write to another folder, or delete the log"
+            )
+
+
+def _open_locked(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise explained(error, path) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise PlauditError(
+            f"log {path}: another process is writing it; wait until it ends, or write to another folder"
+        ) from error
+    return handle
+
+
+def _line(key: str, value: Any, fingerprint: str) -> bytes:
+    record = {"key": key, "fingerprint": fingerprint, "value": value}
+    body = json.dumps(record, ensure_ascii=True, separators=(",", ":"))
+    return f'{{"sum":"{_checksum(body)}",{body[1:]}\n'.encode("ascii")
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The record of a line, or None where the line is torn or damaged."""
+    prefix = b'{"sum":"'
+    start = len(prefix) + 16
+    if not line.endswith(b"}\n") or not line.startswith(prefix) or line[start : start + 2] != b'",':
+        return None
+    body = "{" + line[start + 2 : -1].decode("ascii", "replace")
+    if line[len(prefix) : start].decode("ascii", "replace") != _checksum(body):
+        return None
+    record: dict[str, Any] = json.loads(body)
+    return record
+
+
+def _checksum(body: str) -> str:
+    return hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()[:16]

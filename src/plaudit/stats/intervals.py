@@ -1,0 +1,92 @@
+"""Intervals in closed form: Student's t over instances, Wilson's for proportions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from plaudit.errors import InputError
+from plaudit.stats.bootstrap import bootstrap_mean
+from plaudit.stats.clusters import Clusters, cluster_codes
+from plaudit.stats.estimate import Estimate
+
+
+def t_interval(values: ArrayLike, *, level: float = 0.95) -> Estimate:
+    """Mean of independent instances with Student's interval `mean +- t_{n-1} s / sqrt(n)`.
+
+    Args:
+        values: (n,), one value an instance; NaN is left out.
+        level: coverage, in (0, 1).
+
+    Returns:
+        The estimate; without an interval for n = 1, NaN for n = 0.
+
+    Source: Student 1908.
+    """
+    from scipy.stats import t
+
+    x = np.asarray(values, dtype=np.float64).reshape(-1)
+    x = x[~np.isnan(x)]
+    if x.size < 2:
+        return Estimate(float(x[0]) if x.size else math.nan, n=int(x.size), method="t: too few values")
+    mean = float(x.mean())
+    half = float(t.ppf((1 + level) / 2, x.size - 1)) * float(x.std(ddof=1)) / math.sqrt(x.size)
+    return Estimate(mean, mean - half, mean + half, int(x.size), f"t over {x.size} instances, {level:.0%}")
+
+
+def wilson(successes: float, n: int, *, level: float = 0.95) -> Estimate:
+    """A proportion with Wilson's score interval, which keeps its width at 0 and 1.
+
+    `(p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)`
+
+    Args:
+        successes: number of successes, ties counted half.
+        n: number of independent trials.
+        level: coverage, in (0, 1).
+
+    Raises:
+        InputError: if successes are not within 0..n.
+
+    Source: Wilson 1927, "Probable Inference".
+    """
+    from scipy.stats import norm
+
+    if n == 0:
+        return Estimate(math.nan, n=0, method="no value")
+    if not 0 <= successes <= n:
+        raise InputError(f"wilson: {successes} successes of {n} trials; give between 0 and n")
+    z = float(norm.ppf((1 + level) / 2))
+    p = successes / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return Estimate(p, max(0.0, centre - half), min(1.0, centre + half), n, f"Wilson, {level:.0%}")
+
+
+def proportion(
+    values: ArrayLike,
+    clusters: Clusters | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Estimate:
+    """Share of successes with an interval over clusters that is honest at 0 and 1 as well.
+
+    The bootstrap of a share that was never (or always) seen has no width; there, Wilson's interval over the
+    number of clusters stands in, and `method` says so.
+
+    Args:
+        values: (n,) in [0, 1]: 1 success, 0 failure, 0.5 tie; NaN rows are left out.
+        clusters: (n,) labels, or None.
+        seed: of the resampling.
+        resamples: number of bootstrap resamples.
+        level: coverage, in (0, 1).
+    """
+    x = np.asarray(values, dtype=np.float64).reshape(-1)
+    known = ~np.isnan(x)
+    if known.any() and (np.all(x[known] == 0) or np.all(x[known] == 1)):
+        k = int(np.unique(cluster_codes(clusters, x.size)[known]).size)
+        return wilson(k * float(x[known][0]), k, level=level)
+    return bootstrap_mean(x, clusters, seed=seed, resamples=resamples, level=level)

@@ -1,0 +1,79 @@
+"""From groups to the plain dictionaries that a data loader may pickle and a trainer may move to a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plaudit.engine.engine import padded_batches
+from plaudit.engine.planning import plan_rows
+from plaudit.engine.tree import PrefixTree
+from plaudit.training.groups import Group
+
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Collator:
+    """Packs the groups of a step into rows.
+
+    Attributes:
+        budget: distinct tokens a row (padded tokens a batch where trees are not used).
+        tree: whether the model runs on prefix trees.
+        pad_id: fills padded batches.
+    """
+
+    budget: int = 8192
+    tree: bool = True
+    pad_id: int = 0
+
+    def __call__(self, groups: Sequence[Group]) -> Batch:
+        """One step: `rows` (each a dictionary of tensors) and `n_items`, the weight of all pairs together."""
+        rows = self._tree_rows(groups) if self.tree else self._padded_rows(groups)
+        total = float(sum(g.weight.sum() for g in groups))
+        return {"rows": rows, "n_items": torch.tensor(total, dtype=torch.float64)}
+
+    def _tree_rows(self, groups: Sequence[Group]) -> list[dict[str, Tensor]]:
+        return [
+            {**tree_tensors(row.tree), **_labels([groups[g] for g in row.groups])}
+            for row in plan_rows([g.sequences for g in groups], budget=self.budget)
+        ]
+
+    def _padded_rows(self, groups: Sequence[Group]) -> list[dict[str, Tensor]]:
+        """One rectangle for the whole step: sequences of a pair must meet in one forward call."""
+        sequences = [s for g in groups for s in g.sequences]
+        longest = max(s.size for s in sequences)
+        batch = next(padded_batches(sequences, budget=longest * len(sequences), pad_id=self.pad_id, device="cpu"))
+        where = np.argsort(batch.members)  # the batch is sorted by length; labels count in the groups' order
+        return [
+            {
+                "input_ids": batch.input_ids, "attention_mask": batch.attention_mask,
+                "leaf_positions": batch.last[torch.from_numpy(where)], **_labels(groups),
+            }
+        ]  # fmt: skip
+
+
+def tree_tensors(tree: PrefixTree) -> dict[str, Tensor]:
+    """The tensors of a packed row."""
+    return {
+        "input_ids": torch.from_numpy(tree.input_ids.astype(np.int64)),
+        "position_ids": torch.from_numpy(tree.position_ids),
+        "segments": torch.from_numpy(tree.segments),
+        "leaf_positions": torch.from_numpy(tree.leaf_positions),
+    }
+
+
+def _labels(groups: Sequence[Group]) -> dict[str, Tensor]:
+    shift = np.concatenate([[0], np.cumsum([len(g.sequences) for g in groups])])[:-1]
+    better = np.concatenate([g.better + s for g, s in zip(groups, shift, strict=True)])
+    worse = np.concatenate([g.worse + s for g, s in zip(groups, shift, strict=True)])
+    return {
+        "pairs": torch.from_numpy(np.stack([better, worse], axis=1)),
+        "margin": torch.from_numpy(np.concatenate([g.margin for g in groups])),
+        "weight": torch.from_numpy(np.concatenate([g.weight for g in groups])),
+    }

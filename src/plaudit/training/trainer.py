@@ -1,0 +1,94 @@
+"""`transformers.Trainer` over groups: what is ours is how a step runs its rows and divides its sums.
+
+Accelerate, FSDP, DeepSpeed, precision, trackers, checkpoints and the hub come with the Trainer. A step's loss is a sum
+over its rows divided by the weight of all pairs in the whole step (over accumulation and processes), so that eight
+steps of one group accumulated equal one step of eight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Trainer
+
+from plaudit.engine.plan import TreePlan
+from plaudit.engine.heads import reading
+
+Objective = Callable[..., Tensor]
+"""`(scores (n,), pairs (m, 2), *, margin (m,), weight (m,)) -> sum over pairs`."""
+
+
+def row_scores(model: nn.Module, row: dict[str, Tensor]) -> Tensor:
+    """Scores at the leaves of one collated row, (n,): one forward call of the (wrapped) model."""
+    if "segments" in row:
+        plan = TreePlan(row["segments"].cpu(), row["position_ids"])
+        width = row["input_ids"].shape[0]
+        inputs: dict[str, Any] = {
+            "input_ids": row["input_ids"][None],
+            "position_ids": row["position_ids"][None],
+            "attention_mask": torch.empty(1, 1, width, 0, device=row["input_ids"].device),
+            "tree_plan": plan,
+            "use_cache": False,
+        }
+    else:
+        inputs = {"input_ids": row["input_ids"], "attention_mask": row["attention_mask"], "use_cache": False}
+    with reading(row["leaf_positions"]):
+        logits: Tensor = model(**inputs).logits
+    return logits[0].float()
+
+
+class RewardTrainer(Trainer):
+    """Fits a reward model to groups. The batch size counts groups.
+
+    Args:
+        objective: sum over the pairs of a row, see `Objective`.
+        **kwargs: what `transformers.Trainer` takes; the data collator must be a `Collator`.
+    """
+
+    def __init__(self, *, objective: Objective, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.objective = objective
+        self.distinct_tokens = 0
+        """Tokens that this process ran forward and backward."""
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
+        """The micro-batches of one step, and the weight of their pairs summed over processes."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if not batches:
+            return batches, None
+        total = torch.stack([b["n_items"] for b in batches]).sum().to(device)
+        if self.accelerator.num_processes > 1:
+            total = self.accelerator.gather(total.reshape(1).float()).sum()
+        return batches, total
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        """Forward and backward over the rows of one micro-batch.
+
+        Returns:
+            This micro-batch's share of the step's mean loss; shares of one step add up to it.
+        """
+        model.train()
+        inputs = self._prepare_inputs(inputs)
+        items = float(inputs["n_items"] if num_items_in_batch is None else num_items_in_batch)
+        # data-parallel wrappers average gradients over processes; the division by all items already is the average
+        scale = self.accelerator.num_processes / items
+        total = torch.zeros((), device=self.args.device)
+        for row in inputs["rows"]:
+            with self.compute_loss_context_manager():
+                loss = scale * self.objective(
+                    row_scores(model, row), row["pairs"], margin=row["margin"], weight=row["weight"]
+                )
+            self.accelerator.backward(loss)
+            total += loss.detach() / self.accelerator.num_processes
+            self.distinct_tokens += int(row["input_ids"].numel())
+        return total
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Six operations a parameter and token: forward and backward, attention left out."""
+        tokens = sum(int(row["input_ids"].numel()) for row in inputs["rows"])
+        return 6 * tokens * sum(p.numel() for p in self.model.parameters())
