@@ -31,7 +31,8 @@ def hub_rows(source: str, split: str | None = None) -> Iterator[RawRow]:
         import datasets
     except ImportError as error:
         raise MissingError(
-            f"read: there is no file {source}, and a hub id needs the datasets package: pip install 'plaudit[hub]'"
+            f"read: there is no file {source}, and a hub id needs the datasets package: "
+            "pip install 'plaudit[hub]'"
         ) from error
     owner, name, *folder = source.split("/")
     data_dir = "/".join(folder) or None
@@ -43,8 +44,8 @@ def hub_rows(source: str, split: str | None = None) -> Iterator[RawRow]:
     ) as error:  # the libraries below raise whatever they like: all of it means "not to be had"
         said = (str(error).strip().splitlines() or [""])[0][:200]
         raise MissingError(
-            f"read: there is no file {source}, and the hub did not give it ({type(error).__name__}: {said}); "
-            "check the name and the network, or give a file"
+            f"read: there is no file {source}, and the hub did not give it "
+            f"({type(error).__name__}: {said}); check the name and the network, or give a file"
         ) from error
     rows = found[chosen_split(source, list(found), split)]
     for number, row in enumerate(rows, start=1):

@@ -115,7 +115,7 @@ def scan(
         stop: whether the first broken row is an error.
 
     Raises:
-        InputError: if the source is empty or damaged, its columns fit no format, or `stop` and a row is broken.
+        InputError: if the source is empty or damaged, its columns fit no format, or a row is broken.
         MissingError: if the source is not there.
     """
     if kind is not None and kind not in COLUMNS:

@@ -101,7 +101,7 @@ def _write_parquet(target: Path, rows: list[dict[str, Any]]) -> int:
 
 
 def _uniform(values: list[Any]) -> bool:
-    """Whether Arrow keeps every value as it is: one scalar type, or plain messages, and no null among them."""
+    """Whether Arrow keeps every value as it is: one scalar type, or plain messages, no null among them."""
     kinds = {type(value) for value in values}
     if len(kinds) != 1:
         return False

@@ -55,7 +55,7 @@ class DurableLog:
         try:
             self._size = self._load()
         except BaseException:
-            os.close(self._handle)
+            self.close()
             raise
 
     def get(self, key: str, default: Any = None) -> Any:

@@ -2,7 +2,7 @@
 
 A stage is finished when its `done.json` is there, which is written last and holds the hash of the inputs and
 of every output file. A kill at any instant leaves either a finished stage or one that runs again; an
-unfinished stage with the same inputs finds its folder as it left it, so that what it logged there is not lost.
+unfinished stage with the same inputs finds its folder as it left it, so that what it logged is not lost.
 """
 
 from __future__ import annotations

@@ -146,8 +146,8 @@ def calibration_estimate(
     )
 
 
-def _error(count: Floats, confidence: Floats, correct: Floats, norm: int, debias: bool) -> Floats:
-    """Calibration errors (r,) from the counts and the sums of confidence and correctness in bins, each (r, b)."""
+def _error(count: Floats, confidence: NDArray[Any], correct: NDArray[Any], norm: int, debias: bool) -> Floats:
+    """Calibration errors (r,) from counts and sums of confidence and correctness in bins, each (r, b)."""
     some = np.maximum(count, 1)  # a bin that a resample left empty has weight 0
     accuracy = correct / some
     gap = np.abs(accuracy - confidence / some)

@@ -65,13 +65,13 @@ FUNCTION = tuple(
     "me us can will would should do does did how what when where why who tell explain about if as at from so "
     "but not no yes any some all each every one two three more less than very good great nice question answer "
     "ask know knows made make making help helps need want like use take try keep fix give gives say think "
-    "reason sure sorry have side way kind sort time day people place work works world life story point fact "
-    "note step steps list plan idea choice option worth better best right wrong long short small large big "
-    "much many most few same other another both only own under between while because before after safe ready "
+    "reason sure sorry have side way kind time day people place work works world life story point fact "
+    "note step steps list idea choice option better best right wrong long short small "
+    "much many most few same other another both only own under between while because before after safe "
     "careful".split()
 )
 SYSTEM_WORDS = tuple(
-    "brief plain markdown end address certain system assistant user sound text markup words without never always "
+    "brief plain markdown end address certain such known detail takes asking part assistant user sound text markup words without never always "
     "write twelve reply replies respond".split()
 )
 PUNCTUATION = (".", ",", "?", "!", ":", ";", "(", ")")

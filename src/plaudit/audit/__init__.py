@@ -1,0 +1,22 @@
+"""How a reward fails, and what it may be used for."""
+
+from plaudit._lazy import exports
+
+__getattr__, __all__ = exports(
+    __name__,
+    {
+        "BiasAudit": "biases.results",
+        "BiasEffect": "biases.results",
+        "GroupGap": "biases.results",
+        "audit_biases": "biases.effects",
+        "bias_metrics": "biases.results",
+        "group_gaps": "biases.gaps",
+        "REWRITES": "biases.rewrites",
+        "Cause": "verdict",
+        "CurvePoint": "verdict",
+        "Findings": "verdict",
+        "Thresholds": "verdict",
+        "Verdict": "verdict",
+        "judge": "verdict",
+    },
+)

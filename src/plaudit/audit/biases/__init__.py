@@ -1,0 +1,19 @@
+"""The plain biases: what a reward pays for length, markdown, politeness, hedging and flattery."""
+
+from plaudit._lazy import exports
+
+__getattr__, __all__ = exports(
+    __name__,
+    {
+        "BIASES": "rewrites",
+        "BiasAudit": "results",
+        "BiasEffect": "results",
+        "Counterfactual": "effects",
+        "GroupGap": "results",
+        "REWRITES": "rewrites",
+        "audit_biases": "effects",
+        "bias_metrics": "results",
+        "group_gaps": "gaps",
+        "rewrite": "rewrites",
+    },
+)

@@ -1,0 +1,159 @@
+"""Counterfactual effect sizes: the same completion with one surface feature added, scored by the same reward.
+
+`effect = mean(r(x') - r(x)) / s_r - mean(U(x') - U(x)) / s_U` with s the pooled standard deviation within
+prompts. The interval resamples prompts and recomputes s_r in every resample, so the unit's own uncertainty is
+in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from plaudit.audit.biases.results import BiasAudit, BiasEffect, GroupGap
+from plaudit.audit.biases.rewrites import BIASES, rewrite
+from plaudit.errors import InputError
+from plaudit.records.sample import Sample, content_hash
+from plaudit.rewards.base import Reward
+from plaudit.stats.bootstrap import bootstrap_totals
+from plaudit.stats.clusters import cluster_codes
+from plaudit.stats.correlation import (
+    centred,
+    partial_within_group,
+    within_group_correlation,
+    within_group_std,
+)
+
+Floats = NDArray[np.float64]
+Counterfactual = Callable[[Sample, str], tuple[Sample, float] | None]
+"""From a sample and a feature to the rewritten sample and the true difference; None: does not apply."""
+
+
+def audit_biases(
+    samples: Sequence[Sample],
+    reward: Reward,
+    *,
+    counterfactual: Counterfactual | None = None,
+    features: Sequence[str] = BIASES,
+    truth: ArrayLike | None = None,
+    true_std: float = 1.0,
+    gaps: Sequence[GroupGap] = (),
+    seed: int = 0,
+    resamples: int = 2000,
+) -> BiasAudit:
+    """Effect sizes of surface features, and the correlation of reward and length.
+
+    Args:
+        samples: n samples; at least one prompt with two or more of them, for the unit.
+        reward: the reward to audit; it scores the originals once and each feature's rewrites once.
+        counterfactual: a world's rewrites with their true difference in true-reward units; without one, the
+            rewrites of `plaudit.audit.biases.rewrites`, whose true effect is unknown.
+        features: which features to add.
+        truth: (n,) true rewards, for the partial correlation; None where unknown.
+        true_std: within-prompt standard deviation of the true reward, its unit.
+        gaps: between groups, measured on pairs (`group_gaps`); they are only carried along.
+        seed: of the bootstrap over prompts.
+        resamples: number of bootstrap resamples.
+
+    Raises:
+        InputError: if no prompt has two scored samples.
+    """
+    prompts = cluster_codes([_prompt(s) for s in samples], len(samples))
+    base = reward(samples).reward
+    deviation = centred(base, prompts)
+    if not np.isfinite(deviation).any():
+        raise InputError(
+            "audit_biases: no prompt has two scored completions, so there is no unit; give several a prompt"
+        )
+    options: dict[str, Any] = {"seed": seed, "resamples": resamples}
+    length = np.array([len(s.text) for s in samples], dtype=np.float64)
+    return BiasAudit(
+        effects=tuple(
+            _effect(name, samples, reward, base, deviation, prompts, counterfactual, true_std, options)
+            for name in features
+        ),
+        unit=within_group_std(base, prompts, **options),
+        length_correlation=within_group_correlation(base, length, prompts, **options),
+        length_partial=None
+        if truth is None
+        else partial_within_group(base, length, truth, prompts, **options),
+        truth_known=counterfactual is not None,
+        gaps=tuple(gaps),
+    )
+
+
+def _effect(
+    name: str,
+    samples: Sequence[Sample],
+    reward: Reward,
+    base: Floats,
+    deviation: Floats,
+    prompts: NDArray[np.int64],
+    counterfactual: Counterfactual | None,
+    true_std: float,
+    options: dict[str, Any],
+) -> BiasEffect:
+    changed, truth = _rewritten(name, samples, counterfactual)
+    at = np.array([i for i, s in enumerate(changed) if s is not None], dtype=np.int64)
+    difference = np.full(len(samples), np.nan)
+    if at.size:
+        difference[at] = reward([s for s in changed if s is not None]).reward - base[at]
+    known = np.isfinite(difference)
+    true = np.where(known, truth / true_std, np.nan)
+    # without a known truth its part is zero by definition of `raw`, and `effect` is the same number
+    offset = np.where(known, np.nan_to_num(true), 0.0)
+    return BiasEffect(
+        name=name,
+        effect=_standardised(difference, offset, deviation, prompts, options),
+        raw=_standardised(difference, np.zeros_like(offset), deviation, prompts, options),
+        true_effect=float(np.mean(true[known]))
+        if known.any() and counterfactual is not None
+        else float("nan"),
+        n_samples=int(known.sum()),
+        n_inapplicable=len(samples) - int(at.size),
+        n_unscored=int(at.size - known.sum()),
+    )
+
+
+def _standardised(
+    difference: Floats, offset: Floats, deviation: Floats, prompts: NDArray[np.int64], options: dict[str, Any]
+) -> Any:
+    """Mean difference over the within-prompt deviation, minus the mean offset, from sums over prompts."""
+    known, spread = np.isfinite(difference), np.isfinite(deviation)
+    size = np.bincount(prompts, weights=spread)[prompts]
+    columns = [
+        np.where(known, difference, 0.0),
+        np.where(known, offset, 0.0),
+        known.astype(np.float64),
+        np.where(spread, deviation, 0.0) ** 2,
+        np.where(spread, 1.0 - 1.0 / np.maximum(size, 1), 0.0),
+    ]
+
+    def effect(t: Floats) -> Floats:
+        return np.asarray(t[:, 0] / t[:, 2] / np.sqrt(t[:, 3] / t[:, 4]) - t[:, 1] / t[:, 2])
+
+    found = bootstrap_totals(effect, columns, prompts, **options)
+    return replace(found, n=int(np.unique(prompts[known]).size))
+
+
+def _rewritten(
+    name: str, samples: Sequence[Sample], counterfactual: Counterfactual | None
+) -> tuple[list[Sample | None], Floats]:
+    truth = np.full(len(samples), np.nan)
+    if counterfactual is None:
+        return [rewrite(s, name) for s in samples], truth
+    changed: list[Sample | None] = []
+    for i, sample in enumerate(samples):
+        found = counterfactual(sample, name)
+        changed.append(None if found is None else found[0])
+        if found is not None:
+            truth[i] = found[1]
+    return changed, truth
+
+
+def _prompt(sample: Sample) -> str:
+    return sample.group if sample.group is not None else content_hash([m.to_dict() for m in sample.prompt])

@@ -1,0 +1,97 @@
+"""Gaps between groups of pairs: accuracy and margins by a meta column, with true margins matched where known.
+
+Whose group it is (author, subject, annotator, completion) is what the column says; the report names the
+column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from plaudit.audit.biases.results import GroupGap
+from plaudit.evaluation.baselines import correctness
+from plaudit.evaluation.pairs import group_values, prompt_key
+from plaudit.records.rows import Pair
+from plaudit.stats.bootstrap import bootstrap_totals
+from plaudit.stats.calibration import equal_mass_bins
+from plaudit.stats.clusters import cluster_codes
+from plaudit.stats.estimate import Estimate
+
+Floats = NDArray[np.float64]
+
+
+def group_gaps(
+    pairs: Sequence[Pair],
+    margin: ArrayLike,
+    columns: Sequence[str],
+    *,
+    true_margin: ArrayLike | None = None,
+    min_group: int = 30,
+    strata: int = 5,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> tuple[GroupGap, ...]:
+    """Accuracy and margin of each group minus those of all other pairs.
+
+    A group that gets harder pairs looks worse treated: where true margins are known, pairs are compared
+    within `strata` bins of |true margin|, weighted by the group's own pairs.
+
+    Args:
+        pairs: n pairs.
+        margin: (n,) rewards of chosen minus rejected; NaN rows are left out.
+        columns: meta columns.
+        true_margin: (n,) true rewards of chosen minus rejected; then accuracy is judged by its sign.
+        min_group: values with fewer pairs are pooled.
+        strata: bins of |true margin|.
+        seed: of the bootstrap over prompts.
+        resamples: number of bootstrap resamples.
+    """
+    m = np.asarray(margin, dtype=np.float64)
+    truth = np.full(m.shape, np.nan) if true_margin is None else np.asarray(true_margin, dtype=np.float64)
+    known = np.isfinite(m) if true_margin is None else np.isfinite(m) & np.isfinite(truth) & (truth != 0)
+    if not known.any():
+        return ()
+    sign = np.ones(m.shape) if true_margin is None else np.sign(truth)
+    m, right = (m * sign)[known], correctness((m * sign)[known])
+    stratum = np.zeros(m.size, dtype=np.int64)
+    if true_margin is not None:
+        stratum = equal_mass_bins(np.abs(truth[known]), n_bins=strata)
+    prompts = cluster_codes([prompt_key(p) for p, k in zip(pairs, known, strict=True) if k], m.size)
+    unit = float(m.std()) or 1.0
+    options: dict[str, Any] = {"seed": seed, "resamples": resamples}
+    found = []
+    for column in columns:
+        values = np.array(group_values(pairs, column, min_group=min_group))[known]
+        for value in sorted(set(values)) if len(set(values)) > 1 else ():
+            inside = values == value
+            accuracy, margins = (_gap(x, inside, stratum, prompts, options) for x in (right, m / unit))
+            n, matched = int(inside.sum()), true_margin is not None
+            found.append(GroupGap(column, str(value), n, accuracy, margins, matched))
+    return tuple(found)
+
+
+def _gap(
+    x: Floats,
+    inside: NDArray[np.bool_],
+    stratum: NDArray[np.int64],
+    prompts: NDArray[np.int64],
+    options: dict[str, Any],
+) -> Estimate:
+    """`sum_s C1_s (S1_s/C1_s - S0_s/C0_s) / sum_s C1_s` over the strata in which both sides have pairs."""
+    k = int(stratum.max()) + 1
+    cell = (stratum[:, None] == np.arange(k)).astype(np.float64)
+    inner, outer = cell * inside[:, None], cell * ~inside[:, None]
+    columns = [*(inner * x[:, None]).T, *inner.T, *(outer * x[:, None]).T, *outer.T]
+
+    def gap(t: Floats) -> Floats:
+        s1, c1, s0, c0 = (t[:, i * k : (i + 1) * k] for i in range(4))
+        both = (c1 > 0) & (c0 > 0)
+        weight = np.where(both, c1, 0.0)
+        difference = np.where(both, s1 / np.maximum(c1, 1) - s0 / np.maximum(c0, 1), 0.0)
+        return np.asarray((weight * difference).sum(axis=1) / weight.sum(axis=1))
+
+    return bootstrap_totals(gap, columns, prompts, **options)

@@ -1,0 +1,112 @@
+"""`plaudit VERB ...`: finds the verb, runs it, and turns what went wrong into one line and an exit code.
+
+Exit codes: 0 done, 1 a threshold that the user set was missed, 2 bad input or usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from plaudit import __version__
+from plaudit.errors import PlauditError, nearest
+
+VERBS: dict[str, str] = {
+    "run": "run a recipe: data, training, evaluation, audit, selection, report; finished stages are skipped",
+    "data": "check, convert or split preference data",
+    "train": "train a reward model on preference data",
+    "inspect": "show a row as the reward model sees it: template, tokens, where the score is read",
+    "score": "score samples with a reward",
+    "evaluate": "measure a reward on preference pairs, beside content-blind baselines",
+    "select": "pick the best of several completions of each prompt",
+    "report": "write a run's report as one HTML page",
+    "rewards": "list the rewards that references can name",
+    "lab": "list or run the experiments that the methods rest on",
+}
+"""Verb to its line of help; the module of a verb is `plaudit.cli.<verb>`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        argv: the arguments without the program's name; the process's own by default.
+
+    Returns:
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except PlauditError as error:
+        return _fail(error)
+    except KeyboardInterrupt:
+        print("plaudit: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        from plaudit.runs.atomic import explained
+
+        return _fail(explained(error, Path(error.filename or "the output")))
+
+
+def usage() -> str:
+    """What `plaudit --help` prints."""
+    width = max(map(len, VERBS))
+    lines = [f"  {verb:<{width}}  {words}" for verb, words in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: plaudit [--version] [--help] VERB ...",
+            "",
+            "The reward layer for post-training: train, verify, audit and spend rewards you can trust.",
+            "",
+            *lines,
+            "",
+            "plaudit VERB --help tells a verb's options.",
+        ]
+    )
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments:
+        print(usage(), file=sys.stderr)
+        return 2
+    verb, *rest = arguments
+    if verb in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if verb in ("-V", "--version"):
+        print(f"plaudit {__version__}")
+        return 0
+    if verb not in VERBS:
+        print(f"plaudit: error: {verb!r} is no verb; {nearest(verb, VERBS)}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"plaudit.cli.{verb}")
+    parser = argparse.ArgumentParser(prog=f"plaudit {verb}", description=VERBS[verb])
+    module.add_arguments(parser)
+    try:
+        options = parser.parse_args(rest)
+    except SystemExit as stop:  # argparse has printed its usage line or its help
+        return int(stop.code or 0)
+    from plaudit.runs.interrupt import terminable
+
+    with terminable():
+        return int(module.run(options))
+
+
+def _fail(error: Exception) -> int:
+    if os.environ.get("PLAUDIT_DEBUG"):
+        raise error
+    words = " ".join(str(error).split())
+    print(f"plaudit: error: {words}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

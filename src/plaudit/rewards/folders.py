@@ -1,0 +1,106 @@
+"""Opening model folders and hub ids: safetensors only, and one clear line for each thing that can be wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from plaudit.errors import InputError, MissingError, UnsupportedError
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.bin", "model.pt", "model.pth", "model.pkl")
+
+
+def check_folder(reference: str) -> Path | None:
+    """The folder that a reference names, checked to hold a configuration and safetensors; None for a hub id.
+
+    Raises:
+        MissingError: if the path does not exist and is no hub id, or holds no weights.
+        InputError: if there are pickled weights only.
+    """
+    path = Path(reference)
+    if not path.exists():
+        if re.fullmatch(r"[\w.-]+/[\w.-]+", reference) and not reference.startswith("."):
+            return None
+        raise MissingError(f"{reference}: no such model folder; give a folder that holds config.json, or a hub id")
+    if path.is_file():
+        raise InputError(f"{reference}: is a file; give the model's folder")
+    if not (path / "config.json").is_file():
+        raise MissingError(f"{reference}: holds no config.json; is it a model folder? (a run keeps its model in model/)")
+    if not any((path / name).is_file() for name in WEIGHTS):
+        pickled = next((name for name in PICKLES if (path / name).is_file()), None)
+        if pickled:
+            raise InputError(
+                f"{reference}: weights are a pickle ({pickled}), which can run code when it is opened; "
+                "convert them to model.safetensors"
+            )
+        raise MissingError(f"{reference}: holds no weights; expected model.safetensors")
+    return path
+
+
+def open_pretrained(kind: Any, reference: str, **options: Any) -> Any:
+    """`kind.from_pretrained(reference)` with safetensors, without remote code, and with one-line errors.
+
+    Args:
+        kind: an Auto class of transformers.
+        reference: a folder, or a hub id.
+        **options: passed on.
+    """
+    where = check_folder(reference)
+    try:
+        return kind.from_pretrained(str(where or reference), **options)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        if where is None:
+            raise MissingError(
+                f"{reference}: not found here or on the hub, or no network ({first:.160}); give a local folder"
+            ) from error
+        raise InputError(f"{reference}: cannot be opened as a model ({first:.200})") from error
+    except Exception as error:
+        if type(error).__name__ == "SafetensorError":
+            raise InputError(f"{reference}: model.safetensors is torn or not safetensors ({error}); save it again") from error
+        raise
+
+
+def open_classifier(reference: str, **options: Any) -> Any:
+    """A sequence-classification model with one output.
+
+    Raises:
+        UnsupportedError: if the model has several outputs.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    model = open_pretrained(AutoModelForSequenceClassification, reference, use_safetensors=True, **options)
+    if model.config.num_labels != 1:
+        raise UnsupportedError(
+            f"{reference}: has {model.config.num_labels} outputs; a scalar reward model has one (num_labels=1)"
+        )
+    return model
+
+
+def open_tokenizer(reference: str) -> Any:
+    """The tokenizer of a model folder or hub id."""
+    from transformers import AutoTokenizer
+
+    return open_pretrained(AutoTokenizer, reference)
+
+
+def weights_hash(model: Any, *extra: str) -> str:
+    """First 32 hex digits of a hash over all parameters and buffers, by name, and further texts."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        data = tensor.detach().cpu().contiguous()
+        digest.update(str((data.dtype, tuple(data.shape))).encode())
+        digest.update(data.flatten().view(dtype=_bytes()).numpy())
+    for text in extra:
+        digest.update(text.encode())
+    return digest.hexdigest()
+
+
+def _bytes() -> Any:
+    import torch
+
+    return torch.uint8

@@ -1,0 +1,101 @@
+"""A plain function of the user's own as a reward."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from plaudit.errors import InputError, MissingError, nearest
+from plaudit.records.sample import Sample
+from plaudit.rewards.base import Comparison, Outcome, Reward, RewardBatch, Scope
+
+
+@final
+class FunctionReward:
+    """`function(samples) -> numbers`, one a sample; None or NaN is an abstention, never a zero.
+
+    Args:
+        function: takes a list of samples; may carry attributes `bounds` and `scope`.
+        name: the function's own by default.
+    """
+
+    def __init__(self, function: Callable[[Sequence[Sample]], Sequence[float | None]], name: str = "") -> None:
+        self.function = function
+        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.bounds: tuple[float, float] = getattr(function, "bounds", (-math.inf, math.inf))
+        self.scope: Scope = getattr(function, "scope", "sample")
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the file that the function stands in (of its code, where there is no file)."""
+        try:
+            source = Path(inspect.getsourcefile(self.function) or "").read_bytes()
+        except (TypeError, OSError):
+            source = getattr(self.function, "__code__", self.function).__repr__().encode()
+        return hashlib.sha256(source + self.name.encode()).hexdigest()[:32]
+
+    def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
+        """Calls the function.
+
+        Raises:
+            InputError: if it returns another number of values, or an infinite one.
+        """
+        values = list(self.function(list(samples)))
+        if len(values) != len(samples):
+            raise InputError(f"{self.name}: returned {len(values)} rewards for {len(samples)} samples; return one each")
+        reward = np.array([math.nan if v is None else float(v) for v in values])
+        if np.isinf(reward).any():
+            i = int(np.flatnonzero(np.isinf(reward))[0])
+            raise InputError(f"{self.name}: reward of sample {i} is {reward[i]}; return a finite number, or None to abstain")
+        outcome = np.where(np.isnan(reward), Outcome.ABSTAINED, Outcome.SCORED).astype(np.int8)
+        return RewardBatch(reward, outcome)
+
+
+def from_file(path: str, attribute: str) -> Reward | Comparison:
+    """The reward that `module.py:attribute` names: a reward, a class or factory of one, or a plain function.
+
+    Raises:
+        MissingError: if there is no such file.
+        InputError: if the attribute is missing, or is none of these.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise MissingError(f"{path}: no such file; a reward of your own is given as module.py:function")
+    spec = importlib.util.spec_from_file_location(f"plaudit_user_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path}: is not a Python file; a reward of your own is given as module.py:function")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    names = [n for n in vars(module) if not n.startswith("_")]
+    if not hasattr(module, attribute):
+        raise InputError(f"{path}: has no {attribute!r}; {nearest(attribute, names)}")
+    return _as_reward(getattr(module, attribute), f"{path}:{attribute}")
+
+
+def _as_reward(value: Any, where: str) -> Reward | Comparison:
+    if inspect.isclass(value):
+        value = value()
+    if isinstance(value, Reward | Comparison):
+        return value
+    if not callable(value):
+        raise InputError(f"{where}: is a {type(value).__name__}; give a reward, or a function of a list of samples")
+    if not _required(value):  # a factory
+        made = value()
+        if isinstance(made, Reward | Comparison):
+            return made
+        raise InputError(f"{where}: takes no arguments and returned {type(made).__name__}; a factory returns a reward")
+    return FunctionReward(value)
+
+
+def _required(function: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]

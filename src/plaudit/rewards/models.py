@@ -1,0 +1,157 @@
+"""Reward models: a transformers backbone with a scalar head, read at the end of each completion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self, final
+
+import numpy as np
+import torch
+
+from plaudit.engine.engine import Engine, Mode, has_read_head, install_head
+from plaudit.engine.rendering import Encoded, Encoder, Template
+from plaudit.errors import InputError
+from plaudit.records.sample import Sample, content_hash
+from plaudit.rewards import folders
+from plaudit.rewards.base import Outcome, RewardBatch, Scope
+from plaudit.rewards.manifest import FILE, Manifest
+from plaudit.runs.atomic import atomic_folder, write_text
+
+
+@final
+class ModelReward:
+    """A sequence-classification reward model, ours or the hub's.
+
+    The score of a sample is the head's output at its last token; the reward is `(score - offset) / scale`, not below
+    the floor. Samples of one prompt are run on one prefix tree and truncated alike.
+
+    Args:
+        model: a transformers sequence-classification model with one output.
+        tokenizer: its tokenizer.
+        manifest: template, normalisation, provenance; made up for a model that has none.
+        name: short and stable; the base name of the folder by default.
+        budget: distinct tokens a packed row.
+        mode: see `plaudit.engine.Engine`.
+    """
+
+    scope: Scope = "sample"
+
+    def __init__(
+        self, model: Any, tokenizer: Any, manifest: Manifest | None = None, *, name: str = "model",
+        budget: int = 8192, mode: Mode = "auto",
+    ) -> None:  # fmt: skip
+        model = install_head(model).eval()
+        if manifest is None:
+            longest = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 4096)
+            template = Template.of(tokenizer, max_length=min(longest, 4096))
+            reader = "leaf" if has_read_head(model) else "classification"
+            manifest = Manifest(reader=reader, template=template.to_dict(), base=name)  # type: ignore[arg-type]
+        self.name, self.manifest, self.tokenizer, self.model = name, manifest, tokenizer, model
+        self.encoder = Encoder(tokenizer, Template.from_dict(manifest.template))
+        self.engine = Engine(model, mode=mode if manifest.reader == "leaf" else "padded", budget=budget)
+        self._fingerprint = ""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The floor, and infinity: a scalar head is unbounded above."""
+        return self.manifest.floor, float("inf")
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of weights, tokenizer, template and normalisation; made at first use."""
+        if not self._fingerprint:
+            m = self.manifest
+            rest = [m.reader, dict(m.template), m.offset, m.scale, m.floor, self.tokenizer.chat_template]
+            vocabulary = self.tokenizer.backend_tokenizer.to_str() if self.tokenizer.is_fast else repr(self.tokenizer)
+            self._fingerprint = folders.weights_hash(self.model, content_hash(rest), vocabulary)
+        return self._fingerprint
+
+    def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
+        """Scores samples; a score that is not finite is an instrument fault, and says so in its detail."""
+        if not samples:
+            return RewardBatch(np.zeros(0))
+        groups, order = by_prompt(samples)
+        encoded = [self._encode([samples[i] for i in group]) for group in groups]
+        with torch.inference_mode():
+            flat = self.engine.scores([[e.ids for e in group] for group in encoded])[:, 0]
+        scores = np.empty(len(samples))
+        scores[order] = flat.double().cpu().numpy()
+        details: list[Encoded] = [e for group in encoded for e in group]
+        detail: list[dict[str, Any]] = [{} for _ in samples]
+        for i, e, score in zip(order, details, scores[order], strict=True):
+            detail[i] = {"score": _finite(score), "tokens": int(e.ids.size), **({"cut": e.cut} if e.cut else {})}
+            if not np.isfinite(score):
+                detail[i]["error"] = f"score is {score}: the model's weights or activations overflowed"
+        return self._batch(scores, tuple(detail))
+
+    def _batch(self, scores: np.ndarray[Any, Any], detail: tuple[dict[str, Any], ...]) -> RewardBatch:
+        finite = np.isfinite(scores)
+        reward = np.maximum((scores - self.manifest.offset) / self.manifest.scale, self.manifest.floor)
+        outcome = np.where(finite, Outcome.SCORED, Outcome.INSTRUMENT_FAULT).astype(np.int8)
+        return RewardBatch(np.where(finite, reward, np.nan), outcome, detail=detail)
+
+    def _encode(self, group: Sequence[Sample]) -> list[Encoded]:
+        completions = [s.completion for s in group]
+        return self.encoder.encode_group(group[0].prompt, completions, tools=group[0].meta.get("tools"))
+
+    def save(self, folder: str | Path) -> None:
+        """Writes a model folder that plain transformers opens as well; complete or not at all."""
+        attention = self.model.config._attn_implementation
+        with atomic_folder(folder) as temporary:
+            self.model.set_attn_implementation("sdpa" if self.model._supports_sdpa else "eager")
+            try:
+                self.model.save_pretrained(temporary)
+            finally:
+                self.model.set_attn_implementation(attention)
+            self.tokenizer.save_pretrained(temporary)
+            write_text(Path(temporary) / FILE, self.manifest.to_json())
+
+    @classmethod
+    def load(cls, reference: str | Path, *, name: str | None = None, budget: int = 8192, mode: Mode = "auto",
+             device: str | None = None, dtype: str = "float32") -> Self:  # fmt: skip
+        """Opens a model folder or hub id.
+
+        Args:
+            reference: folder with config.json and model.safetensors, or a hub id.
+            name: see the class.
+            budget: see the class.
+            mode: see the class.
+            device: for example `cuda`; an accelerator is taken where there is one.
+            dtype: name of a torch dtype; float32 keeps scores equal everywhere to 1e-4.
+
+        Raises:
+            MissingError, InputError, UnsupportedError: in one line each; see `plaudit.rewards.folders`.
+        """
+        reference = str(reference)
+        if not hasattr(torch, dtype):
+            raise InputError(f"dtype {dtype!r} is not known to torch; use float32, bfloat16 or float16")
+        folder = folders.check_folder(reference)
+        manifest = Manifest.read(folder) if folder else None
+        model = folders.open_classifier(reference, dtype=getattr(torch, dtype))
+        where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        tokenizer = folders.open_tokenizer(reference)
+        return cls(model.to(where), tokenizer, manifest, name=name or short_name(reference), budget=budget, mode=mode)
+
+
+def by_prompt(samples: Sequence[Sample]) -> tuple[list[list[int]], np.ndarray[Any, np.dtype[np.int64]]]:
+    """Indices of samples with the same prompt together, in order of first appearance, and all of them in a row."""
+    groups: dict[str, list[int]] = {}
+    for i, sample in enumerate(samples):
+        key = json.dumps([m.to_dict() for m in sample.prompt], default=repr) + repr(sample.meta.get("tools"))
+        groups.setdefault(key, []).append(i)
+    members = list(groups.values())
+    return members, np.array([i for group in members for i in group], dtype=np.int64)
+
+
+def short_name(reference: str) -> str:
+    """A readable name: the run's folder for `runs/x/model`, else the last part of a path or hub id."""
+    parts = [p for p in Path(reference).parts if p not in ("/", ".", "..")]
+    if len(parts) > 1 and parts[-1] == "model":
+        return parts[-2]
+    return parts[-1] if parts else "model"
+
+
+def _finite(x: float) -> float | None:
+    return float(x) if np.isfinite(x) else None

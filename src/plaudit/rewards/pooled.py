@@ -1,0 +1,142 @@
+"""A linear head on the mean-pooled features of a frozen encoder: the reward model that little data can pay for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self, final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from plaudit.engine.engine import padded_batches
+from plaudit.records.sample import Sample, content_hash
+from plaudit.rewards import folders
+from plaudit.rewards.base import RewardBatch, Scope
+from plaudit.rewards.manifest import FILE, Manifest
+from plaudit.rewards.models import short_name
+from plaudit.runs.atomic import atomic_folder, write_text
+from plaudit.runs.progress import Progress
+
+HEAD = "head.safetensors"
+
+
+class PooledFeatures:
+    """What a frozen encoder says about a sample: two mean-pooled vectors side by side.
+
+    The first half pools the end of the conversation together with the completion, the second half the completion
+    alone: which of the two carries the preference is for the head to learn.
+
+    Args:
+        encoder: a transformers encoder (`AutoModel`), not trained here.
+        tokenizer: its tokenizer.
+        context_chars: characters of the conversation's end that go with the completion.
+        max_length: tokens of a text; longer ones lose their beginning.
+    """
+
+    def __init__(self, encoder: Any, tokenizer: Any, *, context_chars: int = 400, max_length: int = 256) -> None:
+        self.encoder, self.tokenizer = encoder.eval().requires_grad_(False), tokenizer
+        self.context_chars, self.max_length = context_chars, max_length
+
+    @property
+    def width(self) -> int:
+        """Features of a sample: twice the encoder's width."""
+        return 2 * int(self.encoder.config.hidden_size)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the encoder's weights and of how texts are made for it."""
+        return folders.weights_hash(self.encoder, content_hash([self.context_chars, self.max_length]))
+
+    def __call__(self, samples: Sequence[Sample], *, progress: Progress | None = None) -> Float[np.ndarray, "n width"]:
+        """Features, float32; equal texts are encoded once."""
+        texts = [t for s in samples for t in self.texts(s)]
+        distinct = {t: i for i, t in enumerate(dict.fromkeys(texts))}
+        vectors = self._encode(list(distinct), progress)
+        return vectors[[distinct[t] for t in texts]].reshape(len(samples), -1)
+
+    def texts(self, sample: Sample) -> tuple[str, str]:
+        """The two texts of a sample: context's end with the completion, and the completion alone."""
+        context = "\n".join(f"{m.role}: {m.text}" for m in sample.prompt)[-self.context_chars :]
+        return f"{context}\nassistant: {sample.text}", sample.text
+
+    def _encode(self, texts: list[str], progress: Progress | None) -> np.ndarray[Any, np.dtype[np.float32]]:
+        rows = self.tokenizer(texts, add_special_tokens=True, return_attention_mask=False, verbose=False)["input_ids"]
+        ids = [row if len(row) <= self.max_length else [row[0], *row[-self.max_length + 1 :]] for row in rows]
+        out = np.zeros((len(texts), self.encoder.config.hidden_size), dtype=np.float32)
+        device = next(self.encoder.parameters()).device
+        with torch.inference_mode():
+            for batch in padded_batches(ids, budget=8192, pad_id=self.tokenizer.pad_token_id or 0, device=device):
+                states = self.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
+                mask = batch.attention_mask[..., None].to(states.dtype)
+                out[batch.members] = ((states * mask).sum(1) / mask.sum(1)).float().cpu().numpy()
+                if progress is not None:
+                    progress.advance(len(batch.members))
+        return out
+
+
+@final
+class PooledReward:
+    """A scalar reward `(features @ weight - offset) / scale`, features standardised by constants of the fit.
+
+    Args:
+        features: the frozen encoder.
+        weight: float64 (width,), already divided by the features' standard deviations.
+        manifest: normalisation and provenance.
+        name: short and stable.
+    """
+
+    scope: Scope = "sample"
+
+    def __init__(
+        self, features: PooledFeatures, weight: Float[np.ndarray, " width"], manifest: Manifest, *, name: str = "pooled"
+    ) -> None:
+        self.features, self.weight, self.manifest, self.name = features, np.asarray(weight, np.float64), manifest, name
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The floor, and infinity."""
+        return self.manifest.floor, float("inf")
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of encoder, head and normalisation."""
+        m = self.manifest
+        return content_hash([self.features.fingerprint, self.weight.tolist(), m.offset, m.scale, m.floor])
+
+    def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
+        """Scores samples."""
+        if not samples:
+            return RewardBatch(np.zeros(0))
+        return self.from_features(self.features(samples))
+
+    def from_features(self, features: Float[np.ndarray, "n width"]) -> RewardBatch:
+        """Rewards of samples whose features are known already."""
+        scores = features.astype(np.float64) @ self.weight
+        reward = np.maximum((scores - self.manifest.offset) / self.manifest.scale, self.manifest.floor)
+        return RewardBatch(reward, detail=tuple({"score": float(s)} for s in scores))
+
+    def save(self, folder: str | Path) -> None:
+        """Writes encoder, head and manifest; complete or not at all."""
+        from safetensors.numpy import save
+
+        with atomic_folder(folder) as temporary:
+            self.features.encoder.save_pretrained(temporary)
+            self.features.tokenizer.save_pretrained(temporary)
+            (Path(temporary) / HEAD).write_bytes(save({"weight": self.weight}))
+            write_text(Path(temporary) / FILE, self.manifest.to_json())
+
+    @classmethod
+    def load(cls, reference: str | Path, *, name: str | None = None, **_: Any) -> Self:
+        """Opens what `save` wrote."""
+        from safetensors.numpy import load_file
+        from transformers import AutoModel
+
+        folder = Path(reference)
+        manifest = Manifest.read(folder) or Manifest(reader="pooled")
+        encoder = folders.open_pretrained(AutoModel, str(folder), use_safetensors=True)
+        options = {k: int(manifest.template[k]) for k in ("context_chars", "max_length")}
+        features = PooledFeatures(encoder, folders.open_tokenizer(str(folder)), **options)
+        weight = load_file(folder / HEAD)["weight"]
+        return cls(features, weight, manifest, name=name or short_name(str(reference)))

@@ -1,0 +1,162 @@
+"""From a reference to a reward: the one registry, for exactly this.
+
+A reference is a model folder or hub id, a built-in with options (`rule/length?target=200`), `module.py:function`,
+or YAML (a file, or a mapping) with one key, the name, over its options.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from plaudit.errors import InputError, MissingError, nearest
+from plaudit.rewards.base import Comparison, Reward
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A reward that can be named.
+
+    Attributes:
+        path: `module:factory`, imported only when it is used.
+        summary: one line for `plaudit rewards`.
+    """
+
+    path: str
+    summary: str
+
+
+BUILTIN: dict[str, Entry] = {
+    "rule/length": Entry("plaudit.rewards.rules.length:LengthReward", "words of the completion, or nearness to a target"),
+    "model": Entry("plaudit.rewards.registry:open_model", "a reward model: path=FOLDER_OR_HUB_ID (or just the path)"),
+}
+
+
+@cache
+def catalog() -> dict[str, Entry]:
+    """Built-in rewards and those of installed plug-ins (entry-point group `plaudit.rewards`), by name."""
+    found = dict(BUILTIN)
+    for point in entry_points(group="plaudit.rewards"):
+        found.setdefault(point.name, Entry(point.value, f"plug-in {point.value}"))
+    return found
+
+
+def load(reference: str | Path | Mapping[str, Any]) -> Reward:
+    """The reward that a reference names.
+
+    Raises:
+        MissingError, InputError: where it names nothing that can be used; unknown names list the nearest ones.
+        InputError: if it names a comparison.
+    """
+    found = resolve(reference)
+    if isinstance(found, Reward):
+        return found
+    raise InputError(
+        f"{reference}: is a comparison of two samples, and a reward of one is needed; "
+        "turn it into one with shape/win-rate"
+    )
+
+
+def resolve(reference: str | Path | Mapping[str, Any]) -> Reward | Comparison:
+    """As `load`, for comparisons too."""
+    if isinstance(reference, Mapping):
+        return _from_mapping(reference)
+    text = str(reference)
+    name, _, query = text.partition("?")
+    if name in catalog():
+        return make(name, dict(parse_qsl(query, keep_blank_values=True)))
+    path, colon, attribute = text.rpartition(":")
+    if colon and path.endswith(".py"):
+        from plaudit.rewards.functions import from_file
+
+        return from_file(path, attribute)
+    if text.endswith((".yaml", ".yml")):
+        return _from_yaml(Path(text))
+    if Path(text).exists() or (text.count("/") == 1 and not _looks_builtin(name)):
+        return open_model(text)
+    raise MissingError(f"{text}: neither a path that exists nor a known reward; {nearest(name, catalog())}")
+
+
+def make(name: str, options: Mapping[str, Any]) -> Reward | Comparison:
+    """A catalogued reward with its options; texts are read as the type that the option's default has."""
+    module, _, attribute = catalog()[name].path.partition(":")
+    factory = getattr(importlib.import_module(module), attribute)
+    parameters = inspect.signature(factory).parameters
+    known = [p for p in parameters if p != "scope"]
+    typed = {}
+    for key, value in options.items():
+        if key not in known:
+            raise InputError(f"{name}: unknown option {key!r}; {nearest(key, known)}")
+        typed[key] = _typed(f"{name}: {key}", value, parameters[key].default)
+    made: Reward | Comparison = factory(**typed)
+    return made
+
+
+def open_model(path: str) -> Reward:
+    """A model folder or hub id as a reward, by the reader that its manifest names."""
+    from plaudit.rewards.manifest import Manifest
+
+    folder = Path(path)
+    if folder.is_dir() and not (folder / "config.json").exists() and (folder / "model" / "config.json").exists():
+        folder = folder / "model"  # a run folder: its model is meant
+        path = str(folder)
+    manifest = Manifest.read(folder) if folder.is_dir() else None
+    if manifest is not None and manifest.reader == "pooled":
+        from plaudit.rewards.pooled import PooledReward
+
+        return PooledReward.load(path)
+    from plaudit.rewards.models import ModelReward
+
+    return ModelReward.load(path)
+
+
+def _from_mapping(row: Mapping[str, Any]) -> Reward | Comparison:
+    if len(row) != 1:
+        raise InputError(f"reward: a mapping needs one key, the reward's name; got {sorted(row)}")
+    ((name, options),) = row.items()
+    if name not in catalog():
+        raise InputError(f"reward: {name!r} is not known; {nearest(name, catalog())}")
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(f"{name}: options are {options!r}; give a mapping of option to value")
+    return make(name, options or {})
+
+
+def _from_yaml(path: Path) -> Reward | Comparison:
+    import yaml
+
+    if not path.is_file():
+        raise MissingError(f"{path}: no such file")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML ({str(error).splitlines()[0]})") from error
+    if isinstance(content, str):
+        return resolve(content)
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: holds {type(content).__name__}; give one key, the reward's name, over its options")
+    return _from_mapping(content)
+
+
+def _looks_builtin(name: str) -> bool:
+    return name.split("/")[0] in {known.split("/")[0] for known in catalog() if "/" in known} | {
+        "verify", "rule", "shape", "combine", "judge",
+    }  # fmt: skip
+
+
+def _typed(where: str, value: Any, default: Any) -> Any:
+    kind = type(default)
+    if not isinstance(value, str) or kind not in (int, float, bool):
+        return value
+    try:
+        if kind is bool:
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
+        return kind(value)
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{where} is {value!r}; give a {kind.__name__}") from error

@@ -1,0 +1,107 @@
+"""The options of a fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from plaudit.errors import InputError, nearest
+
+OBJECTIVES = {"bradley-terry": "pairs and ranked rows: log-sigmoid of the score difference, with margin and smoothing"}
+
+
+@dataclass(frozen=True, slots=True)
+class FitConfig:
+    """How a reward model is fitted.
+
+    Raises:
+        InputError: if a value is outside its range.
+    """
+
+    objective: str = "bradley-terry"
+    """What is minimised; `plaudit train --objective help` lists them."""
+    epochs: float = 1.0
+    """Passes over the data."""
+    learning_rate: float = 1e-5
+    """Peak learning rate of AdamW; models from scratch want about 1e-3."""
+    warmup: float = 0.05
+    """Share of the steps in which the learning rate rises linearly; it falls to zero by a cosine."""
+    weight_decay: float = 0.0
+    """AdamW's decoupled weight decay."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
+    batch_size: int = 16
+    """Groups (prompts with their completions) a step and process."""
+    accumulation: int = 1
+    """Micro-batches a step: 8 of batch size 1 equal 1 of batch size 8."""
+    tokens_per_row: int = 8192
+    """Distinct tokens a packed row; less needs less memory."""
+    max_length: int = 2048
+    """Tokens of prompt and completion; longer groups lose the beginning of the conversation, alike for all members."""
+    use_margin: bool = False
+    """Whether the rows' margins shift the difference of scores."""
+    margin_scale: float = 1.0
+    """Score units per unit of margin, with use_margin."""
+    label_smoothing: float = 0.0
+    """Share of labels taken to be flipped, in [0, 0.5)."""
+    center_coef: float = 0.0
+    """Weight of the squared sum of both scores of a pair: keeps scores near zero (0.01 is common)."""
+    balance: Literal["none", "length"] = "none"
+    """`length` weighs pairs so that, at each difference of length, the longer one is chosen half of the time."""
+    lora_rank: int = 0
+    """Rank of LoRA adapters on all linear layers, merged when the model is saved; 0 trains all weights."""
+    freeze: bool = False
+    """Train a linear head on frozen, mean-pooled features (encoders; little data)."""
+    l2: float = 0.0
+    """Penalty of the frozen-feature head; 0 chooses it by cross-validation on the training prompts."""
+    gradient_checkpointing: bool = False
+    """Recompute layers in the backward pass: less memory, more time."""
+    bf16: bool = False
+    """Train in bfloat16 autocast."""
+    save_steps: int = 200
+    """Steps between checkpoints; a killed run goes on from the newest complete one."""
+    seed: int = 0
+    """Of initialisation and data order."""
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise InputError(f"objective {self.objective!r} is not known; {nearest(self.objective, OBJECTIVES)}")
+        if self.balance not in ("none", "length"):
+            raise InputError(f"balance is {self.balance!r}; give 'none' or 'length'")
+        if not 0 <= self.label_smoothing < 0.5:
+            raise InputError(f"label_smoothing is {self.label_smoothing}; it must lie in [0, 0.5)")
+        for name in ("epochs", "learning_rate", "batch_size", "accumulation", "tokens_per_row", "max_length", "save_steps"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be positive")
+        for name in ("warmup", "weight_decay", "center_coef", "lora_rank", "l2", "max_grad_norm", "margin_scale"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """The model that a fit starts from.
+
+    Raises:
+        InputError: if a size is not positive.
+    """
+
+    name: str = "scratch"
+    """Folder or hub id of a pretrained model, or `scratch` for a small Llama with random weights."""
+    tokenizer: str = ""
+    """Folder or hub id of the tokenizer; by default the model's own, or for `scratch` one fitted to the data."""
+    width: int = 128
+    """Hidden size of a model from scratch."""
+    layers: int = 4
+    """Layers of a model from scratch."""
+    heads: int = 4
+    """Attention heads of a model from scratch."""
+    vocabulary: int = 4096
+    """Tokens of a tokenizer fitted to the data (byte-level BPE)."""
+
+    def __post_init__(self) -> None:
+        for name in ("width", "layers", "heads", "vocabulary"):
+            if getattr(self, name) < 1:
+                raise InputError(f"model: {name} is {getattr(self, name)}; it must be at least 1")
+        if self.width % (2 * self.heads):
+            raise InputError(f"model: width {self.width} must be a multiple of twice the heads ({self.heads})")

@@ -1,0 +1,245 @@
+"""Fitting a reward model from rows to a saved folder, resumable at any instant."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from plaudit.engine.engine import has_read_head, install_head
+from plaudit.engine.rendering import Encoder, Template
+from plaudit.errors import InputError
+from plaudit.records.rows import Pair, Ranked
+from plaudit.records.sample import completion_messages, completion_text, content_hash
+from plaudit.rewards.manifest import Manifest
+from plaudit.rewards.models import ModelReward
+from plaudit.runs.progress import Progress
+from plaudit.training.balancing import length_balance
+from plaudit.training.callbacks import Recorder
+from plaudit.training.checkpoints import newest_complete
+from plaudit.training.collating import Collator
+from plaudit.training.config import Backbone, FitConfig
+from plaudit.training.groups import Group, encode_groups
+from plaudit.training.objectives.pairs.logistic import bradley_terry
+from plaudit.training.trainer import RewardTrainer
+
+NORMALISE_ON = 2048
+"""Training sequences whose scores fix the reward's zero and unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A fitted reward model and what it took.
+
+    Attributes:
+        reward: the model, as it is on disk.
+        losses: mean loss of each logged step.
+        groups: groups trained on.
+        pairs: preferences in them.
+        truncated: sequences that lost tokens.
+        raw_tokens: tokens of all sequences, once an epoch.
+        distinct_tokens: tokens run forward and backward by this process since it started.
+        tree: whether prefix trees were used, and if not, why.
+    """
+
+    reward: ModelReward
+    losses: tuple[float, ...]
+    groups: int
+    pairs: int
+    truncated: int
+    raw_tokens: int
+    distinct_tokens: int
+    tree: str
+
+
+def fit_reward_model(
+    rows: Sequence[Pair | Ranked], *, backbone: Backbone, config: FitConfig, out: str | Path,
+    progress: Callable[..., Progress] = Progress,
+) -> Fit:  # fmt: skip
+    """Trains, normalises and saves a reward model under `out/model`.
+
+    A run that was killed goes on from its newest complete checkpoint in `out/checkpoints`, and ends with the losses
+    that an undisturbed run has. Checkpoints are removed when the model is saved.
+
+    Args:
+        rows: pairs or ranked rows, in any mixture.
+        backbone: what to start from.
+        config: how to fit.
+        out: run folder.
+        progress: makes the display.
+
+    Returns:
+        The fit; its reward has mean 0 and standard deviation 1 over the training completions.
+
+    Raises:
+        InputError: if there are no rows, or chosen and rejected are identical everywhere.
+    """
+    out = Path(out)
+    check_rows(rows)
+    model, tokenizer, template = build(rows, backbone, config)
+    weights = length_balance(_pairs_only(rows)) if config.balance == "length" else None
+    groups = encode_groups(rows, Encoder(tokenizer, template), weights=None if weights is None else weights.tolist())
+    reward = ModelReward(model, tokenizer, _manifest(template, config, backbone), name=out.name)
+    key = content_hash([asdict(config), asdict(backbone), [content_hash([s.tolist() for s in g.sequences]) for g in groups]])
+    trainer = _train(reward, groups, config, out, key, progress)
+    offset, scale = normalisation(reward, groups)
+    trained = {"groups": len(groups), "pairs": sum(g.n_pairs for g in groups), "config": asdict(config), "key": key}
+    reward = ModelReward(
+        _merged(trainer.model), tokenizer,
+        replace(reward.manifest, offset=offset, scale=scale, training=trained), name=out.name,
+    )  # fmt: skip
+    reward.save(out / "model")
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    gate = reward.engine.gate
+    return Fit(
+        reward=reward,
+        losses=tuple(float(r["loss"]) for r in trainer.state.log_history if "loss" in r),
+        groups=len(groups), pairs=sum(g.n_pairs for g in groups),
+        truncated=sum(1 for g in groups for c in g.cut if c),
+        raw_tokens=sum(int(s.size) for g in groups for s in g.sequences),
+        distinct_tokens=trainer.distinct_tokens, tree="prefix trees" if gate.open else gate.reason,
+    )  # fmt: skip
+
+
+def build(rows: Sequence[Pair | Ranked], backbone: Backbone, config: FitConfig) -> tuple[Any, Any, Template]:
+    """Model (with LoRA where asked), tokenizer and template."""
+    model, tokenizer, template = build_backbone_for(rows, backbone, config)
+    install_head(model)
+    return (_with_lora(model, config) if config.lora_rank else model), tokenizer, template
+
+
+def build_backbone_for(rows: Sequence[Pair | Ranked], backbone: Backbone, config: FitConfig) -> tuple[Any, Any, Template]:
+    """The backbone, its tokenizer fitted to the rows where it has none."""
+    from plaudit.training.backbones import build_backbone
+
+    texts = (t for row in rows for t in _texts(row))
+    return build_backbone(backbone, texts, max_length=config.max_length, seed=config.seed)
+
+
+def check_rows(rows: Sequence[Pair | Ranked]) -> None:
+    """Refuses data that holds no preference at all.
+
+    Raises:
+        InputError: if there are no rows, or every pair's completions are identical.
+    """
+    if not rows:
+        raise InputError("training: there are no rows; give a file with at least one preference")
+    pairs = [r for r in rows if isinstance(r, Pair)]
+    if pairs and len(pairs) == len(rows):
+        same = sum(completion_text(p.chosen) == completion_text(p.rejected) for p in pairs)
+        if same == len(pairs):
+            raise InputError(
+                f"training: chosen and rejected are identical in all {same} rows; there is nothing to learn. "
+                "Were the columns filled from the same field?"
+            )
+
+
+def normalisation(reward: ModelReward, groups: Sequence[Group]) -> tuple[float, float]:
+    """Mean and standard deviation of the scores of (at most `NORMALISE_ON`) training sequences.
+
+    Raises:
+        InputError: if a score is not finite: training diverged.
+    """
+    chosen: list[Group] = []
+    for group in groups:
+        if sum(len(g.sequences) for g in chosen) >= NORMALISE_ON:
+            break
+        chosen.append(group)
+    reward.model.eval()
+    with torch.inference_mode():
+        scores = reward.engine.scores([g.sequences for g in chosen])[:, 0].double().cpu().numpy()
+    if not np.isfinite(scores).all():
+        raise InputError(
+            f"training: {int((~np.isfinite(scores)).sum())} of {scores.size} training scores are not finite; training "
+            "diverged. Lower learning_rate"
+        )
+    return float(scores.mean()), float(scores.std()) or 1.0
+
+
+def _train(
+    reward: ModelReward, groups: Sequence[Group], config: FitConfig, out: Path, key: str,
+    progress: Callable[..., Progress],
+) -> RewardTrainer:  # fmt: skip
+    from transformers import TrainingArguments
+
+    steps = -(-len(groups) // (config.batch_size * config.accumulation))
+    arguments = TrainingArguments(
+        output_dir=str(out / "checkpoints"), per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.accumulation, num_train_epochs=config.epochs,
+        learning_rate=config.learning_rate, warmup_steps=config.warmup if config.warmup < 1 else int(config.warmup),
+        lr_scheduler_type="cosine", weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm,
+        bf16=config.bf16, gradient_checkpointing=config.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False} if config.gradient_checkpointing else None,
+        logging_steps=1, save_strategy="steps", save_steps=config.save_steps, save_total_limit=2, report_to=[],
+        remove_unused_columns=False, seed=config.seed, data_seed=config.seed, disable_tqdm=True, log_level="error",
+        dataloader_pin_memory=torch.cuda.is_available(), label_names=[],
+    )  # fmt: skip
+    collator = Collator(budget=config.tokens_per_row, tree=reward.engine.gate.open, pad_id=reward.engine.pad_id)
+    checkpoint = newest_complete(out / "checkpoints", key=key)
+    with progress("training", total=int(np.ceil(steps * config.epochs))) as display:
+        recorder = Recorder(out / "metrics.jsonl", key=key, progress=display)
+        trainer = RewardTrainer(
+            objective=objective(config), model=reward.model, args=arguments, data_collator=collator,
+            train_dataset=list(groups), callbacks=[recorder], processing_class=reward.tokenizer,
+        )  # fmt: skip
+        trainer.remove_callback(_printer())
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return trainer
+
+
+def objective(config: FitConfig) -> Callable[..., torch.Tensor]:
+    """The objective that a configuration names, with its hyper-parameters."""
+    base = partial(bradley_terry, label_smoothing=config.label_smoothing, center_coef=config.center_coef)
+
+    def loss(scores: torch.Tensor, pairs: torch.Tensor, *, margin: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return base(scores, pairs, margin=margin * config.margin_scale if config.use_margin else None, weight=weight)
+
+    return loss
+
+
+def _printer() -> Any:
+    from transformers import PrinterCallback
+
+    return PrinterCallback
+
+
+def _manifest(template: Template, config: FitConfig, backbone: Backbone) -> Manifest:
+    return Manifest(template=template.to_dict(), objective=config.objective, base=backbone.name)
+
+
+def _with_lora(model: Any, config: FitConfig) -> Any:
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise InputError("lora_rank is set, but peft is not installed; pip install 'plaudit[lora]'") from error
+    lora = LoraConfig(
+        task_type="SEQ_CLS", r=config.lora_rank, lora_alpha=2 * config.lora_rank, lora_dropout=0.0,
+        target_modules="all-linear",
+    )  # fmt: skip
+    return get_peft_model(model, lora)
+
+
+def _merged(model: Any) -> Any:
+    """The plain model with adapters merged into its weights."""
+    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+
+
+def _pairs_only(rows: Sequence[Pair | Ranked]) -> list[Pair]:
+    pairs = [r for r in rows if isinstance(r, Pair)]
+    if len(pairs) != len(rows):
+        raise InputError("balance='length' needs pairs; convert ranked rows first (plaudit data convert)")
+    return pairs
+
+
+def _texts(row: Pair | Ranked) -> list[str]:
+    completions = (row.chosen, row.rejected) if isinstance(row, Pair) else row.completions
+    return [m.text for m in row.prompt] + [m.text for c in completions for m in completion_messages(c)]
+
+
+__all__ = ["Fit", "check_rows", "fit_reward_model", "has_read_head", "normalisation", "objective"]

@@ -1,0 +1,196 @@
+import errno
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plaudit.errors import InputError, IntegrityError, PlauditError
+from plaudit.runs import DurableLog
+
+
+def test_what_was_put_is_there_after_opening_again(tmp_path):
+    path = tmp_path / "deep" / "log.jsonl"
+    with DurableLog(path, fingerprint="f") as log:
+        log.put("a", {"reward": 1.5, "detail": "ü\ud800"})
+        log.put("b", None)
+        assert "a" in log
+        assert "c" not in log
+    with DurableLog(path, fingerprint="f") as log:
+        assert log["a"] == {"reward": 1.5, "detail": "ü\ud800"}
+        assert log.get("b", "default") is None
+        assert "b" in log
+        assert log.get("c", "default") == "default"
+        assert sorted(log) == ["a", "b"]
+        assert len(log) == 2
+        assert log.torn == 0
+
+
+def test_the_later_value_of_a_key_counts(tmp_path):
+    with DurableLog(tmp_path / "l", fingerprint="f") as log:
+        log.put("a", 1)
+        log.put("a", 2)
+    with DurableLog(tmp_path / "l", fingerprint="f") as log:
+        assert log["a"] == 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.dictionaries(st.text(), st.text() | st.floats(allow_nan=False) | st.none(), max_size=5),
+    data=st.data(),
+)
+def test_a_log_cut_at_any_byte_keeps_its_whole_records_and_goes_on(tmp_path_factory, values, data):
+    path = tmp_path_factory.mktemp("log") / "l"
+    with DurableLog(path, fingerprint="f") as log:
+        for key, value in values.items():
+            log.put(key, value)
+    blob = path.read_bytes()
+    cut = data.draw(st.integers(0, len(blob)))
+    path.write_bytes(blob[:cut])
+    whole = blob[:cut].count(b"\n")
+    with DurableLog(path, fingerprint="f") as log:
+        assert {key: log[key] for key in log} == dict(list(values.items())[:whole])
+        assert log.torn == cut - len(b"".join(blob.splitlines(keepends=True)[:whole]))
+        log.put("next", 1)
+    with DurableLog(path, fingerprint="f") as log:
+        assert log["next"] == 1
+        assert log.torn == 0
+
+
+def test_a_damaged_record_in_the_middle_is_not_passed_over(tmp_path):
+    path = tmp_path / "l"
+    with DurableLog(path, fingerprint="f") as log:
+        for key in "abc":
+            log.put(key, 1.25)
+    path.write_bytes(path.read_bytes().replace(b"1.25", b"9.25", 1))  # one edited reward
+    with pytest.raises(IntegrityError, match="line 1 is damaged and is not the last"):
+        DurableLog(path, fingerprint="f")
+
+
+def test_another_fingerprint_is_refused_and_both_are_named(tmp_path):
+    path = tmp_path / "l"
+    with DurableLog(path, fingerprint="old") as log:
+        log.put("a", 1)
+    with pytest.raises(IntegrityError, match=r"line 1 was written under fingerprint 'old', .* is 'new'"):
+        DurableLog(path, fingerprint="new")
+    assert len(DurableLog(path, fingerprint="old")) == 1
+
+
+def test_two_holders_of_one_log_are_refused(tmp_path):
+    with DurableLog(tmp_path / "l", fingerprint="f"):
+        with pytest.raises(PlauditError, match="another process is writing it"):
+            DurableLog(tmp_path / "l", fingerprint="f")
+    DurableLog(tmp_path / "l", fingerprint="f").close()  # free again
+
+
+def _try(path, queue):
+    try:
+        DurableLog(path, fingerprint="f").close()
+        queue.put("opened")
+    except PlauditError as error:
+        queue.put(str(error))
+
+
+def test_a_second_process_is_refused(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    with DurableLog(tmp_path / "l", fingerprint="f"):
+        process = context.Process(target=_try, args=(tmp_path / "l", queue))
+        process.start()
+        assert "another process is writing it" in queue.get(timeout=30)
+        process.join()
+
+
+def test_no_json_is_refused_and_nothing_is_written(tmp_path):
+    with DurableLog(tmp_path / "l", fingerprint="f") as log:
+        with pytest.raises(InputError, match="the value of key 'a' is no JSON"):
+            log.put("a", {1, 2})
+        assert "a" not in log
+    assert (tmp_path / "l").read_bytes() == b""
+
+
+def test_a_full_disk_in_the_middle_of_a_record_leaves_no_half_of_it(tmp_path, monkeypatch):
+    log = DurableLog(tmp_path / "l", fingerprint="f")
+    log.put("a", 1)
+    before = (tmp_path / "l").read_bytes()
+    real, calls = os.write, []
+
+    def full(handle, data):
+        calls.append(1)
+        if len(calls) == 1:
+            return real(handle, data[:7])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(PlauditError, match="no space left"):
+        log.put("b", 2)
+    monkeypatch.undo()
+    assert (tmp_path / "l").read_bytes() == before
+    assert "b" not in log
+    log.put("b", 2)
+    log.close()
+    assert len(DurableLog(tmp_path / "l", fingerprint="f")) == 2
+
+
+def test_a_closed_log_takes_nothing(tmp_path):
+    log = DurableLog(tmp_path / "l", fingerprint="f")
+    log.close()
+    log.close()
+    with pytest.raises(PlauditError, match="closed"):
+        log.put("a", 1)
+
+
+def test_flushes_are_batched(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(os, "fsync", calls.append)
+    log = DurableLog(tmp_path / "l", fingerprint="f", sync_every=10, sync_seconds=1e9)
+    for i in range(25):
+        log.put(str(i), i)
+    assert len(calls) == 2  # after the 10th and the 20th
+    log.flush()
+    assert len(calls) == 3
+    log.flush()  # nothing pending
+    assert len(calls) == 3
+    log.close()
+
+
+def test_sigkill_loses_no_record_that_put_returned_for(tmp_path):
+    program = (
+        "import sys\nfrom plaudit.runs.log import DurableLog\n"
+        f"log = DurableLog({str(tmp_path / 'l')!r}, fingerprint='f')\n"
+        "i = 0\nwhile True:\n    log.put(str(i), 'x' * 200)\n    i += 1\n    print(i, flush=True)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    for _ in range(50):
+        process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    told = [int(line) for line in process.stdout.read().split()]
+    process.stdout.close()
+    process.wait()
+    with DurableLog(tmp_path / "l", fingerprint="f") as log:
+        assert len(log) >= max([50, *told])
+        assert set(log) == {str(i) for i in range(len(log))}
+
+
+def test_a_line_holds_what_it_promises(tmp_path):
+    with DurableLog(tmp_path / "l", fingerprint="f") as log:
+        log.put("k", [1])
+    record = json.loads((tmp_path / "l").read_text())
+    assert (record["key"], record["fingerprint"], record["value"]) == ("k", "f", [1])
+    assert len(record["sum"]) == 16
+
+
+def test_opening_twenty_thousand_records_takes_under_two_seconds(tmp_path):
+    with DurableLog(tmp_path / "l", fingerprint="f" * 32, sync_every=10**9, sync_seconds=1e9) as log:
+        for i in range(20_000):
+            log.put(f"{i:032d}", {"reward": 0.25})
+    clock = time.monotonic()
+    with DurableLog(tmp_path / "l", fingerprint="f" * 32) as log:
+        assert len(log) == 20_000
+    assert time.monotonic() - clock < 2.0
