@@ -98,6 +98,19 @@ def test_top_p_keeps_the_smallest_sufficient_set():
     assert {c.completion_ids[0] for c in rows[0]} == allowed
 
 
+def test_suppressed_tokens_are_never_drawn():
+    model = llama()
+    free = draw(model, [[9]], samples_per_prompt=300, max_new_tokens=1, batch_size=300)
+    common = max(range(29), key=[c.completion_ids[0] for c in free[0]].count)
+    rest = draw(model, [[9]], samples_per_prompt=300, max_new_tokens=1, batch_size=300, suppress=[common])
+    assert common not in {c.completion_ids[0] for c in rest[0]}
+    with torch.no_grad():
+        p = model(torch.tensor([[9]])).logits[0, -1].softmax(-1)
+    one = rest[0][0]
+    expected = (p[one.completion_ids[0]] / (1 - p[common])).log()  # the rest, renormalised
+    assert one.logp[0] == pytest.approx(float(expected), abs=1e-5)
+
+
 def test_finish_and_lengths():
     model = llama()
     rows = [c for row in draw(model, samples_per_prompt=50, max_new_tokens=6) for c in row]

@@ -10,7 +10,6 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from plaudit import __version__
 from plaudit.errors import PlauditError, nearest
@@ -51,9 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        from plaudit.runs.atomic import explained
-
-        return _fail(explained(error, Path(error.filename or "the output")))
+        name = error.filename or "the system"
+        return _fail(
+            PlauditError(f"{name}: {error.strerror or error}; check the path, its permissions and the disk")
+        )
 
 
 def usage() -> str:

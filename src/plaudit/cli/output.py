@@ -43,7 +43,7 @@ def write_json(
     configuration: Mapping[str, Any],
     data: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes `{name: {value, low, high, n, method}, ...}` with configuration, versions, command and data beside.
+    """Writes `{name: {value, low, high, n, method}, ...}` with configuration, versions and more beside.
 
     Args:
         path: the file; replaced atomically.

@@ -11,6 +11,7 @@ order of prompts within a batch, or the padding (up to ties at rounding level).
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -49,6 +50,7 @@ class _Options:
     top_p: float | None
     eos: tuple[int, ...]
     pad_id: int
+    suppress: tuple[int, ...]
 
 
 def generate(
@@ -62,6 +64,7 @@ def generate(
     generator: torch.Generator,
     temperature: float = 1.0,
     top_p: float | None = None,
+    suppress: Sequence[int] = (),
     batch_size: int = 256,
     progress: Callable[[int], object] | None = None,
 ) -> list[list[Generated]]:
@@ -77,6 +80,7 @@ def generate(
         generator: the source of randomness; advanced by one block of uniforms a call.
         temperature: divides the logits; 0 decodes greedily.
         top_p: draw from the smallest set of tokens that holds this probability; None for all.
+        suppress: tokens that are never drawn (template marks, say); log-probabilities are of the rest.
         batch_size: most sequences in one forward call.
         progress: called with the number of completions finished so far.
 
@@ -87,7 +91,7 @@ def generate(
         InputError: if a prompt is empty or an option lies outside its range.
         UnsupportedError: if the model keeps no cache that rows can be selected from.
     """
-    options = _options(max_new_tokens, temperature, top_p, eos_id, pad_id)
+    options = _options(max_new_tokens, temperature, top_p, eos_id, pad_id, suppress)
     _check(prompts, samples_per_prompt, batch_size)
     shape = (len(prompts), samples_per_prompt, max_new_tokens)
     uniforms = torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device)
@@ -193,6 +197,8 @@ def _draw(
     logits: Float[Tensor, "rows vocab"], u: Float[Tensor, " rows"], options: _Options
 ) -> tuple[Int[Tensor, " rows"], Float[Tensor, " rows"]]:
     """One token a row by inverting the cumulative distribution at u, with its log-probability."""
+    if options.suppress:
+        logits = logits.index_fill(1, torch.tensor(options.suppress, device=logits.device), -math.inf)
     if options.temperature == 0:
         token = logits.argmax(dim=-1)
         return token, _logp(logits, token)
@@ -235,7 +241,12 @@ def _collect(
 
 
 def _options(
-    max_new_tokens: int, temperature: float, top_p: float | None, eos_id: int | Sequence[int], pad_id: int
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float | None,
+    eos_id: int | Sequence[int],
+    pad_id: int,
+    suppress: Sequence[int],
 ) -> _Options:
     if max_new_tokens < 1:
         raise InputError(f"generate: max_new_tokens is {max_new_tokens}; give at least 1")
@@ -244,7 +255,7 @@ def _options(
     if top_p is not None and not 0 < top_p <= 1:
         raise InputError(f"generate: top_p is {top_p}; give a probability above 0, at most 1, or None")
     eos = (eos_id,) if isinstance(eos_id, int) else tuple(eos_id)
-    return _Options(max_new_tokens, temperature, None if top_p == 1 else top_p, eos, pad_id)
+    return _Options(max_new_tokens, temperature, None if top_p == 1 else top_p, eos, pad_id, tuple(suppress))
 
 
 def _check(prompts: Sequence[Sequence[int]], samples_per_prompt: int, batch_size: int) -> None:

@@ -75,21 +75,20 @@ def correctness(margin: ArrayLike) -> Float[np.ndarray, " n"]:
     return np.asarray((np.sign(m) + 1) / 2)
 
 
-def baseline_margins(pairs: Sequence[Pair], *, seed: int = 0) -> dict[str, Floats]:
+def baseline_margins(pairs: Sequence[Pair]) -> dict[str, Floats]:
     """Margins of every content-blind rule, chosen minus rejected, each (n,).
 
     Args:
         pairs: the pairs.
-        seed: of the random rule.
 
     Returns:
-        Rule name to margins; `position` is NaN where the pair does not record it.
+        Rule name to margins; `position` is NaN where the pair does not record it, `random` is 0: a coin in
+        expectation, so that the rule adds no noise of its own.
     """
     length = _difference(pairs, len)
     marks = _difference(pairs, markdown_marks)
-    coin = np.random.default_rng(seed).random(len(pairs)) - 0.5
     position = np.array([_position(pair) for pair in pairs], dtype=np.float64)
-    return dict(zip(_RULES, (length, -length, marks, -marks, position, coin), strict=True))
+    return dict(zip(_RULES, (length, -length, marks, -marks, position, np.zeros(len(pairs))), strict=True))
 
 
 def evaluate_baselines(
@@ -106,14 +105,16 @@ def evaluate_baselines(
         pairs: n pairs.
         margin: (n,) the reward's margins; NaN where it has none.
         clusters: (n,) labels of the prompts.
-        seed: of the random rule and of the bootstrap.
+        seed: of the bootstrap.
         resamples: number of bootstrap resamples.
     """
     own = correctness(margin)
     results = []
-    for name, rule in baseline_margins(pairs, seed=seed).items():
+    for name, rule in baseline_margins(pairs).items():
         right = np.where(np.isnan(own), np.nan, correctness(rule))
         accuracy = proportion(right, clusters, seed=seed, resamples=resamples)
+        if name == "random":
+            accuracy = Estimate(accuracy.value, n=accuracy.n, method="exact")
         advantage = paired_difference(own, right, clusters, seed=seed, resamples=resamples)
         results.append(Baseline(name, accuracy, advantage, _note(name, rule, right, len(pairs))))
     return tuple(results)
@@ -126,7 +127,7 @@ def _note(name: str, rule: Floats, right: Floats, n: int) -> str:
     if name == "position" and known < n:
         return f"recorded for {known} of {n} pairs"
     if name == "random":
-        return f"one draw of a coin; its expectation is {0.5:.1f}"
+        return "a coin, in expectation"
     ties = float((rule[~np.isnan(right)] == 0).mean()) if known else 0.0
     return f"{ties:.0%} ties, counted half" if ties >= 0.005 else ""
 

@@ -31,6 +31,7 @@ __getattr__, __all__ = exports(
         "data_hash": "reading",
         "write": "writing",
         "convert": "converting",
+        "Conversion": "converting",
         "conversational": "converting",
         "routes": "converting",
         "Fold": "splitting",
@@ -39,5 +40,6 @@ __getattr__, __all__ = exports(
         "prompt_key": "splitting",
         "check": "checking",
         "CheckReport": "checking",
+        "Lengths": "checking",
     },
 )

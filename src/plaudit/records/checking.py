@@ -140,7 +140,7 @@ def completions(row: Row) -> dict[str, Completion]:
 
 
 def _key(value: Conversation | str) -> Any:
-    """Something hashable that is equal for equal texts; a string and its one assistant message are the same."""
+    """Something hashable, equal for equal texts; a string and its one assistant message are the same."""
     if isinstance(value, str):
         return (("assistant", value),)
     if all(isinstance(m.content, str) and not m.tool_calls and not m.extra for m in value):

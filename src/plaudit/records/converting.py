@@ -1,7 +1,7 @@
 """From one format to another, where nothing has to be invented.
 
-What a target format has no place for is kept in `meta`; rows that give nothing (a rating without a second one to
-compare it with) are counted and the reason is told.
+What a target format has no place for is kept in `meta`; rows that give nothing (a rating without a second
+one to compare it with) are counted and the reason is told.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Splits in which no prompt stands on two sides: a reward model that has seen the prompt is no stranger to it.
+"""Splits in which no prompt stands on two sides: a model that has seen the prompt is no stranger to it.
 
-The distinct prompts are ordered by a hash of prompt and seed and cut by the fractions. The order of the rows in
-the file does not matter, and a few more rows move only the prompts next to a cut.
+The distinct prompts are ordered by a hash of prompt and seed and cut by the fractions. The order of the rows
+in the file does not matter, and a few more rows move only the prompts next to a cut.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def check_folder(reference: str) -> Path | None:
         MissingError: if the path does not exist and is no hub id, or holds no weights.
         InputError: if there are pickled weights only.
     """
-    path = Path(reference)
+    path = packaged(reference) if reference.startswith("package:") else Path(reference)
     if not path.exists():
         if re.fullmatch(r"[\w.-]+/[\w.-]+", reference) and not reference.startswith("."):
             return None
@@ -38,6 +39,20 @@ def check_folder(reference: str) -> Path | None:
             )
         raise MissingError(f"{reference}: holds no weights; expected model.safetensors")
     return path
+
+
+def packaged(reference: str) -> Path:
+    """The folder that `package:NAME/FOLDER` names inside an installed Python package.
+
+    Raises:
+        MissingError: if the package is not installed.
+    """
+    name, _, inside = reference.removeprefix("package:").partition("/")
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        project = name.replace("_", "-")
+        raise MissingError(f"{reference}: the package {name!r} is not installed; pip install {project}")
+    return Path(spec.submodule_search_locations[0]) / inside
 
 
 def open_pretrained(kind: Any, reference: str, **options: Any) -> Any:

@@ -9,6 +9,8 @@ __getattr__, __all__ = exports(
         "FitConfig": "config",
         "Fit": "fitting",
         "fit_reward_model": "fitting",
+        "Trained": "entry",
+        "train_reward": "entry",
         "fit_frozen": "frozen",
         "Group": "groups",
         "encode_groups": "groups",

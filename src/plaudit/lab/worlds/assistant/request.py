@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -35,7 +35,9 @@ class Knowledge:
     choices: dict[str, tuple[str, ...]]
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, *, topics: int = 20, items: int = 12, goals: int = 8) -> Knowledge:
+    def drawn(
+        cls, rng: np.random.Generator, *, topics: int = 20, items: int = 12, goals: int = 8
+    ) -> Knowledge:
         """Facts about a random choice of topics, items and goals."""
         facts = {
             (t, a): str(rng.choice(values))
@@ -96,7 +98,7 @@ def _request(
     def first(group: Sequence[str], where: Sequence[str] = words) -> str:
         return next((w for w in where if w in group), "")
 
-    kept = {"constraint": constraint, "argument": argument}
+    kept: dict[str, Any] = {"constraint": constraint, "argument": argument}
     if first(lx.HARMS):
         return Request("unsafe", first(lx.TARGETS), **kept)
     item = first(lx.ITEMS)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
+from plaudit.errors import InputError
 from plaudit.lab.worlds.assistant import lexicon as lx
 from plaudit.lab.worlds.assistant.aspects import ASPECTS, Parsed, completion_ids, parse
 from plaudit.lab.worlds.assistant.grammar import Habits, demonstration
@@ -17,6 +18,8 @@ from plaudit.lab.worlds.assistant.utility import Utility
 from plaudit.records.message import Message
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards.base import RewardBatch, Scope
+
+Side = Literal["train", "test"]
 
 VERSION = 1
 """Raised whenever grammar, aspects or true reward change: part of every cache's key."""
@@ -47,13 +50,43 @@ class World:
         """The instance of a seed."""
         rng = np.random.default_rng([VERSION, seed])
         shares = rng.dirichlet(np.full(len(KINDS), 40.0))
-        world = cls(seed, Knowledge.drawn(rng), Utility.drawn(rng), Habits.drawn(rng), shares, np.ones(len(ASPECTS)))
+        world = cls(
+            seed, Knowledge.drawn(rng), Utility.drawn(rng), Habits.drawn(rng), shares, np.ones(len(ASPECTS))
+        )
         return world.calibrated(*world._demonstrated(prompts=150, each=6))
 
-    def prompts(self, n: int, *, seed: int, kind: str | None = None) -> list[tuple[Message, ...]]:
-        """Prompts from the grammar; the seed is independent of the instance's."""
+    def prompts(
+        self, n: int, *, seed: int, side: Side = "train", kind: str | None = None, distinct: bool = False
+    ) -> list[tuple[Message, ...]]:
+        """Prompts from the grammar; no prompt is on both sides, whatever the seeds.
+
+        Args:
+            n: how many.
+            seed: of the draw, independent of the instance's.
+            side: `train` or `test`: a prompt's side is decided by its content (one in five is `test`).
+            kind: one of `KINDS`; None draws it.
+            distinct: no prompt twice.
+
+        Raises:
+            InputError: if the grammar has too few distinct prompts.
+        """
         rng = np.random.default_rng([VERSION, self.seed, seed, 1])
-        return [draw_prompt(self.knowledge, rng, kind=kind, shares=self.shares.tolist()) for _ in range(n)]
+        out: list[tuple[Message, ...]] = []
+        seen: set[str] = set()
+        for _ in range(100 * n + 1000):
+            if len(out) == n:
+                return out
+            prompt = draw_prompt(self.knowledge, rng, kind=kind, shares=self.shares.tolist())
+            key = content_hash([(m.role, m.text) for m in prompt])
+            if (int(key[:8], 16) % 5 == 0) != (side == "test") or (distinct and key in seen):
+                continue
+            seen.add(key)
+            out.append(prompt)
+        if len(out) == n:
+            return out
+        raise InputError(
+            f"prompts: only {len(out)} distinct {kind or ''} prompts of {n} were found; ask for fewer"
+        )
 
     def request(self, prompt: Sequence[Message]) -> Request:
         """What a prompt asks for, read from its text."""

@@ -1,0 +1,49 @@
+"""`plaudit train`: preferences in, a reward model out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from plaudit.cli.options import add_dataclass, from_args
+from plaudit.training.config import OBJECTIVES, Backbone, FitConfig
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    parser.add_argument("data", nargs="?", help="pairs or ranked rows: a file, a datasets folder or a hub id")
+    parser.add_argument("--model", default="scratch", help="folder or hub id to start from, or 'scratch' (default)")
+    parser.add_argument("--out", help="run folder; the model is saved under OUT/model")
+    parser.add_argument("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
+    add_dataclass(parser, FitConfig, title="fit")
+    add_dataclass(parser, Backbone, skip=("name",), title="model from scratch")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains; prints one line a result."""
+    if args.objective == "help":
+        for name, line in OBJECTIVES.items():
+            print(f"{name:16} {line}")
+        return 0
+    if not args.data or not args.out:
+        print("plaudit train: give DATA and --out FOLDER (see plaudit train --help)", file=sys.stderr)
+        return 2
+    config = from_args(args, FitConfig)
+    backbone = Backbone(name=args.model, **{k: v for k, v in _backbone(args).items() if v is not None})
+
+    from plaudit.records import read
+    from plaudit.training.entry import train_reward
+
+    records = read(args.data, skip_broken=args.skip_broken)
+    if records.n_broken:
+        print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
+    trained = train_reward(records.rows, backbone=backbone, config=config, out=Path(args.out))
+    for line in trained.lines():
+        print(line)
+    print(f"saved {args.out}/model; next: plaudit evaluate HELD_OUT_PAIRS --reward {args.out}/model")
+    return 0
+
+
+def _backbone(args: argparse.Namespace) -> dict[str, object]:
+    return {name: getattr(args, name) for name in ("tokenizer", "width", "layers", "heads", "vocabulary")}

@@ -1,0 +1,176 @@
+"""An instance made ready: its starting policy trained, its true reward calibrated, its pools cached on disk.
+
+The cache lies in `PLAUDIT_CACHE`, else in `plaudit` under `XDG_CACHE_HOME` or `~/.cache`. A folder's name is
+the hash of everything that made it; a folder is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plaudit.lab.worlds.assistant.annotators import Knobs
+from plaudit.lab.worlds.assistant.policy import PolicyConfig, sample_completions, samples_of, train_policy
+from plaudit.lab.worlds.assistant.pool import Pool
+from plaudit.lab.worlds.assistant.preferences import label_pairs
+from plaudit.lab.worlds.assistant.tokenizer import build_tokenizer
+from plaudit.lab.worlds.assistant.world import VERSION, Side, TrueReward, World
+from plaudit.records.rows import Pair
+from plaudit.records.sample import content_hash
+
+Report = Callable[[str, int, int], object]
+"""Told what is being done, how much of it is done, and of how much."""
+
+CALIBRATION = (250, 8)
+"""Prompts and completions each on which U is scaled to deviation 1 within prompts."""
+
+
+def cache_folder() -> Path:
+    """Where worlds keep what is costly to make again."""
+    if own := os.environ.get("PLAUDIT_CACHE"):
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "plaudit"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An instance with its starting policy.
+
+    Attributes:
+        world: calibrated: U has mean 0, and deviation 1 within prompts, under the policy.
+        folder: in the cache; `policy/` in it is a transformers model with its tokenizer.
+    """
+
+    world: World
+    folder: Path
+
+    @property
+    def policy_folder(self) -> Path:
+        """The starting policy as transformers loads it."""
+        return self.folder / "policy"
+
+    @property
+    def reward(self) -> TrueReward:
+        """The true reward as an ordinary reward."""
+        return TrueReward(self.world)
+
+    @cached_property
+    def policy(self) -> Any:
+        """The starting policy."""
+        from transformers import AutoModelForCausalLM
+
+        return AutoModelForCausalLM.from_pretrained(self.policy_folder).eval()
+
+    def pairs(
+        self,
+        n: int,
+        knobs: Knobs | None = None,
+        *,
+        seed: int,
+        side: Side = "train",
+        report: Report | None = None,
+    ) -> list[Pair]:
+        """Exactly n preference rows: two completions a prompt from the policy, judged by the annotators.
+
+        The first rows are the same whatever n is, so data sizes are nested. On the test side prompts are
+        distinct.
+
+        Args:
+            n: number of rows.
+            knobs: how the annotators err; the defaults if None.
+            seed: of prompts, completions and labels.
+            side: `train` or `test`; no prompt is on both.
+            report: progress.
+        """
+        rows: list[Pair] = []
+        for block in range(1000):
+            if len(rows) >= n:
+                break
+            # one fixed block size: more rows extend fewer rows, instead of changing them
+            prompts = self.world.prompts(_BLOCK, seed=seed * 1000 + block, side=side, distinct=side == "test")
+            texts = sample_completions(self.policy, prompts, each=2, seed=hash_seed(seed, block))
+            drawn = samples_of(prompts, texts)
+            pairs = list(zip(drawn[::2], drawn[1::2], strict=True))
+            rows += label_pairs(self.world, pairs, knobs or Knobs(), seed=seed * 1000 + block)
+            if report is not None:
+                report("pairs", min(len(rows), n), n)
+        return rows[:n]
+
+    def pool(
+        self, prompts: int = 200, completions: int = 128, *, seed: int = 0, report: Report | None = None
+    ) -> Pool:
+        """Distinct test prompts with sampled completions and their true rewards; cached.
+
+        Args:
+            prompts: number of prompts.
+            completions: completions of each.
+            seed: of prompts and sampling.
+            report: progress.
+        """
+        path = self.folder / f"pool-{prompts}x{completions}-{seed}.npz"
+        if path.exists():
+            return Pool.load(path)
+        asked = self.world.prompts(prompts, seed=hash_seed(seed, -1), side="test", distinct=True)
+        total = prompts * completions
+        told = None if report is None else (lambda done: report("pool", done, total))
+        texts = sample_completions(
+            self.policy, asked, each=completions, seed=hash_seed(seed, -2), progress=told
+        )
+        pool = Pool.of(self.world, asked, texts)
+        pool.save(path)
+        return pool
+
+
+_BLOCK = 500
+
+
+def prepare(
+    seed: int, config: PolicyConfig | None = None, *, cache: Path | None = None, report: Report | None = None
+) -> Prepared:
+    """The instance of a seed, ready for use: from the cache, or made and put there.
+
+    Args:
+        seed: of the instance: knowledge, weights, grammar, policy.
+        config: size and training of the starting policy.
+        cache: folder to keep it in; `cache_folder()` if None.
+        report: progress.
+    """
+    config = config or PolicyConfig()
+    key = content_hash(["assistant", VERSION, seed, asdict(config), CALIBRATION])
+    folder = (cache or cache_folder()) / "assistant" / key
+    if not (folder / "calibration.json").exists():
+        _make(seed, config, folder, report)
+    saved = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
+    world = World.drawn(seed)
+    utility = replace(world.utility, shift=saved["shift"], scale=saved["scale"])
+    return Prepared(replace(world, utility=utility, spread=np.array(saved["spread"])), folder)
+
+
+def hash_seed(*parts: int) -> int:
+    """A seed of 32 bits out of several numbers: unlike sums, no two combinations meet by design."""
+    return int(content_hash(list(parts))[:8], 16)
+
+
+def _make(seed: int, config: PolicyConfig, folder: Path, report: Report | None) -> None:
+    from plaudit.runs.atomic import atomic_folder
+
+    world = World.drawn(seed)
+    told = None if report is None else (lambda done, total: report("policy", done, total))
+    policy = train_policy(world, config, seed=seed, progress=told)
+    prompts = world.prompts(CALIBRATION[0], seed=hash_seed(seed, -3))
+    texts = sample_completions(policy, prompts, each=CALIBRATION[1], seed=hash_seed(seed, -4))
+    parsed = world.parse(samples_of(prompts, texts))
+    world = world.calibrated(parsed, np.repeat(np.arange(len(prompts)), CALIBRATION[1]))
+    saved = {"shift": world.utility.shift, "scale": world.utility.scale, "spread": world.spread.tolist()}
+    with atomic_folder(folder) as temporary:
+        policy.save_pretrained(temporary / "policy")
+        build_tokenizer().save_pretrained(temporary / "policy")
+        (temporary / "calibration.json").write_text(json.dumps(saved), encoding="utf-8")

@@ -1,0 +1,121 @@
+"""One door to training: rows in, a saved reward model and what there is to say about it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plaudit.errors import InputError
+from plaudit.records.rows import Pair, Ranked
+from plaudit.rewards.base import Reward
+from plaudit.runs.progress import Progress
+from plaudit.training.config import Backbone, FitConfig
+from plaudit.training.fitting import check_rows, fit_reward_model
+from plaudit.training.frozen import fit_frozen, open_encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A reward model and the facts of its fit.
+
+    Attributes:
+        reward: as saved under `OUT/model`.
+        facts: JSON object: `base`, `parameters`, `groups`, `pairs`, `truncated`, `raw_tokens`, `distinct_tokens`,
+            `sharing`, `first_loss`, `last_loss` (means over a tenth of the steps), `config`.
+    """
+
+    reward: Reward
+    facts: dict[str, Any]
+
+    def lines(self) -> list[str]:
+        """What a command prints."""
+        f = self.facts
+        lines = [f"trained on {f['pairs']} preferences in {f['groups']} groups from {f['base']} ({f['parameters']:,} parameters)"]
+        if f.get("last_loss") is not None:
+            lines.append(f"loss {f['first_loss']:.4f} -> {f['last_loss']:.4f} (log 2 = 0.6931 is chance)")
+        if f.get("raw_tokens"):
+            lines.append(f"{f['sharing']}; {f['truncated']} of {f['sequences']} sequences truncated")
+        return lines
+
+
+def train_reward(
+    rows: Iterable[Any], *, backbone: Backbone, config: FitConfig, out: str | Path,
+    progress: Callable[..., Progress] = Progress,
+) -> Trained:  # fmt: skip
+    """Fits what the configuration asks for, and saves it under `out/model`.
+
+    Args:
+        rows: pairs or ranked rows.
+        backbone: what to start from.
+        config: how to fit; with `freeze`, a linear head on frozen features.
+        out: run folder.
+        progress: makes the display.
+
+    Raises:
+        InputError: if a row holds no preference, there are none, or the options contradict each other.
+    """
+    preferences = preference_rows(rows)
+    if config.freeze:
+        return _frozen(preferences, backbone, config, Path(out), progress)
+    fit = fit_reward_model(preferences, backbone=backbone, config=config, out=out, progress=progress)
+    tenth = max(len(fit.losses) // 10, 1)
+    sequences = sum(2 if isinstance(r, Pair) else len(r.completions) for r in preferences)
+    return Trained(
+        fit.reward,
+        {
+            "base": backbone.name, "parameters": sum(p.numel() for p in fit.reward.model.parameters()),
+            "groups": fit.groups, "pairs": fit.pairs, "sequences": sequences, "truncated": fit.truncated,
+            "raw_tokens": fit.raw_tokens, "sharing": fit.tree,
+            "first_loss": float(np.mean(fit.losses[:tenth])), "last_loss": float(np.mean(fit.losses[-tenth:])),
+            "config": asdict(config), "backbone": asdict(backbone),
+        },
+    )  # fmt: skip
+
+
+def preference_rows(rows: Iterable[Any]) -> list[Pair | Ranked]:
+    """The rows, all of which must hold a preference.
+
+    Raises:
+        InputError: naming the first row that does not, and the conversion that would help.
+    """
+    checked: list[Pair | Ranked] = []
+    for i, row in enumerate(rows):
+        if not isinstance(row, Pair | Ranked):
+            raise InputError(
+                f"row {i + 1}: a {type(row).__name__.lower()} row holds no preference; "
+                "convert it first (plaudit data convert --to pairs)"
+            )
+        checked.append(row)
+    check_rows(checked)
+    return checked
+
+
+def _frozen(
+    rows: Sequence[Pair | Ranked], backbone: Backbone, config: FitConfig, out: Path, progress: Callable[..., Progress]
+) -> Trained:
+    pairs = [r for r in rows if isinstance(r, Pair)]
+    if len(pairs) != len(rows):
+        raise InputError("freeze: a frozen head learns from pairs; convert ranked rows first (plaudit data convert)")
+    if backbone.name == "scratch":
+        raise InputError("freeze: features of random weights are noise; name a pretrained encoder with --model")
+    encoder = open_encoder(backbone.name, max_length=min(config.max_length, 256))
+    samples = [s for p in pairs for s in p.samples()]
+    with progress("encoding", total=2 * len(samples)) as display:
+        features = encoder(samples, progress=display).reshape(len(pairs), 2, -1)
+    reward = fit_frozen(
+        pairs, features, encoder=encoder, l2=config.l2, seed=config.seed,
+        label_smoothing=config.label_smoothing, base=backbone.name,
+    )  # fmt: skip
+    reward.save(out / "model")
+    return Trained(
+        reward,
+        {
+            "base": backbone.name, "parameters": int(reward.weight.size), "groups": len(pairs), "pairs": len(pairs),
+            "l2": reward.manifest.training["l2"], "sharing": "frozen features, each text encoded once",
+            "config": asdict(config), "backbone": asdict(backbone),
+        },
+    )  # fmt: skip
