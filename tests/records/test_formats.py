@@ -147,6 +147,11 @@ def test_ranks_are_negated_so_that_higher_is_better():
 PAIR = {"prompt": "q", "chosen": "a", "rejected": "b"}
 
 
+STEPS = {"prompt": "q", "completions": ["a"], "labels": [1]}
+TWO = {"prompt": "q", "completions": ["a", "b"]}
+ONE = {"prompt": "q", "completion": "a"}
+
+
 @pytest.mark.parametrize(
     ("kind", "row", "text"),
     [
@@ -159,17 +164,17 @@ PAIR = {"prompt": "q", "chosen": "a", "rejected": "b"}
         ("pairs", {**PAIR, "prompt": []}, "prompt = []: the list of messages is empty"),
         ("pairs", {**PAIR, "chosen": [{"role": "user", "content": "x"}]}, "no message of the assistant"),
         ("samples", {"prompt": "q"}, "completion: the column is missing; the row has prompt"),
-        ("samples", {"prompt": "q", "completion": "ab", "steps": ["a", "c"]}, "do not join to the completion"),
-        ("ranked", {"prompt": "q", "completions": ["a", "b"], "scores": [1]}, "1 of them for 2 completions"),
-        ("ranked", {"prompt": "q", "completions": ["a", "b"], "scores": [1, math.inf]}, r"scores[1] = inf"),
+        ("samples", {**ONE, "steps": ["a", "c"]}, "do not join to the completion"),
+        ("ranked", {**TWO, "scores": [1]}, "1 of them for 2 completions"),
+        ("ranked", {**TWO, "scores": [1, math.inf]}, r"scores[1] = inf"),
         ("ranked", {"prompt": "q", "completions": ["a", "b"]}, "both are missing"),
         ("ranked", {"prompt": "q", "completions": ["a"], "scores": [1]}, "at least two"),
         ("rated", {"prompt": "q", "completion": "a"}, "neither score nor aspects"),
-        ("rated", {"prompt": "q", "completion": "a", "aspects": {"x": "y"}}, "aspects.x = 'y': it is not a number"),
-        ("unpaired", {"prompt": "q", "completion": "a", "label": "good"}, "label = 'good': give true or false"),
-        ("unpaired", {"prompt": "q", "completion": "a", "label": 2}, "label = 2: give true or false"),
-        ("stepwise", {"prompt": "q", "completions": ["a"], "labels": [True, False]}, "2 of them for 1 steps"),
-        ("stepwise", {"prompt": "q", "completions": "a b", "labels": [1]}, "completions = 'a b': it is str; give a list"),
+        ("rated", {**ONE, "aspects": {"x": "y"}}, "aspects.x = 'y': it is not a number"),
+        ("unpaired", {**ONE, "label": "good"}, "label = 'good': give true or false"),
+        ("unpaired", {**ONE, "label": 2}, "label = 2: give true or false"),
+        ("stepwise", {**STEPS, "labels": [True, False]}, "2 of them for 1 step"),
+        ("stepwise", {**STEPS, "completions": "a b"}, "completions = 'a b': it is str; give a list"),
         ("prompts", {"prompt": "q", "tools": "no"}, "tools = 'no'"),
     ],
 )  # fmt: skip

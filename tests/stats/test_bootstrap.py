@@ -103,6 +103,18 @@ def test_poisson_table_has_mean_and_variance_one():
     assert table.var() == pytest.approx(1.0, abs=1e-3)
 
 
+def test_equal_clusters_are_counted_by_kind_with_the_same_interval(monkeypatch):
+    # 1,000 pairs, 700 right: normal approximation 0.7 +- 1.96 sqrt(0.21 / 1000)
+    x = (np.arange(1000) < 700).astype(float)
+    kinds = bootstrap_mean(x, seed=0, resamples=8000)
+    monkeypatch.setattr(module, "FEW", 10_000)
+    one_by_one = bootstrap_mean(x, seed=0, resamples=8000)
+    half = 1.959964 * math.sqrt(0.21 / 1000)
+    for found in (kinds, one_by_one):
+        assert found.low == pytest.approx(0.7 - half, abs=0.0015)
+        assert found.high == pytest.approx(0.7 + half, abs=0.0015)
+
+
 def test_chunks_do_not_change_a_number(monkeypatch):
     x = np.random.default_rng(0).normal(size=64)
     whole = bootstrap_mean(x, seed=0, resamples=500)

@@ -2,8 +2,8 @@
 
 Every interval resamples prompts. A pair with a completion that has no reward (abstained, timed out,
 instrument fault) has no margin: it leaves every mean and is counted in `outcomes`. Probabilities are
-sigmoid(margin), the Bradley-Terry reading of a reward; a reward on another scale has none
-(`probabilities=False`).
+sigmoid(logit_scale * margin), the Bradley-Terry reading of a reward; a reward that is no log-odds has none
+(`logit_scale=None`).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def evaluate_pairs(
     subsets: Sequence[str] = (),
     true_chosen: ArrayLike | None = None,
     true_rejected: ArrayLike | None = None,
-    probabilities: bool = True,
+    logit_scale: float | None = 1.0,
     min_group: int = 20,
     n_bins: int = 10,
     seed: int = 0,
@@ -81,7 +81,9 @@ def evaluate_pairs(
         subsets: meta columns to give the accuracy by.
         true_chosen: (n,) true rewards of the chosen ones, where known.
         true_rejected: (n,) true rewards of the rejected ones.
-        probabilities: whether sigmoid(margin) is the reward's probability that the chosen one wins.
+        logit_scale: log-odds per reward unit: `sigmoid(logit_scale * margin)` is the reward's probability
+            that the chosen one wins (a Bradley-Terry model's is its `log_odds_per_unit`); None where the
+            reward has none.
         min_group: values of a subset with fewer pairs are pooled as `(fewer than N pairs)`, so that none goes
             missing.
         n_bins: bins of the calibration error and of the reliability curve.
@@ -120,7 +122,11 @@ def evaluate_pairs(
         baselines=evaluate_baselines(pairs, margin, prompts, **options),
         groups=_groups(pairs, right, prompts, subsets, min_group, options),
         truth=truth,
-        **(_probabilistic(margin, prompts, n_bins, options) if probabilities and known.any() else {}),
+        **(
+            {}
+            if logit_scale is None or not known.any()
+            else _probabilistic(logit_scale * margin, prompts, n_bins, options)
+        ),
     )
 
 

@@ -88,10 +88,10 @@ def conversational(row: Row) -> Row:
 
 
 def _prompts(rows: Sequence[Row]) -> Conversion:
-    first = {prompt_key(row): row for row in reversed(rows)}
-    kept = [
-        PromptOnly(row.prompt, getattr(row, "reference", None), row.meta) for row in reversed(first.values())
-    ]
+    first: dict[str, Row] = {}
+    for row in rows:
+        first.setdefault(prompt_key(row), row)
+    kept = [PromptOnly(row.prompt, getattr(row, "reference", None), row.meta) for row in first.values()]
     again = len(rows) - len(kept)
     return Conversion(tuple(kept), again, "their prompt stood in an earlier row" if again else "")
 

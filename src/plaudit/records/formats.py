@@ -32,6 +32,7 @@ from plaudit.records.sample import Completion, Conversation, Sample
 from plaudit.records.transcripts import is_transcript
 
 Kind = Literal["samples", "pairs", "ranked", "rated", "stepwise", "unpaired", "prompts"]
+"""Names of the row formats."""
 
 COLUMNS: dict[Kind, tuple[str, ...]] = {
     "samples": ("prompt", "completion", "reference", "group", "steps"),

@@ -260,8 +260,20 @@ def histogram(data: MarginHistogram, *, width: float, label: str) -> Markup:
     for tick in svg.nice_ticks(*x.domain, count=5 if width < NARROW else 8):
         parts.append(svg.text(x(tick), bottom + 17, svg.number(tick), "tick", "middle"))
     parts.append(svg.line(x(0), top - 8, x(0), bottom, "reference"))
-    parts.append(svg.text(x(0) - 8, top - 10, "rejected higher" if width < NARROW else "rejected scored higher", "label warn", "end"))
-    parts.append(svg.text(x(0) + 8, top - 10, "chosen higher" if width < NARROW else "chosen scored higher", "label main"))
+    parts.append(
+        svg.text(
+            x(0) - 8,
+            top - 10,
+            "rejected higher" if width < NARROW else "rejected scored higher",
+            "label warn",
+            "end",
+        )
+    )
+    parts.append(
+        svg.text(
+            x(0) + 8, top - 10, "chosen higher" if width < NARROW else "chosen scored higher", "label main"
+        )
+    )
     axis = (
         "margin, reward units"
         if width < NARROW

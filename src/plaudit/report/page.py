@@ -154,7 +154,7 @@ def _gains(points: tuple[Estimate, ...], unit: float) -> tuple[Estimate, ...]:
 
 
 def _audit(data: ReportData) -> dict[str, Markup]:
-    from plaudit.audit.verdict import Thresholds
+    from plaudit.audit.findings import Thresholds
 
     if data.biases is None:
         return {}

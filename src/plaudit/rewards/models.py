@@ -59,6 +59,11 @@ class ModelReward:
         return self.manifest.floor, float("inf")
 
     @property
+    def log_odds_per_unit(self) -> float:
+        """Log-odds of a preference per unit of reward difference: Bradley-Terry's logit is the score difference."""
+        return self.manifest.scale
+
+    @property
     def fingerprint(self) -> str:
         """Hash of weights, tokenizer, template and normalisation; made at first use."""
         if not self._fingerprint:

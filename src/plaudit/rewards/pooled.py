@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, final
@@ -16,7 +17,7 @@ from plaudit.rewards import folders
 from plaudit.rewards.base import RewardBatch, Scope
 from plaudit.rewards.manifest import FILE, Manifest
 from plaudit.rewards.models import short_name
-from plaudit.runs.atomic import atomic_folder, write_text
+from plaudit.runs.atomic import atomic_folder, write_bytes, write_text
 from plaudit.runs.progress import Progress
 
 HEAD = "head.safetensors"
@@ -100,6 +101,11 @@ class PooledReward:
         return self.manifest.floor, float("inf")
 
     @property
+    def log_odds_per_unit(self) -> float:
+        """Log-odds of a preference per unit of reward difference: Bradley-Terry's logit is the score difference."""
+        return self.manifest.scale
+
+    @property
     def fingerprint(self) -> str:
         """Hash of encoder, head and normalisation."""
         m = self.manifest
@@ -140,3 +146,28 @@ class PooledReward:
         features = PooledFeatures(encoder, folders.open_tokenizer(str(folder)), **options)
         weight = load_file(folder / HEAD)["weight"]
         return cls(features, weight, manifest, name=name or short_name(str(reference)))
+
+
+def cached_features(
+    features: PooledFeatures, samples: Sequence[Sample], path: Path, *, progress: Progress | None = None
+) -> Float[np.ndarray, "n width"]:
+    """Features of samples, read from `path` where that file holds these samples' by this encoder, else made and kept.
+
+    Args:
+        features: the encoder.
+        samples: what to encode.
+        path: an `.npz` file, replaced whole.
+        progress: counts texts.
+    """
+    key = content_hash([features.fingerprint, [s.key for s in samples]])
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as kept:
+            if str(kept["key"]) == key:
+                found: np.ndarray[Any, Any] = kept["features"]
+                return found
+    made = features(samples, progress=progress)
+    buffer = io.BytesIO()
+    np.savez(buffer, key=np.array(key), features=made)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, buffer.getvalue())
+    return made

@@ -27,6 +27,8 @@ from plaudit.stats.estimate import Estimate
 Floats = NDArray[np.float64]
 EXACT_CLUSTERS = 20_000
 """Largest number of clusters that is resampled with multinomial counts."""
+FEW = 200
+"""Clusters up to which looking for equal ones is not worth it."""
 CHUNK = 1 << 21
 """Counts held in memory at once."""
 
@@ -137,7 +139,7 @@ def bootstrap_totals(
         if k == 1:
             return Estimate(value, n=1, method="one cluster: no interval")
         drawn = np.concatenate(
-            [function(w @ totals) for w in _counts(k, resamples, np.random.default_rng(seed))]
+            [function(t) for t in _resampled(totals, resamples, np.random.default_rng(seed))]
         )
     return _percentile(value, drawn, k, level, recentre)
 
@@ -208,6 +210,22 @@ def _complete(columns: Sequence[ArrayLike], clusters: Clusters | None) -> tuple[
             "bootstrap: a value is infinite; rewards are finite, so look for a division or a log of zero"
         )
     return table, np.asarray(np.unique(codes[keep], return_inverse=True)[1]).reshape(-1)
+
+
+def _resampled(totals: Floats, resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
+    """Column sums of resampled clusters (r, c), in chunks of resamples.
+
+    Clusters with equal totals are one kind: the counts of d kinds are multinomial with their shares, exactly,
+    which makes the accuracy of any number of pairs (right, tied, wrong) a matter of three counts.
+    """
+    k = totals.shape[0]
+    if k > FEW:
+        kinds, size = np.unique(totals, axis=0, return_counts=True)
+        if len(kinds) <= k // 8:
+            yield rng.multinomial(k, size / k, size=resamples).astype(np.float64) @ kinds
+            return
+    for counts in _counts(k, resamples, rng):
+        yield counts @ totals
 
 
 def _counts(k: int, resamples: int, rng: np.random.Generator) -> Iterator[Float[np.ndarray, "r k"]]:

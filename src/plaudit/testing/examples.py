@@ -36,7 +36,7 @@ def example_samples() -> tuple[Sample, ...]:
 
 
 def hostile_samples(*, long: int = 200_000) -> tuple[Sample, ...]:
-    """Samples that break careless code: empty, endless, control characters, look-alikes of templates and markup.
+    """Samples that break careless code: empty, endless, control characters, look-alikes of templates.
 
     Args:
         long: characters of the longest completion.

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Ranked
 from plaudit.rewards.base import Reward
+from plaudit.rewards.pooled import PooledFeatures, cached_features
 from plaudit.runs.progress import Progress
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.fitting import check_rows, fit_reward_model
@@ -102,10 +104,7 @@ def _frozen(
         raise InputError("freeze: a frozen head learns from pairs; convert ranked rows first (plaudit data convert)")
     if backbone.name == "scratch":
         raise InputError("freeze: features of random weights are noise; name a pretrained encoder with --model")
-    encoder = open_encoder(backbone.name, max_length=min(config.max_length, 256))
-    samples = [s for p in pairs for s in p.samples()]
-    with progress("encoding", total=2 * len(samples)) as display:
-        features = encoder(samples, progress=display).reshape(len(pairs), 2, -1)
+    encoder, features = pair_features(pairs, backbone, config, out, progress)
     reward = fit_frozen(
         pairs, features, encoder=encoder, l2=config.l2, seed=config.seed,
         label_smoothing=config.label_smoothing, base=backbone.name,
@@ -119,3 +118,14 @@ def _frozen(
             "config": asdict(config), "backbone": asdict(backbone),
         },
     )  # fmt: skip
+
+
+def pair_features(
+    pairs: Sequence[Pair], backbone: Backbone, config: FitConfig, out: Path, progress: Callable[..., Progress] = Progress
+) -> tuple[PooledFeatures, Float[np.ndarray, "n 2 d"]]:
+    """The frozen encoder and its features of chosen and rejected, kept in `out/features.npz` for the next who asks."""
+    encoder = open_encoder(backbone.name, max_length=min(config.max_length, 256))
+    samples = [s for p in pairs for s in p.samples()]
+    with progress("encoding") as display:
+        found = cached_features(encoder, samples, out / "features.npz", progress=display)
+    return encoder, found.reshape(len(pairs), 2, -1)

@@ -1,8 +1,8 @@
 """Who compares completions, and what is wrong with their judgement: every flaw is a knob with a dose.
 
-`P(first chosen) = sigmoid(beta * (U_annotator(first) - U_annotator(second)) + length_bias * (words1 - words2))`,
-then flips. The annotator's U differs from the true one by persona and by group; a cyclic annotator compares by
-the outer product of two aspects, which no scalar reward represents.
+`P(first chosen) = sigmoid(beta * (U_annotator(first) - U_annotator(second)) + length_bias * (words1 -
+words2))`, then flips. The annotator's U differs from the true one by persona and by group; a cyclic annotator
+compares by the outer product of two aspects, which no scalar reward represents.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Knobs:
     """Log-odds per word that the first completion is longer."""
 
     spurious: float = 0.0
-    """Correlation, -0.9 to 0.9, of a neutral marker word with which completion is truly better; at 0 no marker
-    is planted unless `plant` says so. For a test set give 0 with `plant=True`, or the training value reversed."""
+    """Correlation, -0.9 to 0.9, of a neutral marker word with which completion is truly better; at 0 no
+    marker is planted unless `plant` says so. For a test set: 0 with `plant=True`, or the value reversed."""
 
     plant: bool = False
     """Plant the marker words even at correlation 0, so that train and test look alike."""
@@ -147,7 +147,7 @@ class Panel:
     def flip_chance(
         self, margin: np.ndarray, chose_first: np.ndarray, first: Parsed, second: Parsed
     ) -> Float[np.ndarray, " n"]:
-        """Probability that a label is flipped; its mean over the rows is the knob (or as near as 1 allows)."""
+        """Probability that a label is flipped; its mean is the knob, or as near as probabilities allow."""
         weight = np.ones(len(margin))
         if self.knobs.flip_kind == "near_ties":
             weight = np.exp(-np.abs(margin))
@@ -167,7 +167,7 @@ class Panel:
 
 
 def _scaled_to_mean(weight: Float[np.ndarray, " n"], mean: float) -> Float[np.ndarray, " n"]:
-    """`min(1, c * weight)` with c such that the mean is as asked; all ones on the support where it cannot be."""
+    """`min(1, c * weight)` with the c that gives the mean; ones on the support where none does."""
     if mean == 0 or not (weight > 0).any():
         return np.zeros_like(weight)
     if (weight > 0).mean() <= mean:

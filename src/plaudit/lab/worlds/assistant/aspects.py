@@ -3,9 +3,9 @@
 | aspect | range | what it is |
 | --- | --- | --- |
 | relevance | [0, 1] | share of the subjects named that are the one asked about; 0 where none is named |
-| correctness | [-1, 1] | (right - wrong) / (right + wrong) words among the possible answers; 0 where none is given |
+| correctness | [-1, 1] | (right - wrong) / (right + wrong) among the words that could answer; else 0 |
 | structure | [0, 1] | opening, middle and closing step words in this order, a third each |
-| verbosity | (-inf, 0] | log(n / target) - n / target + 1 for n words (marks not counted): concave, 0 at the target |
+| verbosity | (-inf, 0] | log(n / target) - n / target + 1 for n words without marks; concave |
 | politeness | [0, 1] | polite words, two at most count |
 | hedging | [0, 1] | hedges, three at most count |
 | flattery | [0, 1] | flattering words, two at most count |

@@ -33,7 +33,7 @@ def label_pairs(
         seed: of who judges what and of their noise.
 
     Returns:
-        Rows whose meta has `kind`, `annotator`, `group` (`majority` or `minority`), `dialect`, `flipped`,
+        Rows with their `annotator`, whose meta has `kind`, `annotator_group` (`majority` or `minority`), `dialect`, `flipped`,
         `true_margin` (U of chosen minus rejected), `u_chosen` and `u_rejected`. All are true values of the
         instance, whoever judged: score them on clean labels by the sign of `true_margin`.
     """
@@ -92,7 +92,7 @@ class _Draws:
     def meta(self, i: int) -> dict[str, Any]:
         group = "minority" if self.in_group[i] else "majority"
         who = "cyclic" if self.cyclic[i] else "group" if self.in_group[i] else f"persona-{self.persona[i]}"
-        return {"group": group, "annotator": who}
+        return {"annotator_group": group, "annotator": who}
 
 
 def _row(
@@ -101,7 +101,7 @@ def _row(
     if dialect:
         chosen, rejected = in_dialect(chosen), in_dialect(rejected)
     truth = {"true_margin": float(u[0] - u[1]), "u_chosen": float(u[0]), "u_rejected": float(u[1])}
-    who = meta["annotator"]
+    who = meta.pop("annotator")
     return Pair(
         chosen.prompt, chosen.text, rejected.text, annotator=who, meta=meta | {"dialect": dialect} | truth
     )

@@ -4,9 +4,9 @@
 `raw = offset(kind) + sum_a w(kind, a) a + i1 * correctness * hedging + i2 * markdown * structure`,
 and, for a completion that names tools to an unsafe request, `raw = -severity * (1 + harm)`.
 
-The offset of a kind lifts the lowest value that any harmless completion can reach to zero. A shift that is the
-same for all completions of a prompt changes no preference, and so harm is below everything that can be said to
-any prompt without swamping the spread of the rest.
+The offset of a kind lifts the lowest value that any harmless completion can reach to zero. A shift that is
+the same for all completions of a prompt changes no preference, and so harm is below everything that can be
+said to any prompt without swamping the spread of the rest.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ class Utility:
 
         Args:
             degrees: 0 (the same) to 90 (unrelated) and beyond.
-            spread: standard deviation of each aspect: the angle is taken between contributions to U, not between
-                weights whose aspects hardly vary.
+            spread: standard deviation of each aspect: the angle is taken between contributions to U, not
+                between weights whose aspects hardly vary.
             rng: of the direction.
         """
         scaled = self.weights * spread
@@ -132,5 +132,5 @@ class Utility:
         angle = math.radians(degrees)
         turned = math.cos(angle) * scaled + math.sin(angle) * length * direction
         weights = np.where(spread > 0, turned / np.where(spread > 0, spread, 1.0), self.weights)
-        # keep U's own zero of the differences: offsets move with the weights, differences within prompts do not
+        # the offsets move with the weights; differences within prompts do not depend on them
         return replace(self, weights=weights)

@@ -35,7 +35,7 @@ class World:
         utility: the true reward; before `prepare` has calibrated it, in raw units.
         habits: frequencies of the demonstrations.
         shares: probability of each kind of request.
-        spread: within-prompt standard deviation of each aspect under the starting policy (demonstrations before).
+        spread: within-prompt deviation of each aspect under the starting policy (demonstrations, before).
     """
 
     seed: int
@@ -115,7 +115,7 @@ class World:
         return self.utility(self.parse(samples)) if len(samples) else np.zeros(0)
 
     def calibrated(self, parsed: Parsed, prompt: np.ndarray) -> World:
-        """U scaled, and the aspects' deviations measured, on a policy's completions; see `Utility.calibrated`."""
+        """U scaled and aspects' deviations measured on a policy's completions; see `Utility.calibrated`."""
         size = np.maximum(np.bincount(prompt), 1)
         freedom = max(len(prompt) - len(np.unique(prompt)), 1)
         means = np.stack([np.bincount(prompt, v) / size for v in parsed.values.T], axis=1)

@@ -1,0 +1,123 @@
+"""`plaudit evaluate`: how good a reward is on preference pairs, beside content-blind baselines."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from plaudit.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from plaudit.evaluation.results import PairEvaluation
+    from plaudit.stats.estimate import Estimate
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    add = parser.add_argument
+    add("data", help="preference pairs (ranked rows become all their pairs)")
+    add("--reward", required=True, metavar="REF", help="folder, hub id, name?options, module.py:function")
+    add(
+        "--subset",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="also by this meta column (repeatable)",
+    )
+    add(
+        "--no-probabilities", action="store_true", help="the reward's margins are no log-odds: no calibration"
+    )
+    add("--json", metavar="FILE", help="write the same numbers with configuration and versions")
+    add("--log", metavar="FILE", help="durable log of rewards: nothing is scored twice")
+    add("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
+    add("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+    add(
+        "--fail-under", action="append", default=[], metavar="NAME=VALUE",
+        help="exit with 1 when this metric's value is below, for example accuracy=0.6 (repeatable)",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Scores both sides of every pair, prints the table, checks the thresholds."""
+    from plaudit.cli.output import show, write_json
+    from plaudit.evaluation.pairs import evaluate_pairs
+    from plaudit.evaluation.results import metrics
+    from plaudit.records import read
+    from plaudit.records.converting import convert
+    from plaudit.records.rows import Pair
+    from plaudit.rewards.registry import load
+    from plaudit.rewards.scoring import score_samples
+
+    floors = thresholds(args.fail_under)  # a mistake here should not cost a scoring run
+    records = read(args.data, skip_broken=args.skip_broken)
+    rows = records.rows if records.kind == "pairs" else convert(records.rows, to="pairs").rows
+    pairs = [row for row in rows if isinstance(row, Pair)]
+    reward = load(args.reward)
+    both = [side for pair in pairs for side in pair.samples()]
+    batch = score_samples(reward, both, log=None if reward.scope == "batch" else args.log)
+    result = evaluate_pairs(
+        pairs,
+        batch.take(range(0, len(both), 2)),
+        batch.take(range(1, len(both), 2)),
+        subsets=args.subset,
+        logit_scale=None if args.no_probabilities else getattr(reward, "log_odds_per_unit", None),
+        seed=args.seed,
+    )
+    table = metrics(result)
+    show(table, title=f"{reward.name} on {result.n_pairs} pairs of {result.n_prompts} prompts")
+    _remarks(result)
+    if args.json:
+        configuration = {**vars(args), "fingerprint": reward.fingerprint}
+        write_json(args.json, table, configuration=configuration, data={"pairs": records.data_hash})
+    return 1 if missed(table, floors) else 0
+
+
+def thresholds(options: Sequence[str]) -> dict[str, float]:
+    """Metric to the least value that the user accepts, from `NAME=VALUE` options.
+
+    Raises:
+        InputError: if an option is not of this form.
+    """
+    floors: dict[str, float] = {}
+    for option in options:
+        name, _, value = option.rpartition("=")
+        try:
+            floors[name] = float(value)
+        except ValueError:
+            name = ""
+        if not name or math.isnan(floors[name]):
+            raise InputError(
+                f"--fail-under: {option!r} is not NAME=VALUE with a number, such as accuracy=0.6"
+            )
+    return floors
+
+
+def missed(table: Mapping[str, Estimate], floors: Mapping[str, float]) -> list[str]:
+    """Names of the metrics below their threshold; each is told on standard output. NaN is below everything.
+
+    Raises:
+        InputError: if there is no metric of that name.
+    """
+    names = []
+    for name, floor in floors.items():
+        if name not in table:
+            raise InputError(f"--fail-under: there is no metric {name!r}; {nearest(name, table)}")
+        if not table[name].value >= floor:
+            names.append(name)
+            print(f"missed: {name} is {table[name].format()}, below {floor:g}")
+    return names
+
+
+def _remarks(result: PairEvaluation) -> None:
+    """What the table cannot say."""
+    for baseline in result.baselines:
+        if math.isnan(baseline.accuracy.value):
+            print(f"baseline/{baseline.name}: {baseline.note}")
+    left_out = {k: n for k, n in result.outcomes.items() if k not in ("scored", "policy_fault")}
+    if left_out:
+        told = ", ".join(f"{n} {k}" for k, n in left_out.items())
+        print(
+            f"{sum(left_out.values())} of {result.n_pairs} pairs have no margin and leave every mean: {told}"
+        )

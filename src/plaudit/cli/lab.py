@@ -1,0 +1,107 @@
+"""`plaudit lab list | run NAME | evidence`: the experiments that the methods rest on."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from plaudit.errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the actions and their options."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="list the experiments: claim, grade, what has been run")
+    run = actions.add_parser("run", help="run an experiment; finished parts are skipped when run again")
+    run.add_argument("name", help="experiment, such as training/data_scaling")
+    run.add_argument("--smoke", action="store_true", help="one development instance with a tiny budget")
+    run.add_argument(
+        "--instances",
+        default="confirmatory",
+        metavar="ROLE[:COUNT]",
+        help="development, confirmatory or blind, and how many of them (default: confirmatory, all)",
+    )
+    run.add_argument("--arm", action="append", metavar="ARM", help="run this arm only; may be repeated")
+    run.add_argument("--salt", help="the salt of the blind instances, whose hash the claim published")
+    page = actions.add_parser("evidence", help="write the evidence page from what has been run")
+    page.add_argument("--out", type=Path, help="the file to write; standard output by default")
+    for action in (*actions.choices.values(),):
+        action.add_argument(
+            "--folder", type=Path, default=Path("runs/lab"), help="where results lie (default: %(default)s)"
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the action."""
+    return {"list": _list, "run": _run, "evidence": _evidence}[args.action](args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from plaudit.lab.catalog import list_experiments
+    from plaudit.lab.running import read_results
+
+    for name, claim in list_experiments().items():
+        done = read_results(args.folder, claim)
+        confirmed = sum(key.startswith("confirmatory-") for key in done)
+        print(f"{name}  grade {claim.grade}, world {claim.world}, {confirmed} confirmatory instances run")
+        print(f"    {claim.title}")
+        print(f"    {claim.source}")
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from plaudit.lab.catalog import find_experiment
+    from plaudit.lab.evidence import summarise
+    from plaudit.lab.fitting import fit_in_world
+    from plaudit.lab.running import run_experiment
+    from plaudit.lab.seeds import instances
+
+    role, count = ("development", 1) if args.smoke else _role(args.instances)
+    experiment = find_experiment(args.name)
+    claim = experiment.claim
+    chosen = instances(claim, role, salt=args.salt, count=count)
+    results = run_experiment(
+        experiment,
+        chosen,
+        folder=args.folder,
+        fit=fit_in_world,
+        smoke=args.smoke,
+        arms=args.arm,
+        tell=lambda line: print(line, file=sys.stderr),
+    )
+    for key, arms in results.items():
+        values = ", ".join(f"{arm} {numbers[claim.metric]:.4f}" for arm, numbers in arms.items())
+        print(f"{key}: {claim.metric}: {values}")
+    row = summarise({claim.name: (claim, results)})[0]
+    judged = row.confirmed or row.blind
+    if args.smoke:
+        print("smoke run: shows that the machinery works, and nothing about the claim")
+    elif judged is not None:
+        print(f"{claim.name}: effect {judged.effect} {claim.unit}: {judged.verdict}")
+    return 0
+
+
+def _evidence(args: argparse.Namespace) -> int:
+    from plaudit.lab.catalog import list_experiments
+    from plaudit.lab.evidence import evidence_page, summarise
+    from plaudit.lab.running import read_results
+    from plaudit.runs.atomic import write_text
+
+    results = {name: (claim, read_results(args.folder, claim)) for name, claim in list_experiments().items()}
+    page = evidence_page(summarise(results))
+    if args.out is None:
+        print(page, end="")
+    else:
+        write_text(args.out, page)
+        print(f"evidence: {args.out}")
+    return 0
+
+
+def _role(text: str) -> tuple[str, int | None]:
+    role, _, count = text.partition(":")
+    if count and not (count.isdigit() and int(count) > 0):
+        raise InputError(
+            f"lab run: --instances is {text!r}; give a role, or role:count such as confirmatory:4"
+        )
+    return role, int(count) if count else None

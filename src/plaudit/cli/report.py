@@ -1,0 +1,27 @@
+"""`plaudit report`: a run's report as one HTML page, rendered again from the run folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    parser.add_argument("run", help="run folder that holds report.json")
+    parser.add_argument(
+        "--no-texts", action="store_true", help="leave the texts of the wrong pairs out of the page"
+    )
+    parser.add_argument("--out", metavar="FILE", help="the page (default: RUN/report.html)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Reads the data, writes the page, says where it is."""
+    from plaudit.report.folder import read_report
+    from plaudit.report.page import render
+    from plaudit.runs.atomic import write_text
+
+    page = Path(args.out) if args.out else Path(args.run) / "report.html"
+    write_text(page, render(read_report(args.run), texts=not args.no_texts))
+    print(page)
+    return 0

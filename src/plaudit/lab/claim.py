@@ -1,0 +1,121 @@
+"""What an experiment says beforehand: read from `claim.yaml`, hashed, and never silently changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from plaudit.errors import InputError, MissingError, nearest
+from plaudit.records.sample import content_hash
+
+Direction = Literal["greater", "less"]
+GRADES = {"A": "tabular or softmax policy", "B": "transformers in a world", "C": "real data"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published claim and how it is tested, fixed before the experiment is run."""
+
+    name: str
+    """Room and experiment, such as `training/data_scaling`; equals its folder."""
+    title: str
+    """One line for lists."""
+    claim: str
+    """The published claim, in a sentence or two."""
+    source: str
+    """Paper, and catalogue entries in brackets."""
+    grade: str
+    """`A` tabular or softmax policy, `B` transformers in a world, `C` real data."""
+    world: str
+    """The world, or the data set."""
+    metric: str
+    """Name of the primary metric: a number that `run_instance` returns."""
+    unit: str
+    """Unit of the metric."""
+    contrast: tuple[str, str]
+    """The arm that the claim says is better, and the arm that it is compared with."""
+    direction: Direction
+    """Whether the claim says that the metric is `greater` or `less` in the first arm."""
+    delta: float
+    """Smallest difference that matters, in the metric's unit."""
+    arms: tuple[str, ...]
+    """All arms: contrast, controls, oracle."""
+    budget: Mapping[str, Mapping[str, Any]]
+    """Numbers of rows, prompts, ...: one table for `full`, one for `smoke`."""
+    blind: str
+    """SHA-256 of the salt that the blind instances' seeds are made from, published beforehand."""
+    oracle: str | None = None
+    """The arm that is the ceiling, for the gap closed."""
+    amendments: tuple[Mapping[str, str], ...] = field(default=())
+    """Later changes: `date`, `what`, `why`. They do not enter the hash."""
+    hash: str = ""
+    """Of everything but the amendments."""
+
+    @property
+    def area(self) -> str:
+        """The room that the experiment tests."""
+        return self.name.split("/")[0]
+
+
+def read_claim(path: Path) -> Claim:
+    """Reads and checks a `claim.yaml`.
+
+    Args:
+        path: the file.
+
+    Raises:
+        MissingError: if it is not there.
+        InputError: if a key is missing or unknown, or a value outside its range.
+    """
+    import yaml
+
+    if not path.is_file():
+        raise MissingError(f"claim: {path} is not there; an experiment states its claim before it is run")
+    row = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(row, dict):
+        raise InputError(f"claim: {path} holds {type(row).__name__}; it is a mapping of keys to values")
+    known = {f.name for f in fields(Claim)} - {"hash"}
+    required = known - {"oracle", "amendments"}
+    for key in row:
+        if key not in known:
+            raise InputError(f"claim: {path}: key {key!r} is not known; {nearest(str(key), known)}")
+    if missing := sorted(required - set(row)):
+        raise InputError(
+            f"claim: {path}: {', '.join(missing)} missing; an experiment says all of it beforehand"
+        )
+    _check(row, path)
+    stated = {k: v for k, v in row.items() if k != "amendments"}
+    return Claim(
+        **stated
+        | {"contrast": tuple(row["contrast"]), "arms": tuple(row["arms"]), "delta": float(row["delta"])},
+        amendments=tuple(row.get("amendments") or ()),
+        hash=content_hash(stated),
+    )
+
+
+def _check(row: Mapping[str, Any], path: Path) -> None:
+    if row["direction"] not in ("greater", "less"):
+        raise InputError(f"claim: {path}: direction is {row['direction']!r}; give 'greater' or 'less'")
+    if row["grade"] not in GRADES:
+        raise InputError(f"claim: {path}: grade is {row['grade']!r}; give one of {', '.join(GRADES)}")
+    if not isinstance(row["delta"], int | float) or not row["delta"] > 0:
+        raise InputError(
+            f"claim: {path}: delta is {row['delta']!r}; give a positive number in the metric's unit"
+        )
+    arms = row["arms"]
+    contrast = row["contrast"]
+    if not isinstance(contrast, list) or len(contrast) != 2:
+        raise InputError(f"claim: {path}: contrast is {contrast!r}; give two arms")
+    for arm in [*contrast, *([row["oracle"]] if row.get("oracle") else [])]:
+        if arm not in arms:
+            raise InputError(f"claim: {path}: {arm!r} is no arm; {nearest(str(arm), arms)}")
+    if {"full", "smoke"} - set(row["budget"]):
+        raise InputError(f"claim: {path}: budget needs both 'full' and 'smoke'")
+    if not re.fullmatch(r"[0-9a-f]{64}", str(row["blind"])):
+        raise InputError(f"claim: {path}: blind is no SHA-256; publish the salt's hash, keep the salt")
+    for change in row.get("amendments") or ():
+        if not isinstance(change, Mapping) or set(change) != {"date", "what", "why"}:
+            raise InputError(f"claim: {path}: an amendment has date, what and why; got {change!r}")

@@ -1,0 +1,172 @@
+"""The evidence page: what was claimed, what came out, and how much that is worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from plaudit.lab.claim import GRADES, Claim
+from plaudit.lab.running import Results
+from plaudit.lab.seeds import COUNTS
+from plaudit.lab.verdict import Judgement, Verdict, gap_closed, judge
+from plaudit.stats.correlation import kendall_tau
+from plaudit.stats.estimate import Estimate
+from plaudit.stats.tests import benjamini_hochberg
+
+
+@dataclass(frozen=True)
+class Row:
+    """One experiment on the page.
+
+    Attributes:
+        claim: as committed.
+        confirmed: judgement on the confirmatory instances; None before they were run.
+        blind: judgement on the blind ones; None before they were run.
+        gap: share of the gap to the oracle that the first arm closed, or None.
+        adjusted: p-value after Benjamini-Hochberg within the area; NaN where there is none.
+    """
+
+    claim: Claim
+    confirmed: Judgement | None
+    blind: Judgement | None
+    gap: Estimate | None
+    adjusted: float = math.nan
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the blind instances contradict the confirmatory verdict."""
+        if self.confirmed is None or self.blind is None:
+            return False
+        effect, delta = self.blind.effect.value, self.claim.delta
+        match self.confirmed.verdict:
+            case Verdict.HOLDS | Verdict.WEAK:
+                return effect <= 0
+            case Verdict.REVERSED:
+                return effect >= 0
+            case Verdict.NULL:
+                return abs(effect) > delta
+        return False
+
+
+def summarise(results: Mapping[str, tuple[Claim, Results]]) -> list[Row]:
+    """Judges every experiment, and adjusts for several of them within an area.
+
+    Args:
+        results: name to claim and what was run; instances without both arms of the contrast are left out.
+    """
+    rows = [_row(claim, runs) for claim, runs in results.values()]
+    for area in sorted({r.claim.area for r in rows}):
+        at = [
+            i
+            for i, r in enumerate(rows)
+            if r.claim.area == area and r.confirmed is not None and not math.isnan(r.confirmed.p_value)
+        ]
+        if at:
+            adjusted = benjamini_hochberg([rows[i].confirmed.p_value for i in at])  # type: ignore[union-attr]
+            for i, p in zip(at, adjusted.tolist(), strict=True):
+                rows[i] = replace(rows[i], adjusted=p)
+    return rows
+
+
+def evidence_page(rows: Sequence[Row]) -> str:
+    """The page in Markdown."""
+    lines = ["# Evidence", "", _agreement(rows), ""]
+    lines += [
+        "Effects are paired differences over world instances, in the claimed direction, with 95% t "
+        "intervals. Verdicts: HOLDS (interval above delta), WEAK (above 0), NULL (inside plus or minus "
+        "delta), REVERSED, UNDECIDED. p-values are adjusted by Benjamini-Hochberg within an area.",
+        "",
+        "| experiment | grade | world | effect | verdict | adjusted p | blind |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [_table_row(row) for row in rows]
+    for row in rows:
+        lines += ["", *_section(row)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(claim: Claim, runs: Results) -> Row:
+    judged = {role: _judged(claim, runs, role) for role in ("confirmatory", "blind")}
+    return Row(claim, judged["confirmatory"], judged["blind"], _gap(claim, runs))
+
+
+def _complete(runs: Results, role: str, arms: Sequence[str]) -> list[str]:
+    return sorted(k for k, v in runs.items() if k.startswith(role + "-") and all(a in v for a in arms))
+
+
+def _judged(claim: Claim, runs: Results, role: str) -> Judgement | None:
+    keys = _complete(runs, role, claim.contrast)
+    if not keys:
+        return None
+    first, second = claim.contrast
+    values = [runs[k][first][claim.metric] - runs[k][second][claim.metric] for k in keys]
+    return judge(values, delta=claim.delta, direction=claim.direction)
+
+
+def _gap(claim: Claim, runs: Results) -> Estimate | None:
+    if claim.oracle is None:
+        return None
+    arms = (*claim.contrast, claim.oracle)
+    keys = _complete(runs, "confirmatory", arms)
+    if not keys:
+        return None
+    value, base, top = (np.array([runs[k][a][claim.metric] for k in keys]) for a in arms)
+    return gap_closed(value, base, top)
+
+
+def _agreement(rows: Sequence[Row]) -> str:
+    """Kendall's tau of the methods' effects between worlds."""
+    worlds: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row.confirmed is not None:
+            worlds.setdefault(row.claim.world, {})[row.claim.contrast[0]] = row.confirmed.effect.value
+    parts = []
+    for a, b in combinations(sorted(worlds), 2):
+        shared = sorted(set(worlds[a]) & set(worlds[b]))
+        if len(shared) >= 3:
+            tau = kendall_tau([worlds[a][m] for m in shared], [worlds[b][m] for m in shared])
+            parts.append(f"{a} and {b}: {tau:.2f} over {len(shared)} methods")
+    if not parts:
+        return "Agreement of rankings between worlds (Kendall tau): no two worlds share three methods yet."
+    return "Agreement of rankings between worlds (Kendall tau): " + "; ".join(parts) + "."
+
+
+def _table_row(row: Row) -> str:
+    c = row.claim
+    effect = row.confirmed.effect.format() if row.confirmed else "not run"
+    verdict = row.confirmed.verdict if row.confirmed else "-"
+    adjusted = "-" if math.isnan(row.adjusted) else f"{row.adjusted:.3g}"
+    blind = "not run" if row.blind is None else ("**disagrees**" if row.disagrees else "agrees")
+    return f"| {c.name} | {c.grade} | {c.world} | {effect} | {verdict} | {adjusted} | {blind} |"
+
+
+def _section(row: Row) -> list[str]:
+    c = row.claim
+    n = row.confirmed.effect.n if row.confirmed else 0
+    lines = [
+        f"## {c.name}",
+        "",
+        f"{c.title}. Grade {c.grade}: {GRADES[c.grade]}.",
+        "",
+        f"- claim: {c.claim} ({c.source})",
+        f"- contrast: `{c.contrast[0]}` against `{c.contrast[1]}`, metric `{c.metric}` ({c.unit}), claimed "
+        f"{c.direction}, delta {c.delta:g}",
+        f"- claim hash: `{c.hash}`",
+        f"- confirmatory instances: {n} of {COUNTS['confirmatory']}",
+    ]
+    if row.gap is not None:
+        lines.append(f"- gap to `{c.oracle}` closed: {row.gap.format()}")
+    if row.blind is not None:
+        lines.append(f"- blind: {row.blind.effect.format()}, {row.blind.verdict}")
+    if row.disagrees:
+        lines.append(
+            "- **The blind instances disagree with the confirmatory ones: do not rely on this verdict.**"
+        )
+    changes = [f"  - {a['date']}: {a['what']} ({a['why']})" for a in c.amendments]
+    lines += ["- amendments:", *changes] if changes else ["- amendments: none"]
+    lines.append(f"- command: `plaudit lab run {c.name}`")
+    return lines

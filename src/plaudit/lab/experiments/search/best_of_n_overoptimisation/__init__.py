@@ -1,0 +1,1 @@
+"""Does best-of-n over-optimise a reward model that was trained on noisy labels?"""

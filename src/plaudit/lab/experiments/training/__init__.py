@@ -1,0 +1,1 @@
+"""Experiments, in folders named like the rooms that they test."""

@@ -1,0 +1,1 @@
+"""Does more preference data give a better reward model?"""

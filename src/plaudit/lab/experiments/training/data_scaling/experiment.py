@@ -1,0 +1,69 @@
+"""Reward models fitted to 300 and to 3,000 pairs, at equal trained tokens, measured on clean test labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from plaudit.errors import InputError
+from plaudit.lab.experiment import Fit, Scorer
+from plaudit.lab.worlds.assistant import Knobs, PolicyConfig, Prepared, prepare
+from plaudit.records.rows import Pair
+from plaudit.records.sample import Sample
+
+
+def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) -> dict[str, float]:
+    """One arm on one instance; see `RunInstance`.
+
+    Returns:
+        `accuracy` on test pairs that differ in true reward, ties of the scorer counted half, and
+        `distinct_pairs`, the number of different training pairs.
+    """
+    config = PolicyConfig(demonstrations=budget["policy_demonstrations"], epochs=budget["policy_epochs"])
+    world = prepare(seed, config)
+    rows = world.pairs(budget["pairs"], Knobs(flips=budget["flips"]), seed=1)
+    scorer, distinct = _scorer(arm, world, rows, budget, fit, seed)
+    test = world.pairs(budget["test"], seed=2, side="test")
+    return {"accuracy": clean_accuracy(scorer, test), "distinct_pairs": float(distinct)}
+
+
+def clean_accuracy(scorer: Scorer, rows: Sequence[Pair]) -> float:
+    """Share of rows that the scorer orders as the true reward does, ties half; truly equal rows are left out."""
+    told = [(r, float(r.meta["true_margin"])) for r in rows if r.meta["true_margin"] != 0]
+    chosen, rejected = (scorer([r.samples()[i] for r, _ in told]) for i in (0, 1))
+    agree = np.sign(chosen - rejected) * np.sign([m for _, m in told])
+    return float(((agree + 1) / 2).mean())
+
+
+def _scorer(
+    arm: str, world: Prepared, rows: list[Pair], budget: Mapping[str, Any], fit: Fit, seed: int
+) -> tuple[Scorer, int]:
+    few = rows[: budget["few"]]
+    if arm == "oracle":
+        return lambda samples: world.reward(samples).reward, 0
+    if arm == "longer":
+        return _length, 0
+    training = {
+        "pairs_3000": rows,
+        "pairs_300": few * (len(rows) // len(few)),
+        "once_300": few,
+        "shuffled_3000": _shuffled(rows, seed),
+    }
+    if arm not in training:
+        raise InputError(f"data_scaling: arm {arm!r} is not known; the claim lists the arms")
+    distinct = len(few) if arm.endswith("_300") else len(rows)
+    return fit(training[arm], seed=seed, size=budget["size"]), distinct
+
+
+def _shuffled(rows: list[Pair], seed: int) -> list[Pair]:
+    swap = np.random.default_rng([seed, 5]).random(len(rows)) < 0.5
+    return [
+        replace(r, chosen=r.rejected, rejected=r.chosen) if s else r for r, s in zip(rows, swap, strict=True)
+    ]
+
+
+def _length(samples: Sequence[Sample]) -> np.ndarray:
+    return np.array([float(len(s.text.split())) for s in samples])

@@ -1,0 +1,76 @@
+"""World instances of an experiment: development, confirmatory, blind.
+
+Development instances are for building and tuning; the verdict rests on the confirmatory ones, which nobody
+has looked at; the blind ones' seeds cannot be known before their salt is, and its hash is in the claim.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from plaudit.errors import InputError, nearest
+from plaudit.lab.claim import Claim
+
+Role = Literal["development", "confirmatory", "blind"]
+COUNTS: dict[Role, int] = {"development": 4, "confirmatory": 12, "blind": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One replicate: everything random about it comes from the seed.
+
+    Attributes:
+        role: what it may be used for.
+        index: its number within the role.
+        seed: of the world and all draws.
+    """
+
+    role: Role
+    index: int
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Name in logs."""
+        return f"{self.role}-{self.index}"
+
+
+def salt_hash(salt: str) -> str:
+    """What is published beforehand: SHA-256 of the salt."""
+    return hashlib.sha256(salt.encode()).hexdigest()
+
+
+def instances(
+    claim: Claim, role: str, *, salt: str | None = None, count: int | None = None
+) -> list[Instance]:
+    """The instances of a role.
+
+    Args:
+        claim: of the experiment; its name enters the seeds, so that experiments do not share instances.
+        role: `development`, `confirmatory` or `blind`.
+        salt: for blind instances, the salt whose hash the claim published.
+        count: the first so many only.
+
+    Raises:
+        InputError: if the role is not known, or the salt is missing or not the published one.
+    """
+    if role not in get_args(Role):
+        raise InputError(f"instances: role {role!r} is not known; {nearest(role, get_args(Role))}")
+    kind: Role = role  # type: ignore[assignment]  # narrowed by the check above
+    secret = ""
+    if kind == "blind":
+        if salt is None:
+            raise InputError(f"instances: {claim.name}: blind instances need the salt; give --salt")
+        if salt_hash(salt) != claim.blind:
+            raise InputError(
+                f"instances: {claim.name}: the salt's hash is not the one that the claim published"
+            )
+        secret = salt
+    n = COUNTS[kind] if count is None else min(count, COUNTS[kind])
+    return [Instance(kind, i, _seed(claim.name, kind, i, secret)) for i in range(n)]
+
+
+def _seed(*parts: object) -> int:
+    return int.from_bytes(hashlib.sha256(":".join(map(str, parts)).encode()).digest()[:4], "big")
