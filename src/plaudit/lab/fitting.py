@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from plaudit.errors import InputError, nearest
 from plaudit.lab.experiment import Scorer
-from plaudit.lab.worlds.assistant.policy import SIZES
+from plaudit.lab.worlds.assistant.policy import SIZES, llama_config
 from plaudit.lab.worlds.assistant.tokenizer import build_tokenizer
 from plaudit.records.rows import Pair
 from plaudit.records.sample import Sample
@@ -35,6 +35,9 @@ def fit_in_world(pairs: Sequence[Pair], *, seed: int, size: str) -> Scorer:
     layers, width, heads = SIZES[size]
     with tempfile.TemporaryDirectory(prefix="plaudit-lab-") as folder:
         build_tokenizer().save_pretrained(Path(folder) / "tokenizer")
+        llama_config(size).save_pretrained(
+            Path(folder) / "tokenizer"
+        )  # a model folder is known by its config
         fit = fit_reward_model(
             pairs,
             backbone=Backbone(

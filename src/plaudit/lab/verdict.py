@@ -72,7 +72,7 @@ def judge(differences: Sequence[float], *, delta: float, direction: Direction = 
 def gap_closed(
     value: Float[np.ndarray, " i"], base: Float[np.ndarray, " i"], oracle: Float[np.ndarray, " i"]
 ) -> Estimate:
-    """Share of the distance from base to oracle that was covered, `mean(U - U_base) / mean(U_oracle - U_base)`.
+    """Share of the way from base to oracle, `mean(U - U_base) / mean(U_oracle - U_base)`.
 
     A ratio of means, with Fieller's interval over instances: single instances with a small gap would
     dominate a mean of ratios.

@@ -13,6 +13,7 @@ from plaudit.audit.biases.results import BiasAudit
 from plaudit.audit.verdict import Verdict
 from plaudit.evaluation.results import PairEvaluation
 from plaudit.lab.worlds.assistant import Prepared
+from plaudit.lab.worlds.assistant.world import VERSION as WORLD_VERSION
 from plaudit.recipes import measuring
 from plaudit.recipes.loading import apply_setting, load_recipe, parse_recipe, to_yaml
 from plaudit.recipes.schema import Recipe
@@ -84,7 +85,7 @@ class _Job:
         r, out = self.recipe, self.out
         whole = asdict(r)
         data = stages.run(
-            "data", lambda _: make_data(r, out), inputs=[whole["data"], r.seed, input_hash(r.data)],
+            "data", lambda _: make_data(r, out), inputs=[whole["data"], r.seed, input_hash(r.data), WORLD_VERSION, __version__],
             outputs=("data",), headline=_data_line,
         )  # fmt: skip
         train = stages.run(

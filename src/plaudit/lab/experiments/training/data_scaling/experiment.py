@@ -31,8 +31,8 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
 
 
 def clean_accuracy(scorer: Scorer, rows: Sequence[Pair]) -> float:
-    """Share of rows that the scorer orders as the true reward does, ties half; truly equal rows are left out."""
-    told = [(r, float(r.meta["true_margin"])) for r in rows if r.meta["true_margin"] != 0]
+    """Share of rows ordered as by the true reward, ties half; rows that are truly equal are left out."""
+    told = [(r, float(r.meta["true_margin"])) for r in rows if abs(r.meta["true_margin"]) > 1e-9]
     chosen, rejected = (scorer([r.samples()[i] for r, _ in told]) for i in (0, 1))
     agree = np.sign(chosen - rejected) * np.sign([m for _, m in told])
     return float(((agree + 1) / 2).mean())
