@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from plaudit.engine import attention
-from plaudit.engine.gate import Gate, call_gate, row_inputs, static_gate, trunk
+from plaudit.engine.gate import Gate, call_gate, first_line, row_inputs, static_gate, trunk
 from plaudit.engine.plan import TreePlan
-from plaudit.engine.planning import Row, best_fit, plan_rows
 from plaudit.engine.heads import ReadHead, reading
+from plaudit.engine.planning import check_budget, plan_rows, plan_sequences
 from plaudit.engine.tree import Ids, PrefixTree
 from plaudit.errors import InputError, UnsupportedError
 
@@ -62,13 +62,14 @@ class Engine:
         gate: whether trees are used, and if not, why.
 
     Raises:
+        InputError: if the budget is not positive; from every call, if there are no sequences or one is empty.
         UnsupportedError: with `mode="tree"` on a model that the gate or the probe refuses.
     """
 
     def __init__(self, model: Any, *, mode: Mode = "auto", budget: int = 8192, dense: bool = False) -> None:
+        check_budget("engine", budget)
         self.model, self.budget = model, budget
         self.tree_mode = "dense" if dense else "fast"
-        self._own_attention = model.config._attn_implementation
         self.gate = Gate(False, "padded on request") if mode == "padded" else open_gate(model)
         if mode == "tree" and not self.gate.open:
             raise UnsupportedError(f"engine: trees were asked for, but {self.gate.reason}; use mode='auto'")
@@ -85,10 +86,11 @@ class Engine:
         Returns:
             One tensor a sequence, in their order. Shared tokens are views of the same computation.
         """
+        check_sequences(sequences)
         out: list[Tensor] = [torch.empty(0)] * len(sequences)
         body = trunk(self.model)
         if self.gate.open:
-            for row in self._rows([sequences]):
+            for row in plan_sequences(sequences, budget=self.budget):
                 plan = self.plan(row.tree)
                 states = body(**row_inputs(row.tree, plan)).last_hidden_state[0]
                 for i, member in enumerate(row.members):
@@ -107,9 +109,10 @@ class Engine:
         classification output is the score.
         """
         flat = [s for group in groups for s in group]
+        check_sequences(flat)
         parts: list[tuple[np.ndarray[Any, Any], Tensor]] = []
         if self.gate.open:
-            for row in self._rows(groups):
+            for row in plan_rows(groups, budget=self.budget):
                 parts.append((row.members, self.row_scores(row.tree)))
         else:
             for batch in self._padded(flat):
@@ -138,9 +141,10 @@ class Engine:
 
         Logits are made only where a token follows, and a pair of token and successor that sequences share once.
         """
+        check_sequences(sequences)
         out: list[Tensor] = [torch.empty(0)] * len(sequences)
         if self.gate.open:
-            for row in self._rows([sequences]):
+            for row in plan_sequences(sequences, budget=self.budget):
                 for member, logps in zip(row.members, self._row_logps(row.tree), strict=True):
                     out[member] = logps
             return out
@@ -172,16 +176,13 @@ class Engine:
         """The tree's plan on the model's device."""
         return TreePlan.of(tree, device=self.device, mode=self.tree_mode)
 
-    def _rows(self, groups: Sequence[Sequences]) -> list[Row]:
-        return plan_rows(groups, budget=self.budget)
-
     def _padded(self, sequences: Sequences) -> Iterator[PaddedBatch]:
         return padded_batches(sequences, budget=self.budget, pad_id=self.pad_id, device=self.device)
 
     @property
     def pad_id(self) -> int:
         """The configured pad id; any id serves, since padding is masked and never read."""
-        return int(self.model.config.get_text_config().pad_token_id or 0)
+        return max(int(self.model.config.get_text_config().pad_token_id or 0), 0)  # some configurations say -1
 
     def _index(self, at: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(at)).to(self.device)
@@ -197,14 +198,16 @@ def open_gate(model: Any) -> Gate:
     before = model.config._attn_implementation
     if before == attention.NAME:
         return Gate(True)  # it passed when it was installed
+    gate = Gate(False)
     try:
         model.set_attn_implementation(attention.NAME)
-    except (ValueError, ImportError) as error:
-        return Gate(False, f"{model.config.model_type}: {str(error).splitlines()[0]:.160}")
-    gate = call_gate(model)
-    gate = probe(model, plain=before) if gate.open else gate
-    if not gate.open:
-        model.set_attn_implementation(before)
+        called = call_gate(model)
+        gate = probe(model, plain=before) if called.open else called
+    except (ValueError, ImportError, RuntimeError, TypeError, IndexError) as error:
+        gate = Gate(False, f"{model.config.model_type}: the probe failed: {first_line(error):.160}")
+    finally:  # also when the probe is interrupted
+        if not gate.open:
+            model.set_attn_implementation(before)
     return gate
 
 
@@ -223,6 +226,19 @@ def install_head(model: Any) -> Any:
 def has_read_head(model: Any) -> bool:
     """Whether the model, or the model inside its wrapper, reads its score through a `ReadHead`."""
     return any(isinstance(m, ReadHead) for m in model.modules())
+
+
+def check_sequences(sequences: Sequences) -> None:
+    """Refuses what no path can run.
+
+    Raises:
+        InputError: if there is no sequence, or one is empty.
+    """
+    if not len(sequences):
+        raise InputError("engine: no sequences; give at least one")
+    for i, ids in enumerate(sequences):
+        if not len(ids):
+            raise InputError(f"engine: sequence {i} is empty; every sequence needs at least one token")
 
 
 def padded_batches(
@@ -256,5 +272,3 @@ def padded_batches(
         )  # fmt: skip
         start = stop
 
-
-__all__ = ["Engine", "PaddedBatch", "best_fit", "has_read_head", "install_head", "open_gate", "padded_batches"]

@@ -104,6 +104,18 @@ def _rope(config: Any) -> str:
 
 
 @contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Runs in evaluation mode and puts every module's own mode back; they need not all be alike."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
 def attention_of(model: Any, name: str) -> Iterator[None]:
     """Runs with another attention function and puts the model's own back."""
     before = model.config._attn_implementation
@@ -119,15 +131,11 @@ def call_gate(model: Any) -> Gate:
     tree = PrefixTree.build([[1, 2], [1, 3]])
     plan = _Counting.of(tree, device=next(model.parameters()).device)
     layers = int(getattr(model.config.get_text_config(), "num_hidden_layers", 0))
-    was_training = model.training
-    model.eval()
     try:
-        with torch.no_grad():
+        with evaluating(model), torch.no_grad():
             trunk(model)(**row_inputs(tree, plan))
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
-        return Gate(False, f"{model.config.model_type}: does not run on a packed row: {str(error).splitlines()[0]:.120}")
-    finally:
-        model.train(was_training)
+        return Gate(False, f"{model.config.model_type}: does not run on a packed row: {first_line(error):.120}")
     if plan.calls != layers:
         return Gate(
             False,
@@ -135,6 +143,11 @@ def call_gate(model: Any) -> Gate:
             "the family ignores set_attn_implementation",
         )
     return Gate(True)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 class _Counting(TreePlan):

@@ -41,14 +41,16 @@ def plan_rows(groups: Sequence[Sequence[Sequence[int] | Ids]], *, budget: int) -
         Rows; every sequence is a member of exactly one of them.
 
     Raises:
-        InputError: if the budget is not positive, or a group is empty.
+        InputError: if the budget is not positive, or a group or a sequence is empty.
     """
-    if budget < 1:
-        raise InputError(f"plan_rows: budget is {budget}; give the distinct tokens that a row may hold, at least 1")
+    check_budget("plan_rows", budget)
     arrays = [[np.ascontiguousarray(s, dtype=np.int32) for s in group] for group in groups]
     for g, group in enumerate(arrays):
         if not group:
-            raise InputError(f"plan_rows: group {g} has no sequences")
+            raise InputError(f"plan_rows: group {g} has no sequences; every group needs at least one")
+        for i, ids in enumerate(group):
+            if not ids.size:
+                raise InputError(f"plan_rows: sequence {i} of group {g} is empty; every sequence needs at least one token")
     first = np.concatenate([[0], np.cumsum([len(g) for g in arrays])]).astype(np.int64)
     sizes = [distinct_tokens(group) for group in arrays]
     rows = []
@@ -56,6 +58,50 @@ def plan_rows(groups: Sequence[Sequence[Sequence[int] | Ids]], *, budget: int) -
         members = np.concatenate([np.arange(first[g], first[g + 1]) for g in chosen])
         rows.append(Row(PrefixTree.build([s for g in chosen for s in arrays[g]]), members, tuple(chosen)))
     return rows
+
+
+def plan_sequences(sequences: Sequence[Sequence[int] | Ids], *, budget: int) -> list[Row]:
+    """Packs sequences that belong to no group into rows of at most `budget` distinct tokens.
+
+    Rows are filled in sorted order, so that sequences which begin alike meet in one row; a sequence longer than the
+    budget gets a row of its own.
+
+    Args:
+        sequences: token ids.
+        budget: distinct tokens a row, at least 1.
+
+    Returns:
+        Rows; every sequence is a member of exactly one of them, and a group of its own.
+
+    Raises:
+        InputError: if the budget is not positive, or a sequence is empty.
+    """
+    check_budget("plan_sequences", budget)
+    arrays = [np.ascontiguousarray(s, dtype=np.int32) for s in sequences]
+    for i, ids in enumerate(arrays):
+        if not ids.size:
+            raise InputError(f"plan_sequences: sequence {i} is empty; every sequence needs at least one token")
+    rows: list[list[int]] = []
+    total = 0
+    for i in sorted(range(len(arrays)), key=lambda i: arrays[i].tobytes()):
+        added = arrays[i].size - (common_prefix(arrays[rows[-1][-1]], arrays[i]) if rows else 0)
+        if rows and total + added <= budget:
+            rows[-1].append(i)
+            total += added
+        else:
+            rows.append([i])
+            total = arrays[i].size
+    return [Row(PrefixTree.build([arrays[i] for i in row]), np.array(row), tuple(row)) for row in rows]
+
+
+def check_budget(who: str, budget: int) -> None:
+    """Refuses a row that may hold nothing.
+
+    Raises:
+        InputError: if the budget is not positive.
+    """
+    if budget < 1:
+        raise InputError(f"{who}: budget is {budget}; give the distinct tokens that a row may hold, at least 1")
 
 
 def distinct_tokens(group: Sequence[Ids]) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plaudit.engine.gate import Gate, attention_of, row_inputs, trunk
+from plaudit.engine.gate import Gate, attention_of, evaluating, row_inputs, trunk
 from plaudit.engine.plan import TreePlan
 from plaudit.engine.tree import PrefixTree
 
@@ -30,16 +30,13 @@ def probe(model: Any, *, plain: str, seed: int = 0) -> Gate:
         seed: of the random tokens.
     """
     texts = _texts(model, np.random.default_rng(seed))
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
+    with evaluating(model), torch.no_grad():
         tree = PrefixTree.build(texts)
         device = next(model.parameters()).device
         packed = trunk(model)(**row_inputs(tree, TreePlan.of(tree, device=device))).last_hidden_state[0]
         with attention_of(model, plain):
             alone = [_run(model, [t])[0] for t in texts]
             together = _run(model, texts)
-    model.train(was_training)
     own = max(_difference(a, b) for a, b in zip(alone, together, strict=True))
     ours = max(_difference(a, packed[torch.from_numpy(tree.positions(i))]) for i, a in enumerate(alone))
     scale = max(float(a.abs().max()) for a in alone)

@@ -13,11 +13,17 @@ from plaudit.errors import InputError
 from plaudit.records.message import Message
 from plaudit.records.sample import Completion, Conversation, completion_messages
 
+_WORDS = (  # content is a string, or parts of which only text can be read
+    "{% if message['content'] is string %}{{ message['content'] }}"
+    "{% else %}{% for part in message['content'] %}{{ part['text'] or '' }}{% endfor %}{% endif %}"
+)
 PLAIN_TEMPLATE = (
-    "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n\n' }}{% endfor %}"
+    "{% for message in messages %}{{ message['role'] + ': ' }}" + _WORDS + "{{ '\n\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
 )
 """What a tokenizer without a chat template gets; it is saved with the model."""
+ENCODER_TEMPLATE = "{{ cls_token }}{% for message in messages %}" + _WORDS + "{{ sep_token }}{% endfor %}"
+"""The same for an encoder's tokenizer: for one turn, what `tokenizer(prompt, completion)` makes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,9 @@ class Template:
             InputError: if the tokenizer has neither an EOS token nor a template that ends by itself.
         """
         if getattr(tokenizer, "chat_template", None) is None:
-            tokenizer.chat_template = PLAIN_TEMPLATE
+            closes = tokenizer.sep_token_id is not None and tokenizer.eos_token_id in (None, tokenizer.sep_token_id)
+            encoder = closes and tokenizer.cls_token_id is not None
+            tokenizer.chat_template = ENCODER_TEMPLATE if encoder else PLAIN_TEMPLATE
         template = cls(False, max_length, tuple(sorted((kwargs or {}).items())))
         probe = Encoder(tokenizer, template).encode((Message("user", "a"),), "b").ids
         if tokenizer.eos_token_id is not None:
@@ -59,7 +67,14 @@ class Template:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Template:
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`.
+
+        Raises:
+            InputError: if the policy lacks a field.
+        """
+        for name in ("append_eos", "max_length"):
+            if name not in row:
+                raise InputError(f"template: the manifest's template has no {name!r}; save the model again")
         return cls(bool(row["append_eos"]), int(row["max_length"]), tuple(sorted(row.get("kwargs", {}).items())))
 
 
@@ -131,15 +146,29 @@ class Encoder:
 
         The pad token's text, should it occur in a message, is broken by a zero-width space: plain transformers finds
         the end of a text by looking for pad ids, so no text may contain one.
+
+        Raises:
+            InputError: if the template refuses the conversation (some know no system message, or insist on turns).
         """
-        rendered: str = self.tokenizer.apply_chat_template(
-            [_plain(m, self.tokenizer.pad_token) for m in messages],
-            tokenize=False, add_generation_prompt=generation, tools=tools, **dict(self.template.kwargs),
-        )  # fmt: skip
+        from jinja2 import TemplateError
+
+        pad = self.tokenizer.pad_token
+        try:
+            rendered: str = self.tokenizer.apply_chat_template(
+                [_without(m.to_dict(), pad) for m in messages],
+                tokenize=False, add_generation_prompt=generation, tools=_without(tools, pad),
+                **dict(self.template.kwargs),
+            )  # fmt: skip
+        except TemplateError as error:
+            roles = ", ".join(m.role for m in messages)
+            raise InputError(
+                f"template: the tokenizer's chat template refuses the roles {roles} ({error}); "
+                "change the messages, or the tokenizer's chat_template"
+            ) from error
         return rendered
 
     def _ids(self, conversations: Sequence[Conversation], tools: Any, generation: bool = False) -> list[Ids]:
-        texts = [self.text(c, tools=tools, generation=generation) for c in conversations]
+        texts = [well_formed(self.text(c, tools=tools, generation=generation)) for c in conversations]
         rows = self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
         end = [self.tokenizer.eos_token_id] if self.template.append_eos and not generation else []
         return [np.array([*row, *end], dtype=np.int32) for row in rows]
@@ -163,22 +192,32 @@ class Encoder:
         return prompt, [self._drop(t, max(self._count(t) - keep, 0)) if t else t for t in texts]
 
     def _count(self, text: str) -> int:
-        return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        return len(self.tokenizer(well_formed(text), add_special_tokens=False, verbose=False)["input_ids"])
 
     def _drop(self, text: str, tokens: int) -> str:
         """The text without its first `tokens` tokens; at least one character goes when any token should."""
         if tokens <= 0:
             return text
+        text = well_formed(text)
+        if not self.tokenizer.is_fast:  # no offsets: by share of the characters, and the caller looks again
+            return text[max(len(text) * tokens // max(self._count(text), 1), 1) :]
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         offsets = encoded["offset_mapping"]
         return "" if tokens >= len(offsets) else text[max(offsets[tokens][0], 1) :]
 
 
-def _plain(message: Message, pad: str | None) -> dict[str, Any]:
-    row = message.to_dict()
-    if pad and isinstance(row["content"], str) and pad in row["content"]:
-        row["content"] = row["content"].replace(pad, pad[0] + "\u200b" + pad[1:])
-    return row
+def well_formed(text: str) -> str:
+    """The text with U+FFFD for lone surrogates, which are no Unicode text and on which tokenizers raise."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _without(value: Any, pad: str | None) -> Any:
+    """The value (strings, lists, mappings) with the pad token's text broken wherever it occurs."""
+    if isinstance(value, str):
+        return value.replace(pad, pad[0] + "\u200b" + pad[1:]) if pad and pad in value else value
+    if isinstance(value, Mapping):
+        return {key: _without(item, pad) for key, item in value.items()}
+    return [_without(item, pad) for item in value] if isinstance(value, list | tuple) else value
 
 
 def ensure_pad(tokenizer: Any, model: Any) -> None:
@@ -186,12 +225,14 @@ def ensure_pad(tokenizer: Any, model: Any) -> None:
 
     Plain transformers reads a sequence classification score at the last token that is not padding; where pad equals
     EOS it skips the end of the text and reads the score one token early. A new token is added in that case, and the
-    embedding grows by one row.
+    embedding grows by one row, of zeros: it is never attended to, and a model opened twice has one fingerprint.
     """
     special = {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.unk_token_id}
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id in special:
         tokenizer.add_special_tokens({"pad_token": "<|plaudit_pad|>"})
     config = model.config.get_text_config()
-    if tokenizer.pad_token_id >= model.get_input_embeddings().num_embeddings:
+    known = model.get_input_embeddings().num_embeddings
+    if tokenizer.pad_token_id >= known:
         model.resize_token_embeddings(tokenizer.pad_token_id + 1, mean_resizing=False)
+        model.get_input_embeddings().weight.data[known:] = 0.0
     model.config.pad_token_id = config.pad_token_id = tokenizer.pad_token_id

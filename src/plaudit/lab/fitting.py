@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plaudit.errors import InputError, nearest
 from plaudit.lab.experiment import Scorer
-from plaudit.lab.worlds.assistant.policy import SIZES, llama_config
+from plaudit.lab.worlds.assistant.policy import llama_config
 from plaudit.lab.worlds.assistant.tokenizer import build_tokenizer
 from plaudit.records.rows import Pair
 from plaudit.records.sample import Sample
 
 
 def fit_in_world(pairs: Sequence[Pair], *, seed: int, size: str) -> Scorer:
-    """Fits a reward model from scratch by Bradley-Terry, one pass over the rows.
+    """Fits a reward model from scratch by Bradley-Terry, three passes over the rows.
 
     Args:
         pairs: training rows.
@@ -30,24 +29,30 @@ def fit_in_world(pairs: Sequence[Pair], *, seed: int, size: str) -> Scorer:
     """
     from plaudit.training import Backbone, FitConfig, fit_reward_model
 
-    if size not in SIZES:
-        raise InputError(f"fit_in_world: size {size!r} is not known; {nearest(size, SIZES)}")
-    layers, width, heads = SIZES[size]
-    with tempfile.TemporaryDirectory(prefix="plaudit-lab-") as folder:
-        build_tokenizer().save_pretrained(Path(folder) / "tokenizer")
-        llama_config(size).save_pretrained(
-            Path(folder) / "tokenizer"
-        )  # a model folder is known by its config
+    with tempfile.TemporaryDirectory(prefix="plaudit-lab-") as name:
+        folder = Path(name)
+        _untrained(folder / "backbone", seed=seed, size=size)
         fit = fit_reward_model(
             pairs,
-            backbone=Backbone(
-                tokenizer=str(Path(folder) / "tokenizer"), width=width, layers=layers, heads=heads
-            ),
-            config=FitConfig(learning_rate=1e-3, batch_size=32, max_length=256, seed=seed),
-            out=Path(folder) / "fit",
+            backbone=Backbone(name=str(folder / "backbone")),
+            config=FitConfig(epochs=3.0, learning_rate=1e-3, batch_size=32, max_length=256, seed=seed),
+            out=folder / "fit",
         )
 
     def scores(samples: Sequence[Sample]) -> NDArray[np.float64]:
         return np.asarray(fit.reward(samples).reward, dtype=np.float64)
 
     return scores
+
+
+def _untrained(folder: Path, *, seed: int, size: str) -> None:
+    """A classifier with random weights over the world's vocabulary, as a model folder."""
+    import torch
+    from transformers import LlamaForSequenceClassification
+
+    config = llama_config(size)
+    config.num_labels = 1
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        LlamaForSequenceClassification(config).save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)

@@ -61,9 +61,8 @@ def judge(differences: Sequence[float], *, delta: float, direction: Direction = 
     if not delta > 0:
         raise InputError(f"judge: delta is {delta}; give a positive margin")
     if not np.isfinite(d).all():
-        raise InputError(
-            f"judge: difference {int(np.argmin(np.isfinite(d)))} is not finite; a missing run is no zero"
-        )
+        at = int(np.argmin(np.isfinite(d)))
+        raise InputError(f"judge: difference {at} is {d[at]}; a run that is missing is no zero")
     d = d if direction == "greater" else -d
     effect = t_interval(d)
     return Judgement(_verdict(effect, delta), effect, _p_value(d))

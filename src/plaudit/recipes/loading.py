@@ -40,6 +40,9 @@ def read_tree(path: str | Path, settings: Sequence[str] = ()) -> dict[str, Any]:
         raise InputError(f"{file}: is empty or no mapping; a recipe has keys such as name, data, model, train")
     for setting in settings:
         apply_setting(tree, setting)
+    data = tree.get("data")
+    if isinstance(data, dict) and any(s.startswith("data.train=") for s in settings):
+        data["world"] = None  # files that the user names take the place of the recipe's world
     return tree
 
 

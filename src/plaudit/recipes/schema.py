@@ -51,7 +51,8 @@ class DataSpec:
     test_share: float = 0.2
     """Share of the prompts that is held out where there is no test file and no folds."""
     folds: int = 0
-    """Cross-validation: every pair is scored by a model that never saw its prompt; 0 for one split."""
+    """Cross-validation: every pair is scored by a model that never saw its prompt; 0 for one split. Not used where a
+    test file is named."""
     limit: int = 0
     """Rows taken from the beginning of the training source; 0 for all."""
     candidates: str = ""
@@ -64,10 +65,12 @@ class DataSpec:
             raise InputError("data: both a world and files are named; with files of your own set data.world=null")
         if self.world is None and not self.train:
             raise InputError("data: neither train nor world is named; give data.train=FILE")
-        if self.folds and (self.world is not None or self.test):
-            raise InputError("data.folds: cross-validation takes one training file, without world and test file")
+        if self.folds and self.world is not None:
+            raise InputError("data.folds: a world makes its own test pairs; set data.folds=0")
         if self.folds == 1 or self.folds < 0:
             raise InputError(f"data.folds is {self.folds}; give 0 for one split, or at least 2")
+        if self.folds and self.test:
+            object.__setattr__(self, "folds", 0)
         if not 0 < self.test_share < 1:
             raise InputError(f"data.test_share is {self.test_share}; it must lie between 0 and 1")
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 
 from plaudit.engine.engine import padded_batches
+from plaudit.engine.rendering import well_formed
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards import folders
 from plaudit.rewards.base import RewardBatch, Scope
@@ -60,7 +61,7 @@ class PooledFeatures:
     def texts(self, sample: Sample) -> tuple[str, str]:
         """The two texts of a sample: context's end with the completion, and the completion alone."""
         context = "\n".join(f"{m.role}: {m.text}" for m in sample.prompt)[-self.context_chars :]
-        return f"{context}\nassistant: {sample.text}", sample.text
+        return well_formed(f"{context}\nassistant: {sample.text}"), well_formed(sample.text)
 
     def _encode(self, texts: list[str], progress: Progress | None) -> np.ndarray[Any, np.dtype[np.float32]]:
         rows = self.tokenizer(texts, add_special_tokens=True, return_attention_mask=False, verbose=False)["input_ids"]

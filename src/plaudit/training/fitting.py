@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from plaudit.engine.engine import has_read_head, install_head
-from plaudit.engine.rendering import Encoder, Template
+from plaudit.engine.rendering import Encoder, Template, well_formed
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Ranked
 from plaudit.records.sample import completion_messages, completion_text, content_hash
@@ -239,7 +239,8 @@ def _pairs_only(rows: Sequence[Pair | Ranked]) -> list[Pair]:
 
 def _texts(row: Pair | Ranked) -> list[str]:
     completions = (row.chosen, row.rejected) if isinstance(row, Pair) else row.completions
-    return [m.text for m in row.prompt] + [m.text for c in completions for m in completion_messages(c)]
+    messages = [*row.prompt, *(m for c in completions for m in completion_messages(c))]
+    return [well_formed(m.text) for m in messages]
 
 
 __all__ = ["Fit", "check_rows", "fit_reward_model", "has_read_head", "normalisation", "objective"]

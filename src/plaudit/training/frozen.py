@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
+from threadpoolctl import threadpool_limits
 
 from plaudit.errors import InputError, ShapeError
 from plaudit.records.rows import Pair
@@ -119,8 +120,9 @@ def fit_frozen(
     unit = standardiser(flat)
     difference = (features[:, 0].astype(np.float64) - features[:, 1]) * unit
     clusters = [content_hash([m.to_dict() for m in row.prompt]) for row in rows]
-    chosen = l2 or choose_l2(difference, clusters, seed=seed, label_smoothing=label_smoothing)
-    weight = fit_linear(difference, l2=chosen, label_smoothing=label_smoothing) * unit
+    with threadpool_limits(1, user_api="blas"):  # products this small lose more to waiting threads than they gain
+        chosen = l2 or choose_l2(difference, clusters, seed=seed, label_smoothing=label_smoothing)
+        weight = fit_linear(difference, l2=chosen, label_smoothing=label_smoothing) * unit
     scores = flat @ weight
     template = {"context_chars": encoder.context_chars, "max_length": encoder.max_length}
     manifest = Manifest(

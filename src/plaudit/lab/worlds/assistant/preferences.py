@@ -33,9 +33,9 @@ def label_pairs(
         seed: of who judges what and of their noise.
 
     Returns:
-        Rows with their `annotator`, whose meta has `kind`, `annotator_group` (`majority` or `minority`), `dialect`, `flipped`,
-        `true_margin` (U of chosen minus rejected), `u_chosen` and `u_rejected`. All are true values of the
-        instance, whoever judged: score them on clean labels by the sign of `true_margin`.
+        Rows with their `annotator`, whose meta has `kind`, `annotator_group` (`majority` or `minority`),
+        `dialect`, `flipped`, `true_margin` (U of chosen minus rejected), `u_chosen` and `u_rejected`. All are
+        true values of the instance, whoever judged: score on clean labels by the sign of `true_margin`.
     """
     pairs = [(a, b) for a, b in pairs if a.text != b.text]
     if not pairs:

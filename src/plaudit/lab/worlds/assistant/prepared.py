@@ -16,12 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from plaudit.errors import InputError
 from plaudit.lab.worlds.assistant.annotators import Knobs
 from plaudit.lab.worlds.assistant.policy import PolicyConfig, sample_completions, samples_of, train_policy
 from plaudit.lab.worlds.assistant.pool import Pool
 from plaudit.lab.worlds.assistant.preferences import label_pairs
 from plaudit.lab.worlds.assistant.tokenizer import build_tokenizer
 from plaudit.lab.worlds.assistant.world import VERSION, Side, TrueReward, World
+from plaudit.records.message import Message
 from plaudit.records.rows import Pair
 from plaudit.records.sample import content_hash
 
@@ -80,8 +82,8 @@ class Prepared:
     ) -> list[Pair]:
         """Exactly n preference rows: two completions a prompt from the policy, judged by the annotators.
 
-        The first rows are the same whatever n is, so data sizes are nested. On the test side prompts are
-        distinct.
+        The first rows are the same whatever n is, so data sizes are nested; knobs change labels (and what
+        they plant), never prompts or completions. On the test side no prompt comes twice.
 
         Args:
             n: number of rows.
@@ -89,19 +91,30 @@ class Prepared:
             seed: of prompts, completions and labels.
             side: `train` or `test`; no prompt is on both.
             report: progress.
+
+        Raises:
+            InputError: if the knobs leave too few rows (`unseen` combinations), or prompts run out.
         """
         rows: list[Pair] = []
-        for block in range(1000):
+        used: set[tuple[Message, ...]] = set()
+        # one fixed block size: more rows extend fewer rows, instead of changing them
+        for block in range(4 + 4 * n // _BLOCK):
             if len(rows) >= n:
                 break
-            # one fixed block size: more rows extend fewer rows, instead of changing them
-            prompts = self.world.prompts(_BLOCK, seed=seed * 1000 + block, side=side, distinct=side == "test")
-            texts = sample_completions(self.policy, prompts, each=2, seed=hash_seed(seed, block))
-            drawn = samples_of(prompts, texts)
-            pairs = list(zip(drawn[::2], drawn[1::2], strict=True))
-            rows += label_pairs(self.world, pairs, knobs or Knobs(), seed=seed * 1000 + block)
+            at = seed * 1000 + block
+            prompts = self.world.prompts(_BLOCK, seed=at, side=side, distinct=side == "test")
+            prompts = [p for p in prompts if side == "train" or p not in used]
+            used.update(prompts)
+            drawn = self._sampled(f"pairs-{side}-{at}", prompts, 2, hash_seed(seed, block)).samples()
+            bare = [replace(sample, group=None, meta={}) for sample in drawn]
+            pairs = list(zip(bare[::2], bare[1::2], strict=True))
+            rows += label_pairs(self.world, pairs, knobs or Knobs(), seed=at)
             if report is not None:
                 report("pairs", min(len(rows), n), n)
+        if len(rows) < n:
+            raise InputError(
+                f"pairs: only {len(rows)} rows of {n} were found; loosen `unseen`, or ask for fewer"
+            )
         return rows[:n]
 
     def pool(
@@ -115,21 +128,32 @@ class Prepared:
             seed: of prompts and sampling.
             report: progress.
         """
-        path = self.folder / f"pool-{prompts}x{completions}-{seed}.npz"
+        asked = self.world.prompts(prompts, seed=hash_seed(seed, -1), side="test", distinct=True)
+        name = f"pool-{prompts}x{completions}-{seed}"
+        return self._sampled(name, asked, completions, hash_seed(seed, -2), report)
+
+    def _sampled(
+        self,
+        name: str,
+        prompts: list[tuple[Message, ...]],
+        each: int,
+        seed: int,
+        report: Report | None = None,
+    ) -> Pool:
+        """Completions from the policy; read from the cache where they were sampled before."""
+        path = self.folder / f"{name}.npz"
         if path.exists():
             return Pool.load(path)
-        asked = self.world.prompts(prompts, seed=hash_seed(seed, -1), side="test", distinct=True)
-        total = prompts * completions
+        total = len(prompts) * each
         told = None if report is None else (lambda done: report("pool", done, total))
-        texts = sample_completions(
-            self.policy, asked, each=completions, seed=hash_seed(seed, -2), progress=told
+        pool = Pool.of(
+            self.world, prompts, sample_completions(self.policy, prompts, each=each, seed=seed, progress=told)
         )
-        pool = Pool.of(self.world, asked, texts)
         pool.save(path)
         return pool
 
 
-_BLOCK = 500
+_BLOCK = 250
 
 
 def prepare(

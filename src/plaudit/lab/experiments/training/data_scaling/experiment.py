@@ -24,8 +24,7 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     """
     config = PolicyConfig(demonstrations=budget["policy_demonstrations"], epochs=budget["policy_epochs"])
     world = prepare(seed, config)
-    rows = world.pairs(budget["pairs"], Knobs(flips=budget["flips"]), seed=1)
-    scorer, distinct = _scorer(arm, world, rows, budget, fit, seed)
+    scorer, distinct = _scorer(arm, world, budget, fit, seed)
     test = world.pairs(budget["test"], seed=2, side="test")
     return {"accuracy": clean_accuracy(scorer, test), "distinct_pairs": float(distinct)}
 
@@ -38,14 +37,13 @@ def clean_accuracy(scorer: Scorer, rows: Sequence[Pair]) -> float:
     return float(((agree + 1) / 2).mean())
 
 
-def _scorer(
-    arm: str, world: Prepared, rows: list[Pair], budget: Mapping[str, Any], fit: Fit, seed: int
-) -> tuple[Scorer, int]:
-    few = rows[: budget["few"]]
+def _scorer(arm: str, world: Prepared, budget: Mapping[str, Any], fit: Fit, seed: int) -> tuple[Scorer, int]:
     if arm == "oracle":
         return lambda samples: world.reward(samples).reward, 0
     if arm == "longer":
         return _length, 0
+    rows = world.pairs(budget["pairs"], Knobs(flips=budget["flips"]), seed=1)
+    few = rows[: budget["few"]]
     training = {
         "pairs_3000": rows,
         "pairs_300": few * (len(rows) // len(few)),

@@ -1,0 +1,248 @@
+"""Claims, instances, resumption, evidence and the command, on an experiment that takes no time."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from plaudit.cli.main import main
+from plaudit.errors import InputError, IntegrityError, MissingError
+from plaudit.lab import (
+    Experiment,
+    evidence_page,
+    find_experiment,
+    instances,
+    list_experiments,
+    read_claim,
+    run_experiment,
+)
+from plaudit.lab.evidence import summarise
+from plaudit.lab.running import read_results
+
+STATED = {
+    "name": "area/method", "title": "T", "claim": "better", "source": "X 2020", "grade": "A", "world": "none",
+    "metric": "u", "unit": "sd", "contrast": ["new", "old"], "direction": "greater", "delta": 0.05,
+    "arms": ["new", "old", "top"], "oracle": "top", "budget": {"full": {"n": 2}, "smoke": {"n": 1}},
+    "blind": hashlib.sha256(b"salt").hexdigest(),
+}  # fmt: skip
+
+
+def claim_of(folder: Path, **changes):
+    path = folder / "claim.yaml"
+    path.write_text(yaml.safe_dump({k: v for k, v in (STATED | changes).items() if v is not ...}))
+    return read_claim(path)
+
+
+def run_instance(seed, arm, *, budget, fit):
+    noise = np.random.default_rng(seed).normal(0, 0.05)
+    return {"u": {"new": 1.0, "old": 0.5, "top": 2.0}[arm] + (noise if arm == "new" else 0), "n": budget["n"]}
+
+
+def no_fit(pairs, *, seed, size):
+    raise AssertionError("not asked for")
+
+
+def test_hash_covers_all_but_amendments(tmp_path):
+    change = {"date": "2026-01-01", "what": "more prompts", "why": "noise"}
+    first = claim_of(tmp_path)
+    assert claim_of(tmp_path, amendments=[change]).hash == first.hash
+    assert claim_of(tmp_path, delta=0.06).hash != first.hash
+    assert first.area == "area"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metrik": "u"}, "key 'metrik' is not known; did you mean 'metric'"),
+        ({"metric": ...}, "metric missing"),
+        ({"delta": 0}, "delta is 0"),
+        ({"contrast": ["new", "odl"]}, "'odl' is no arm; did you mean 'old'"),
+        ({"direction": "up"}, "direction is 'up'"),
+        ({"blind": "salt"}, "blind is no SHA-256"),
+        ({"budget": {"full": {}}}, "both 'full' and 'smoke'"),
+    ],
+)
+def test_claim_errors(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        claim_of(tmp_path, **changes)
+    with pytest.raises(MissingError, match="is not there"):
+        read_claim(tmp_path / "none.yaml")
+
+
+def test_instances_are_4_12_4_and_all_different(tmp_path):
+    claim = claim_of(tmp_path)
+    rows = [i for role in ("development", "confirmatory") for i in instances(claim, role)]
+    rows += instances(claim, "blind", salt="salt")
+    assert len(rows) == 20
+    assert len({i.seed for i in rows}) == 20
+    other = replace(claim, name="area/other")
+    assert not {i.seed for i in rows} & {i.seed for i in instances(other, "confirmatory")}
+    with pytest.raises(InputError, match="need the salt"):
+        instances(claim, "blind")
+    with pytest.raises(InputError, match="not the one that the claim published"):
+        instances(claim, "blind", salt="pepper")
+    with pytest.raises(InputError, match="did you mean 'confirmatory'"):
+        instances(claim, "confirmatry")
+
+
+def test_a_killed_run_goes_on_and_repeats_nothing(tmp_path):
+    claim, calls = claim_of(tmp_path), []
+
+    def dies(seed, arm, *, budget, fit):
+        calls.append((seed, arm))
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return run_instance(seed, arm, budget=budget, fit=fit)
+
+    rows = instances(claim, "confirmatory", count=4)
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(Experiment(claim, dies), rows, folder=tmp_path / "log", fit=no_fit)
+    assert sum(len(arms) for arms in read_results(tmp_path / "log", claim).values()) == 7
+    results = run_experiment(Experiment(claim, dies), rows, folder=tmp_path / "log", fit=no_fit)
+    assert len(calls) == 13  # 12 runs, one of which died once
+    undisturbed = run_experiment(Experiment(claim, run_instance), rows, folder=tmp_path / "other", fit=no_fit)
+    assert results == undisturbed
+
+
+def test_results_of_another_claim_are_refused(tmp_path):
+    claim = claim_of(tmp_path)
+    run_experiment(
+        Experiment(claim, run_instance), instances(claim, "development", count=1), folder=tmp_path, fit=no_fit
+    )
+    with pytest.raises(IntegrityError):
+        read_results(tmp_path, claim_of(tmp_path, delta=0.07))
+
+
+def test_a_result_without_its_primary_metric_is_refused(tmp_path):
+    claim = claim_of(tmp_path)
+    with pytest.raises(InputError, match="gave u = nan"):
+        run_experiment(
+            Experiment(claim, lambda *_, **__: {"v": 1.0}),
+            instances(claim, "development"),
+            folder=tmp_path,
+            fit=no_fit,
+        )
+    with pytest.raises(InputError, match="has no arm 'best'"):
+        run_experiment(Experiment(claim, run_instance), [], folder=tmp_path, fit=no_fit, arms=["best"])
+
+
+def confirmed(claim, blind_effect):
+    runs = {
+        i.key: {a: run_instance(i.seed, a, budget={"n": 1}, fit=no_fit) for a in claim.arms}
+        for i in instances(claim, "confirmatory")
+    }
+    blind = {
+        i.key: {"new": {"u": 0.5 + blind_effect}, "old": {"u": 0.5}}
+        for i in instances(claim, "blind", salt="salt")
+    }
+    return runs | blind
+
+
+def test_evidence_states_effect_verdict_hash_and_blind_disagreement(tmp_path):
+    change = {"date": "2026-01-01", "what": "more prompts", "why": "noise"}
+    claim = claim_of(tmp_path, amendments=[change])
+    rows = summarise({"a": (claim, confirmed(claim, -0.2))})
+    assert rows[0].confirmed.verdict == "HOLDS"
+    assert rows[0].disagrees
+    assert rows[0].gap.value == pytest.approx(0.5 / 1.5, abs=0.04)  # (1 - 0.5) / (2 - 0.5)
+    page = evidence_page(rows)
+    for part in (
+        claim.hash,
+        "HOLDS",
+        "**disagrees**",
+        "more prompts (noise)",
+        "12 of 12",
+        "plaudit lab run area/method",
+    ):
+        assert part in page
+    agrees = summarise({"a": (claim, confirmed(claim, 0.4))})
+    assert not agrees[0].disagrees
+    assert "**disagrees**" not in evidence_page(agrees)
+    assert "not run" in evidence_page(summarise({"a": (claim, {})}))
+
+
+def test_p_values_are_adjusted_within_an_area(tmp_path):
+    claim = claim_of(tmp_path)
+    runs = confirmed(claim, 0.4)
+    other = replace(claim, name="elsewhere/method")
+    flat = {k: {a: {"u": 0.5 + 0.1 * (i % 2 - 0.5)} for i, a in enumerate(v)} for k, v in runs.items()}
+    rows = summarise({"a": (claim, runs), "b": (replace(claim, name="area/b"), runs), "c": (other, flat)})
+    # two equal p-values p in one area: Benjamini-Hochberg gives min(p * 2 / 2) = p; alone: p
+    assert rows[0].adjusted == pytest.approx(rows[0].confirmed.p_value)
+    wide = {k: {"new": {"u": s}, "old": {"u": 0.0}} for k, s in zip(runs, [1.0, -1.0] * 6, strict=False)}
+    rows = summarise({"a": (claim, runs), "b": (replace(claim, name="area/b"), wide)})
+    # the smaller of two: p * 2 / 1
+    assert rows[0].adjusted == pytest.approx(2 * rows[0].confirmed.p_value)
+
+
+def test_rankings_between_worlds(tmp_path):
+    claim = claim_of(tmp_path)
+    results = {}
+    for world, effects in (("one", (0.1, 0.2, 0.3)), ("two", (0.1, 0.3, 0.2))):
+        for m, effect in enumerate(effects):
+            here = replace(
+                claim, name=f"area/{world}{m}", world=world, contrast=(f"m{m}", "old"), oracle=None
+            )
+            rows = {
+                i.key: {f"m{m}": {"u": effect}, "old": {"u": 0.0}} for i in instances(claim, "confirmatory")
+            }
+            results[here.name] = (here, rows)
+    # of three pairs of methods two are ordered alike: tau = (2 - 1) / 3
+    assert "one and two: 0.33 over 3 methods" in evidence_page(summarise(results))
+
+
+def test_catalogue_lists_and_finds():
+    claims = list_experiments()
+    assert {"training/data_scaling", "search/best_of_n_overoptimisation"} <= set(claims)
+    assert find_experiment("data_scaling").claim.name == "training/data_scaling"
+    with pytest.raises(InputError, match="did you mean 'training/data_scaling'"):
+        find_experiment("data_scalling")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize("name", ["data_scaling", "best_of_n_overoptimisation"])
+def test_smoke_runs_of_the_shipped_experiments(name, cache, tmp_path, monkeypatch):
+    """With a scorer fitted by counting words: the machinery, not the claim."""
+    monkeypatch.setenv("PLAUDIT_CACHE", str(cache))
+
+    def fit(pairs, *, seed, size):
+        weight = {}
+        for row in pairs:
+            for sign, text in ((1, row.chosen), (-1, row.rejected)):
+                for word in text.split():
+                    weight[word] = weight.get(word, 0) + sign
+        return lambda samples: np.array(
+            [float(sum(weight.get(w, 0) for w in s.text.split())) for s in samples]
+        )
+
+    experiment = find_experiment(name)
+    rows = instances(experiment.claim, "development", count=1)
+    results = run_experiment(experiment, rows, folder=tmp_path, fit=fit, smoke=True)
+    arms = results["development-0"]
+    assert set(arms) == set(experiment.claim.arms)
+    if name == "data_scaling":
+        assert arms["oracle"]["accuracy"] == 1.0
+        assert all(0 <= numbers["accuracy"] <= 1 for numbers in arms.values())
+        assert arms["pairs_3000"]["distinct_pairs"] > arms["pairs_300"]["distinct_pairs"]
+    else:
+        assert arms["oracle"]["drop"] == 0.0  # the truth as its own proxy only rises
+        assert len({numbers["true_1"] for numbers in arms.values()}) == 1  # arms share the pool
+
+
+def test_the_command_lists_and_writes_the_page(tmp_path, capsys):
+    assert main(["lab", "list", "--folder", str(tmp_path)]) == 0
+    assert "training/data_scaling  grade B, world assistant, 0 confirmatory" in capsys.readouterr().out
+    assert main(["lab", "evidence", "--folder", str(tmp_path), "--out", str(tmp_path / "e.md")]) == 0
+    assert (tmp_path / "e.md").read_text().startswith("# Evidence")
+    assert (
+        main(["lab", "run", "data_scaling", "--instances", "confirmatory:x", "--folder", str(tmp_path)]) == 2
+    )
+    assert "--instances is 'confirmatory:x'" in capsys.readouterr().err
+    assert main(["lab", "run", "nothing", "--folder", str(tmp_path)]) == 2
