@@ -11,6 +11,7 @@ from plaudit.errors import InputError
 from plaudit.lab.claim import Claim
 from plaudit.lab.experiment import Experiment, Fit
 from plaudit.lab.seeds import Instance
+from plaudit.lab.worlds.assistant.world import VERSION as WORLD_VERSION
 from plaudit.records.sample import content_hash
 from plaudit.runs.log import DurableLog
 
@@ -97,7 +98,7 @@ def read_results(folder: Path, claim: Claim, *, smoke: bool = False) -> Results:
 
 
 def _fingerprint(claim: Claim, budget: Mapping[str, Any]) -> str:
-    return content_hash([claim.hash, dict(budget)])
+    return content_hash([claim.hash, dict(budget), WORLD_VERSION])
 
 
 def _checked(claim: Claim, key: str, numbers: Mapping[str, float]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from plaudit.lab.experiment import Fit, Scorer
 from plaudit.lab.worlds.assistant import Knobs, PolicyConfig, Prepared, prepare
 from plaudit.records.rows import Pair
 from plaudit.records.sample import Sample
+from plaudit.training.frozen import fit_linear
 
 
 def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) -> dict[str, float]:
@@ -43,6 +44,8 @@ def _scorer(arm: str, world: Prepared, budget: Mapping[str, Any], fit: Fit, seed
     if arm == "longer":
         return _length, 0
     rows = world.pairs(budget["pairs"], Knobs(flips=budget["flips"]), seed=1)
+    if arm == "aspects_3000":
+        return _linear_on_aspects(world, rows), len(rows)
     few = rows[: budget["few"]]
     training = {
         "pairs_3000": rows,
@@ -61,6 +64,17 @@ def _shuffled(rows: list[Pair], seed: int) -> list[Pair]:
     return [
         replace(r, chosen=r.rejected, rejected=r.chosen) if s else r for r, s in zip(rows, swap, strict=True)
     ]
+
+
+def _linear_on_aspects(world: Prepared, rows: Sequence[Pair]) -> Scorer:
+    """Bradley-Terry on the parsed aspects: what a model that need not learn to read reaches with these labels."""
+
+    def aspects(samples: Sequence[Sample]) -> np.ndarray:
+        return world.world.parse(samples).values
+
+    chosen, rejected = (aspects([r.samples()[i] for r in rows]) for i in (0, 1))
+    weight = fit_linear(chosen - rejected, l2=1e-3)
+    return lambda samples: aspects(samples) @ weight
 
 
 def _length(samples: Sequence[Sample]) -> np.ndarray:
