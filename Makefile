@@ -28,7 +28,8 @@ docs: $(VENV)/.plaudit-dev
 	$(BIN)/mkdocs build --strict
 
 evidence: $(VENV)/.plaudit-demo
-	$(BIN)/plaudit lab evidence
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/plaudit lab run all --folder docs/evidence
+	$(BIN)/plaudit lab evidence --folder docs/evidence --out docs/evidence.md
 
 # The stamps make each installation happen once, and again when what it reads has changed.
 $(VENV)/.plaudit-demo: pyproject.toml constraints.txt | $(VENV)/bin/python

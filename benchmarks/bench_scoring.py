@@ -40,7 +40,7 @@ def main() -> None:
     parser = arguments("bench_scoring.py", repetitions=5)
     parser.add_argument("--prompts", type=int, default=4, help="prompts a side and repetition")
     parser.add_argument("--candidates", type=int, default=16, help="completions a prompt")
-    parser.add_argument("--main-only", action="store_true", help="only the workload that has a target")
+    parser.add_argument("--only", action="append", choices=list(CASES), help="this workload (repeatable)")
     opts = parser.parse_args()
     cells = Cells("bench_scoring", opts)
     shape = {"prompts": opts.prompts, "candidates": opts.candidates}
@@ -57,8 +57,8 @@ def main() -> None:
     ]
     rows: dict[str, Any] = {}
     for i, (name, workload) in enumerate(CASES.items()):
-        if i and opts.main_only:
-            break
+        if opts.only and name not in opts.only:
+            continue
         sides = _Sides()
         found = cells.measure(
             {"workload": asdict(workload), **shape},

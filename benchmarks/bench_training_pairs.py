@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="timed steps a side and repetition")
     parser.add_argument("--warm", type=int, default=1, help="steps before them, not timed")
     parser.add_argument("--pairs", type=int, default=8, help="pairs a step")
-    parser.add_argument("--main-only", action="store_true", help="only the workload that has a target")
+    parser.add_argument("--only", action="append", choices=list(CASES), help="this workload (repeatable)")
     opts = parser.parse_args()
     cells = Cells("bench_training_pairs", opts)
     table = [
@@ -44,8 +44,8 @@ def main() -> None:
     rows: dict[str, Any] = {}
     shape = {"steps": opts.steps, "warm": opts.warm, "pairs": opts.pairs}
     for i, (name, workload) in enumerate(CASES.items()):
-        if i and opts.main_only:
-            break
+        if opts.only and name not in opts.only:
+            continue
         found = cells.measure(
             {"workload": asdict(workload), **shape}, lambda seed, w=workload: repetition(w, seed, **shape)
         )

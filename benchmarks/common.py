@@ -36,6 +36,8 @@ from plaudit.runs.origin import command_line, commit
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent / "src" / "plaudit"
 VOCABULARY = 8192
+QUIET = 0.1
+"""Share of the cores that other processes may use in a repetition that `--quiet` accepts."""
 Ids = NDArray[np.int32]
 
 
@@ -116,6 +118,9 @@ def arguments(name: str, *, repetitions: int) -> argparse.ArgumentParser:
     parser.add_argument(
         "--fresh", action="store_true", help="forget what an earlier run has kept, and start again"
     )
+    parser.add_argument(
+        "--quiet", action="store_true", help="wait for a quiet machine; repeat what others disturbed"
+    )
     return parser
 
 
@@ -136,6 +141,7 @@ class Cells:
         self.machine = machine(options.threads)
         self.fingerprint = content_hash([self.versions, self.machine, _code(name)])
         self.path = HERE / "results" / f"{name}-{self.fingerprint[:12]}.jsonl"
+        self.others: list[float] = []
         if options.fresh:
             self.path.unlink(missing_ok=True)
 
@@ -143,6 +149,9 @@ class Cells:
         self, configuration: Mapping[str, Any], run: Callable[[int], dict[str, float]]
     ) -> list[dict[str, float]]:
         """Repetitions of one configuration: those that are kept are read, the others run and kept.
+
+        Each also says under `others` which share of the cores other processes used meanwhile. With `--quiet`
+        a repetition waits for a quiet machine, and one that was disturbed is run again, whatever it measured.
 
         Args:
             configuration: everything that `run` depends on besides the repetition.
@@ -153,26 +162,56 @@ class Cells:
             for i in range(self.options.repetitions):
                 key = content_hash([dict(configuration), i])
                 if key not in log:
-                    log.put(key, run(i))
+                    log.put(key, self._repetition(i, run))
                     log.flush()
-                    print(f"  {self.name}: repetition {i + 1} of {self.options.repetitions}", flush=True)
                 found.append(log[key])
+        self.others += [cell["others"] for cell in found]
         return found
+
+    def _repetition(self, i: int, run: Callable[[int], dict[str, float]]) -> dict[str, float]:
+        while True:
+            while self.options.quiet and _others(lambda: time.sleep(5)) > QUIET:
+                time.sleep(5)
+            cell: dict[str, float] = {}
+            cell["others"] = _others(lambda: cell.update(run(i)))  # noqa: B023  # called at once
+            again = self.options.quiet and cell["others"] > QUIET
+            told = f"others used {cell['others']:.0%} of the cores" + ("; running it again" if again else "")
+            print(f"  {self.name}: repetition {i + 1} of {self.options.repetitions}, {told}", flush=True)
+            if not again:
+                return cell
 
     def finish(self, rows: Mapping[str, Mapping[str, Any]], configuration: Mapping[str, Any]) -> None:
         """Prints machine and versions; writes the numbers where `--json` asks for them."""
-        print(f"machine: {self.machine}")
+        print(f"machine: {self.machine}; others used at most {max(self.others):.0%} of the cores")
         print("versions: " + ", ".join(f"{k} {v}" for k, v in self.versions.items()))
         if self.options.json:
             document = {
                 **rows,
                 "configuration": dict(configuration),
                 "machine": self.machine,
+                "others": max(self.others),
                 "versions": self.versions,
                 "commit": commit(HERE),
                 "command": command_line(["python", f"benchmarks/{self.name}.py", *sys.argv[1:]]),
             }
             write_text(self.options.json, json.dumps(document, indent=2) + "\n")
+
+
+def _others(call: Callable[[], Any]) -> float:
+    """Calls; the share of the cores that other processes used meanwhile, 0 where the system does not tell."""
+    busy, own, start = _busy_seconds(), sum(os.times()[:4]), time.perf_counter()
+    call()
+    spent = _busy_seconds() - busy - (sum(os.times()[:4]) - own)
+    return max(spent / (time.perf_counter() - start) / (os.cpu_count() or 1), 0.0)
+
+
+def _busy_seconds() -> float:
+    """Processor seconds since boot of all processes together: everything but idling and waiting for disks."""
+    stat = Path("/proc/stat")
+    if not stat.is_file():
+        return 0.0
+    user, nice, system, _, _, irq, soft, steal = map(int, stat.read_text().split("\n", 1)[0].split()[1:9])
+    return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def _code(name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Writes docs/api: one page a room, with every public name of its `__init__.py`.
+"""Writes docs/api: one page a room, with every public name of its `__init__.py`; then recipes.md's tables.
 
 Run by `make docs`. A test looks for every public name in the pages, so that none is undocumented.
 """
@@ -40,7 +40,13 @@ def page(package: str, names: dict[str, str]) -> str:
     )
     lines = [f"# plaudit.{package}", "", doc or "", ""]
     for name, module in names.items():
-        lines += [f"::: plaudit.{package}.{module}.{name}", ""]
+        lines += [f"::: plaudit.{package}.{module}.{name}"]
+        if (
+            SOURCE / Path(*package.split("."), *module.split(".")[:-1]) / "__init__.py"
+        ).is_file() and "." in module:
+            # the page of the sub-room that defines it has the anchor; two would make links ambiguous
+            lines += ["    options:", "      skip_local_inventory: true"]
+        lines += [""]
     return "\n".join(lines)
 
 
@@ -73,4 +79,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    from recipe_tables import main as write_recipe_tables
+
     main()
+    write_recipe_tables()

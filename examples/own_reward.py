@@ -1,8 +1,8 @@
 """A reward of your own, with honest outcomes, and the contract suite that every reward has to pass.
 
-The reward judges whether an answer is JSON with the keys that its sample asks for. It tells three things apart: an
-answer that is no JSON is the candidate's own fault and gets the floor; a sample that asks for nothing cannot be judged,
-and the reward abstains; the rest is scored.
+The reward judges whether an answer is JSON with the keys that its sample asks for. It tells three things
+apart: an answer that is no JSON is the candidate's own fault and gets the floor; a sample that asks for
+nothing cannot be judged, and the reward abstains; the rest is scored.
 
     python examples/own_reward.py
     plaudit score samples.jsonl --reward examples/own_reward.py:JsonKeys --out scored.jsonl
@@ -79,6 +79,7 @@ class TestJsonKeys(RewardContract):
 
 
 def main() -> None:
+    """Scores, then checks the reward itself."""
     reward, samples = JsonKeys(), example_samples()
     batch = reward(samples)
     for sample, value, outcome, detail in zip(

@@ -1,6 +1,7 @@
 """Read a scored file: what every outcome means for a mean, and what a careless reader gets wrong.
 
-Scored files come from `plaudit score` or from any program that writes a sample's row with `reward` and `outcome`.
+Scored files come from `plaudit score`, or from any program that writes a sample's row with `reward` and
+`outcome`.
 
     python examples/read_scored.py [scored.jsonl]
 """
@@ -38,12 +39,13 @@ ROWS = [
 
 
 def main(path: Path) -> None:
+    """Counts outcomes, and means over what counts."""
     scored = read_scored(path)
     batch = scored.batch
     counts = Counter(Outcome(int(o)).name.lower() for o in batch.outcome)
     print(", ".join(f"{counts[o.name.lower()]} {o.name.lower()}" for o in Outcome if counts[o.name.lower()]))
 
-    # What the candidate brought about counts, at the floor; what the machine or the reward did does not count at all.
+    # What the candidate brought about counts, at the floor; what the machine did does not count.
     counted = batch.valid
     prompts = [s.prompt[0].text for s, ok in zip(scored.samples, counted, strict=True) if ok]
     mean = bootstrap_mean(batch.reward[counted], prompts, seed=0)

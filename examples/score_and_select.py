@@ -27,6 +27,7 @@ CANDIDATES = {
 
 
 def main(folder: Path) -> None:
+    """Scores twice (the second time for nothing), selects, writes the winners."""
     samples = [Sample(prompt, text) for prompt, texts in CANDIDATES.items() for text in texts]
     reward = load("rule/length?target=12")  # the nearer to twelve words the better
     log = folder / "scores.log"

@@ -1,7 +1,7 @@
 """Train a reward model on pairs of your own, and open the result in plain transformers.
 
-The pairs here prefer the answer that says where it knows something from. In earnest, give a pretrained backbone
-(`Backbone(name="Qwen/Qwen3-0.6B-Base")`) and `FitConfig(learning_rate=1e-5)`.
+The pairs here prefer the answer that says where it knows something from. In earnest, give a pretrained
+backbone (`Backbone(name="Qwen/Qwen3-0.6B-Base")`) and `FitConfig(learning_rate=1e-5)`.
 
     python examples/train_on_own_pairs.py [FOLDER]
 """
@@ -38,6 +38,7 @@ def rows() -> list[dict[str, str]]:
 
 
 def main(folder: Path) -> None:
+    """Trains, scores, and scores again without Plaudit."""
     write(folder / "pairs.jsonl", rows())
     pairs = read(folder / "pairs.jsonl").rows
     trained = train_reward(
@@ -56,12 +57,12 @@ def main(folder: Path) -> None:
     for answer, value in zip(answers, batch.reward, strict=True):
         print(f"{value:+.2f}  {answer}")
 
-    # The same folder in plain transformers: the manifest (plaudit.json) says that EOS ends each text.
+    # The same folder in plain transformers: the chat template ends texts with EOS, where scores are read.
     model = AutoModelForSequenceClassification.from_pretrained(folder / "run" / "model")
     tokenizer = AutoTokenizer.from_pretrained(folder / "run" / "model")
     for answer, detail in zip(answers, batch.detail, strict=True):
         messages = [{"role": "user", "content": prompt[0].text}, {"role": "assistant", "content": answer}]
-        text = tokenizer.apply_chat_template(messages, tokenize=False) + tokenizer.eos_token
+        text = tokenizer.apply_chat_template(messages, tokenize=False)
         with torch.no_grad():
             score = float(
                 model(**tokenizer(text, return_tensors="pt", add_special_tokens=False)).logits[0, 0]

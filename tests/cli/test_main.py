@@ -43,7 +43,7 @@ def test_usage_errors_are_two(capsys):
         (
             OSError(errno.ENOSPC, "No space left on device", "f"),
             2,
-            "plaudit: error: f: No space left on device; check",
+            "plaudit: error: no space left on the disk; what was finished is kept: free some space",
         ),
     ],
 )

@@ -96,7 +96,9 @@ def test_they_fall_back_to_right_hidden_states(family):
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", ["bloom", "falcon", "mpt", "gptj", "bert", "t5", "dynamic rotary", "longrope"])
+@pytest.mark.parametrize(
+    "family", ["bloom", "falcon", "mpt", "gptj", "bert", "t5", "dynamic rotary", "longrope"]
+)
 def test_they_fall_back_to_right_scores(family):
     model = install_head(scorer(family))
     assert has_read_head(model) == (family not in ("bert", "t5"))
@@ -144,7 +146,9 @@ def test_the_probe_refuses_wrong_numbers(family, mistake, monkeypatch, build, al
     assert engine.gate.reason.startswith(f"{model.config.model_type}: hidden states on a tree differ by ")
     assert "tolerance" in engine.gate.reason
     assert model.config._attn_implementation == own
-    assert all(layer.config._attn_implementation == own for layer in model.modules() if hasattr(layer, "config"))
+    assert all(
+        layer.config._attn_implementation == own for layer in model.modules() if hasattr(layer, "config")
+    )
     assert model.training
     with pytest.raises(UnsupportedError, match="hidden states on a tree differ"):
         Engine(model, mode="tree")

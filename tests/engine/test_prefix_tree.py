@@ -154,7 +154,11 @@ def test_best_fit_by_hand():
     [
         ([[[1]]], 0, "plan_rows: budget is 0; give the distinct tokens that a row may hold, at least 1"),
         ([[[1]], []], 8, "plan_rows: group 1 has no sequences; every group needs at least one"),
-        ([[[1]], [[1], []]], 8, "plan_rows: sequence 1 of group 1 is empty; every sequence needs at least one token"),
+        (
+            [[[1]], [[1], []]],
+            8,
+            "plan_rows: sequence 1 of group 1 is empty; every sequence needs at least one token",
+        ),
     ],
 )
 def test_what_cannot_be_planned_is_said(groups, budget, message):

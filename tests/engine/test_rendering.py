@@ -8,7 +8,15 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForSequenceClassification, BertTokenizer, PreTrainedTokenizerFast
 
 from plaudit.engine.engine import Engine, install_head
-from plaudit.engine.rendering import ENCODER_TEMPLATE, PLAIN_TEMPLATE, Encoder, Template, ensure_pad, well_formed
+from plaudit.engine.rendering import (
+    ENCODER_TEMPLATE,
+    END,
+    PLAIN_TEMPLATE,
+    Encoder,
+    Template,
+    ensure_pad,
+    well_formed,
+)
 from plaudit.errors import InputError
 from plaudit.records.message import Message, Part
 
@@ -42,10 +50,36 @@ def read(e, ids):
     return e.tokenizer.decode(ids)
 
 
-def test_eos_is_appended_where_the_template_does_not_end_with_it():
+def test_eos_is_written_into_a_template_that_does_not_end_with_it():
     e = encoder(PLAIN_TEMPLATE)
-    assert e.template.append_eos
+    assert not e.template.append_eos
     assert read(e, e.encode((USER,), "four").ids) == "user: one two three\n\nassistant: four\n\n<|end|>"
+    # so that plain transformers, which knows no policy, reads the same end
+    messages = [USER.to_dict(), {"role": "assistant", "content": "four"}]
+    plain = e.tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"]
+    assert plain == e.encode((USER,), "four").ids.tolist()
+    # and a prompt that waits for its completion has no end
+    asked = e.tokenizer.apply_chat_template(messages[:1], add_generation_prompt=True, tokenize=False)
+    assert asked == "user: one two three\n\nassistant: "
+
+
+def test_eos_is_appended_to_the_ids_where_the_template_cannot_hold_it(monkeypatch):
+    tokenizer = characters(
+        {"default": PLAIN_TEMPLATE, "rag": "-"}
+    )  # several templates: none of ours to change
+    e = Encoder(tokenizer, Template.of(tokenizer, max_length=99))
+    assert e.template.append_eos
+    assert e.tokenizer.chat_template == {"default": PLAIN_TEMPLATE, "rag": "-"}
+    assert read(e, e.encode((USER,), "four").ids) == "user: one two three\n\nassistant: four\n\n<|end|>"
+
+
+def test_a_model_from_elsewhere_is_read_as_its_makers_do():
+    own = characters("{% for m in messages %}{{ m['content'] }}{% endfor %}.")
+    e = Encoder(own, Template.foreign(own, max_length=99))
+    assert read(e, e.encode((USER,), "four").ids) == "one two threefour."
+    none = characters(None)
+    assert Template.foreign(none, max_length=99) == Template.of(characters(None), max_length=99)
+    assert none.chat_template == PLAIN_TEMPLATE + END
 
 
 @pytest.mark.parametrize("end", ["<|end|>", "<|end|>\n"])
@@ -59,8 +93,10 @@ def test_eos_is_left_alone_where_the_template_ends_by_itself(end):
 
 def test_a_tokenizer_without_a_chat_template_gets_a_plain_one():
     e = encoder(None)
-    assert e.tokenizer.chat_template == PLAIN_TEMPLATE
-    parts = Message("user", (Part("text", {"text": "one "}), Part("image", {"url": "x"}), Part("text", {"text": "two"})))
+    assert e.tokenizer.chat_template == PLAIN_TEMPLATE + END
+    parts = Message(
+        "user", (Part("text", {"text": "one "}), Part("image", {"url": "x"}), Part("text", {"text": "two"}))
+    )
     assert read(e, e.encode((SYSTEM, parts), "b").ids) == (
         "system: BE BRIEF.\n\nuser: one two\n\nassistant: b\n\n<|end|>"
     )
@@ -78,7 +114,9 @@ def test_an_encoder_gets_what_its_tokenizer_makes_of_two_texts():
 
 
 def test_a_tokenizer_without_an_end_is_refused():
-    with pytest.raises(InputError, match=r"template: tokenizer '.*' has no EOS token; set tokenizer\.eos_token"):
+    with pytest.raises(
+        InputError, match=r"template: tokenizer '.*' has no EOS token; set tokenizer\.eos_token"
+    ):
         Template.of(characters(None, pad_token="<|pad|>"), max_length=99)
 
 
@@ -92,13 +130,17 @@ def test_the_policy_comes_back_from_its_file_and_says_what_it_lacks():
 def test_template_arguments_and_tools_arrive():
     tokenizer = characters("{% if loud %}LOUD{% endif %}" + CHATML)
     e = Encoder(tokenizer, Template.of(tokenizer, max_length=200, kwargs={"loud": True}))
+    assert not read(e, e.encode((USER,), "b", kwargs={"loud": False}).ids).startswith("LOUD")  # a row's own
     text = read(e, e.encode((USER,), "b", tools=[{"name": "search", "type": "function"}]).ids)
     assert text.startswith("LOUD<|tools|>search<user>")
-    assert not read(e, e.encode((USER,), "b").ids).startswith("LOUD<|tools|>")
+    assert read(e, e.encode((USER,), "b").ids).startswith("LOUD<user>")
 
 
 def test_a_template_that_refuses_says_so_in_one_line():
-    strict = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + CHATML
+    strict = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+        + CHATML
+    )
     e = encoder(strict)
     with pytest.raises(InputError) as error:
         e.encode((SYSTEM, USER), "b")
@@ -110,7 +152,9 @@ def test_a_template_that_refuses_says_so_in_one_line():
 @pytest.mark.parametrize("template", [PLAIN_TEMPLATE, CHATML])
 def test_the_prompt_ends_where_the_completions_begin(template):
     e = encoder(template)
-    for encoded, completion in zip(e.encode_group((SYSTEM, USER), ["four", "five"]), ["four", "five"], strict=True):
+    for encoded, completion in zip(
+        e.encode_group((SYSTEM, USER), ["four", "five"]), ["four", "five"], strict=True
+    ):
         head = read(e, encoded.ids[: encoded.prompt_length])
         assert head.endswith(("assistant: ", "<assistant>"))
         assert read(e, encoded.ids[encoded.prompt_length :]).startswith(completion)
@@ -123,7 +167,11 @@ def test_the_prompt_length_is_that_of_the_prompt_alone():
     assert read(e, encoded.ids[: encoded.prompt_length]) == "<user>one two three<|end|>\n<assistant>"
 
 
-texts = st.text(st.sampled_from("ab <|pad|>\u200bé"), max_size=20) | st.just("<|pad|>") | st.just("x<|pad|><|pad|>y")
+texts = (
+    st.text(st.sampled_from("ab <|pad|>\u200bé"), max_size=20)
+    | st.just("<|pad|>")
+    | st.just("x<|pad|><|pad|>y")
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -146,7 +194,7 @@ def test_no_text_ever_contains_the_pad_id(system, user, completion):
 def test_a_text_without_the_pad_is_left_as_it_is():
     e = encoder(PLAIN_TEMPLATE)
     assert read(e, e.encode((USER,), "a < |pad| > b").ids).count("\u200b") == 0
-    assert e.text((Message("user", "a<|pad|>b"),)) == "user: a<\u200b|pad|>b\n\n"
+    assert e.text((Message("user", "a<|pad|>b"),)) == "user: a<\u200b|pad|>b\n\n<|end|>"
 
 
 def test_lone_surrogates_are_read_as_the_replacement_character():
@@ -154,7 +202,9 @@ def test_lone_surrogates_are_read_as_the_replacement_character():
     assert well_formed("\ud83d\ude00é") == "😀é"
     e = encoder(PLAIN_TEMPLATE, max_length=60)
     assert "\ufffd" in read(e, e.encode((USER,), "\ud800").ids)
-    assert 55 < e.encode((USER,), "\ud800" * 100).ids.size <= 60  # a character is three tokens and stays whole
+    assert (
+        55 < e.encode((USER,), "\ud800" * 100).ids.size <= 60
+    )  # a character is three tokens and stays whole
 
 
 def conversation(*turns):
@@ -260,7 +310,11 @@ def test_a_pad_of_its_own_keeps_the_scores_of_plain_transformers_right(specials,
     model = build(config)
     before = model.get_input_embeddings().weight.detach().clone()
     ensure_pad(tokenizer, model)
-    assert tokenizer.pad_token_id not in (tokenizer.eos_token_id, tokenizer.unk_token_id, tokenizer.bos_token_id)
+    assert tokenizer.pad_token_id not in (
+        tokenizer.eos_token_id,
+        tokenizer.unk_token_id,
+        tokenizer.bos_token_id,
+    )
     assert model.config.pad_token_id == tokenizer.pad_token_id == len(before)
     weight = model.get_input_embeddings().weight
     torch.testing.assert_close(weight[: len(before)], before)
@@ -274,7 +328,9 @@ def test_a_pad_of_its_own_keeps_the_scores_of_plain_transformers_right(specials,
             tokenizer.padding_side = side
             batch = tokenizer.pad({"input_ids": texts}, return_tensors="pt")
             positions = (batch["attention_mask"].cumsum(-1) - 1).clamp(min=0)
-            found = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], position_ids=positions)
+            found = model(
+                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], position_ids=positions
+            )
             torch.testing.assert_close(found.logits, expected, atol=1e-5, rtol=1e-5)
     assert isinstance(model, type(AutoModelForSequenceClassification.from_config(config)))
 

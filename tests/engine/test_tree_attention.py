@@ -46,7 +46,9 @@ def by_loop(tree, q, k, v, *, scale, window=None, softcap=None, sinks=None):
 
 
 def run(tree, q, k, v, mode, **options):
-    out, weights = tree_attention(nn.Module(), q, k, v, None, tree_plan=TreePlan.of(tree, mode=mode), **options)
+    out, weights = tree_attention(
+        nn.Module(), q, k, v, None, tree_plan=TreePlan.of(tree, mode=mode), **options
+    )
     assert weights is None
     return out[0]
 
@@ -66,7 +68,11 @@ def test_parity_with_a_loop_in_float64(mode, window, softcap, sinks):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    bundles, st.sampled_from([None, 1, 2, 4]), st.sampled_from([None, 2.0]), st.booleans(), st.sampled_from([1, 2, 4])
+    bundles,
+    st.sampled_from([None, 1, 2, 4]),
+    st.sampled_from([None, 2.0]),
+    st.booleans(),
+    st.sampled_from([1, 2, 4]),
 )
 def test_fast_equals_dense_on_random_trees(texts, window, softcap, sinks, kv_heads):
     tree = PrefixTree.build(texts)
@@ -81,7 +87,9 @@ def test_fast_equals_dense_on_random_trees(texts, window, softcap, sinks, kv_hea
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")  # the CPU form is for tests only
+@pytest.mark.filterwarnings(
+    "ignore:flex_attention called without torch.compile"
+)  # the CPU form is for tests only
 @pytest.mark.parametrize("window", [None, 1, 3])
 @pytest.mark.parametrize("kv_heads", [2, 4])
 def test_flex_attention_sees_the_same_tree(window, kv_heads):
@@ -100,13 +108,17 @@ def test_flex_attention_sees_the_same_tree(window, kv_heads):
 def test_the_default_scale_is_one_over_the_root_of_the_width():
     tree = PrefixTree.build(TEXTS)
     q, k, v = (x.detach() for x in tensors(tree, width=8))
-    torch.testing.assert_close(run(tree, q, k, v, "fast"), run(tree, q, k, v, "fast", scaling=1 / math.sqrt(8)))
+    torch.testing.assert_close(
+        run(tree, q, k, v, "fast"), run(tree, q, k, v, "fast", scaling=1 / math.sqrt(8))
+    )
 
 
 def test_a_plan_describes_one_row():
     tree = PrefixTree.build(TEXTS)
     q, k, v = (x.detach().expand(2, -1, -1, -1) for x in tensors(tree))
-    with pytest.raises(ValueError, match="plaudit_tree: a plan describes one packed row, but the batch has 2"):
+    with pytest.raises(
+        ValueError, match="plaudit_tree: a plan describes one packed row, but the batch has 2"
+    ):
         run(tree, q, k, v, "fast")
 
 
@@ -121,7 +133,10 @@ def test_dropout_is_applied_in_training_only(mode, softcap):
     trained, again = (tree_attention(layer, q, k, v, None, **options)[0] for _ in range(2))
     assert not torch.equal(trained, again)
     layer.eval()
-    still, plain = tree_attention(layer, q, k, v, None, **options)[0], run(tree, q, k, v, mode, softcap=softcap)
+    still, plain = (
+        tree_attention(layer, q, k, v, None, **options)[0],
+        run(tree, q, k, v, mode, softcap=softcap),
+    )
     torch.testing.assert_close(still[0], plain)
 
 

@@ -11,7 +11,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 # what the user should see, so that an example that prints something else fails
 SAID = {
     "own_reward.py": ("POLICY_FAULT", "ABSTAINED", "the contract holds"),
-    "read_scored.py": ("5 scored, 1 policy_fault, 1 abstained, 1 timed_out", "over 6 samples", "to score again: '8'"),
+    "read_scored.py": ("5 scored, 1 policy_fault, 1 abstained", "over 6 samples", "score again: '8'"),
     "score_and_select.py": ("Clouds are full of tiny drops", "Seven is a prime", "unanswered groups: 0"),
     "train_on_own_pairs.py": ("trained on 96 preferences", "plain transformers gives the same scores"),
 }  # fmt: skip
@@ -49,7 +49,7 @@ def test_the_trained_example_prefers_the_answer_with_a_source(tmp_path):
 
 
 def test_the_contract_suite_of_the_example_passes():
-    done = _run("-m", "pytest", "-q", "-p", "no:cacheprovider", EXAMPLES / "own_reward.py")
+    done = _run("-m", "pytest", "-p", "no:cacheprovider", "-o", "addopts=", EXAMPLES / "own_reward.py")
     assert done.returncode == 0, done.stdout
     assert "9 passed" in done.stdout
 

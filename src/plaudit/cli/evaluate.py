@@ -41,19 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scores both sides of every pair, prints the table, checks the thresholds."""
+    from plaudit.cli.inputs import read_pairs
     from plaudit.cli.output import show, write_json
-    from plaudit.evaluation.pairs import evaluate_pairs
+    from plaudit.evaluation.pairs import evaluate_pairs, group_values
     from plaudit.evaluation.results import metrics
-    from plaudit.records import read
-    from plaudit.records.converting import convert
-    from plaudit.records.rows import Pair
     from plaudit.rewards.registry import load
     from plaudit.rewards.scoring import score_samples
 
     floors = thresholds(args.fail_under)  # a mistake here should not cost a scoring run
-    records = read(args.data, skip_broken=args.skip_broken)
-    rows = records.rows if records.kind == "pairs" else convert(records.rows, to="pairs").rows
-    pairs = [row for row in rows if isinstance(row, Pair)]
+    records, pairs = read_pairs(args.data, args.skip_broken)
+    for column in args.subset:
+        group_values(pairs, column)  # refuses one that no pair has, before anything is scored
     reward = load(args.reward)
     both = [side for pair in pairs for side in pair.samples()]
     batch = score_samples(reward, both, log=None if reward.scope == "batch" else args.log)
@@ -67,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
     )
     table = metrics(result)
     show(table, title=f"{reward.name} on {result.n_pairs} pairs of {result.n_prompts} prompts")
+    if records.n_broken:
+        print(f"{records.n_broken} broken rows are in {args.skip_broken}")
     _remarks(result)
     if args.json:
         configuration = {**vars(args), "fingerprint": reward.fingerprint}

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="list the experiments: claim, grade, what has been run")
     run = actions.add_parser("run", help="run an experiment; finished parts are skipped when run again")
-    run.add_argument("name", help="experiment, such as training/data_scaling")
+    run.add_argument("name", help="experiment, such as training/data_scaling, or all")
     run.add_argument("--smoke", action="store_true", help="one development instance with a tiny budget")
     run.add_argument(
         "--instances",
@@ -51,6 +51,14 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from plaudit.lab.catalog import list_experiments
+
+    for name in list_experiments() if args.name == "all" else [args.name]:
+        _run_one(name, args)
+    return 0
+
+
+def _run_one(name: str, args: argparse.Namespace) -> None:
     from plaudit.lab.catalog import find_experiment
     from plaudit.lab.evidence import summarise
     from plaudit.lab.fitting import fit_in_world
@@ -58,7 +66,7 @@ def _run(args: argparse.Namespace) -> int:
     from plaudit.lab.seeds import instances
 
     role, count = ("development", 1) if args.smoke else _role(args.instances)
-    experiment = find_experiment(args.name)
+    experiment = find_experiment(name)
     claim = experiment.claim
     chosen = instances(claim, role, salt=args.salt, count=count)
     results = run_experiment(
@@ -79,7 +87,6 @@ def _run(args: argparse.Namespace) -> int:
         print("smoke run: shows that the machinery works, and nothing about the claim")
     elif judged is not None:
         print(f"{claim.name}: effect {judged.effect} {claim.unit}: {judged.verdict}")
-    return 0
 
 
 def _evidence(args: argparse.Namespace) -> int:

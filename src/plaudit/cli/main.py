@@ -6,13 +6,15 @@ Exit codes: 0 done, 1 a threshold that the user set was missed, 2 bad input or u
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from plaudit import __version__
-from plaudit.errors import PlauditError, nearest
+from plaudit.errors import InputError, PlauditError, nearest
 
 VERBS: dict[str, str] = {
     "run": "run a recipe: data, training, evaluation, audit, selection, report; finished stages are skipped",
@@ -52,11 +54,72 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
+    except Exception as error:
+        known = explained(error)
+        if known is None:
+            raise  # a fault of ours: its traceback is what a report of it needs
+        return _fail(known)
+
+
+def explained(error: BaseException) -> PlauditError | None:
+    """What the system refused, in one line; None where the error is none of the system's.
+
+    A full disk comes in many clothes: libraries that write weights raise errors of their own for it.
+    """
+    chain: BaseException | None = error
+    kept = "what was finished is kept: free some space and run the same command again"
+    while chain is not None:
+        if getattr(chain, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(
+            w in str(chain) for w in _FULL
+        ):
+            return PlauditError(f"no space left on the disk; {kept}")
+        if isinstance(chain, RuntimeError) and any(w in str(chain) for w in _TORCH):
+            return PlauditError(
+                f"a checkpoint could not be written, most likely for no space left on the disk; {kept}"
+            )
+        chain = chain.__cause__ or chain.__context__
+    if isinstance(error, OSError):
         name = error.filename or "the system"
-        return _fail(
-            PlauditError(f"{name}: {error.strerror or error}; check the path, its permissions and the disk")
+        return PlauditError(
+            f"{name}: {error.strerror or error}; check the path, its permissions and the disk"
         )
+    return None
+
+
+_FULL = ("No space left on device", "os error 28")
+_TORCH = ("PytorchStreamWriter failed", "inline_container.cc", "iostream error")
+"""What torch.save says of a write that the system refused: it does not pass the system's reason on."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are ours: one line, with the nearest option where one is not known."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            **{"allow_abbrev": False, **options}
+        )  # an abbreviation breaks when an option is added
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Remembers what was given, for the error."""
+        self._given = list(args or [])
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Raises what argparse would print behind its usage."""
+        known = self._known()
+        unknown = [
+            w.split("=")[0] for w in self._given if w.startswith("--") and w.split("=")[0] not in known
+        ]
+        if unknown:  # argparse would complain first of the option that it was meant to be
+            message = f"there is no option {unknown[0]}; {nearest(unknown[0], known)}"
+        raise InputError(f"{self.prog.removeprefix('plaudit ')}: {message} (see {self.prog} --help)")
+
+    def _known(self) -> set[str]:
+        found = {o for action in self._actions for o in action.option_strings if o.startswith("--")}
+        for action in self._actions:
+            for parser in action.choices.values() if isinstance(action.choices, dict) else ():
+                found |= parser._known() if isinstance(parser, Parser) else set()
+        return found
 
 
 def usage() -> str:
@@ -88,14 +151,13 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"plaudit {__version__}")
         return 0
     if verb not in VERBS:
-        print(f"plaudit: error: {verb!r} is no verb; {nearest(verb, VERBS)}", file=sys.stderr)
-        return 2
+        raise InputError(f"{verb!r} is no verb; {nearest(verb, VERBS)}")
     module = importlib.import_module(f"plaudit.cli.{verb}")
-    parser = argparse.ArgumentParser(prog=f"plaudit {verb}", description=VERBS[verb])
+    parser = Parser(prog=f"plaudit {verb}", description=VERBS[verb])
     module.add_arguments(parser)
     try:
         options = parser.parse_args(rest)
-    except SystemExit as stop:  # argparse has printed its usage line or its help
+    except SystemExit as stop:  # argparse has printed its help
         return int(stop.code or 0)
     from plaudit.runs.interrupt import terminable
 

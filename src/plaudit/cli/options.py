@@ -26,7 +26,9 @@ def field_docs(kind: type) -> dict[str, str]:
     return docs
 
 
-def add_dataclass(parser: argparse.ArgumentParser, kind: type, *, skip: Collection[str] = (), title: str = "") -> None:
+def add_dataclass(
+    parser: argparse.ArgumentParser, kind: type, *, skip: Collection[str] = (), title: str = ""
+) -> None:
     """One option a field: `--learning-rate 1e-5`; a flag where the default is False."""
     group = parser.add_argument_group(title or kind.__name__)
     docs, hints = field_docs(kind), typing.get_type_hints(kind)
@@ -40,7 +42,7 @@ def add_dataclass(parser: argparse.ArgumentParser, kind: type, *, skip: Collecti
         else:
             group.add_argument(
                 name, type=_type(field), default=None, metavar=_metavar(field),
-                choices=typing.get_args(hints[field.name]) if typing.get_origin(hints[field.name]) is typing.Literal else None,
+                choices=_choices(hints[field.name]),
                 help=f"{text} (default: {field.default})".strip(),
             )  # fmt: skip
 
@@ -57,6 +59,10 @@ def from_args(args: argparse.Namespace, kind: type, *, skip: Collection[str] = (
 
 def _type(field: Field[Any]) -> type:
     return str if field.default is MISSING or field.default is None else type(field.default)
+
+
+def _choices(hint: Any) -> tuple[Any, ...] | None:
+    return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else None
 
 
 def _metavar(field: Field[Any]) -> str:

@@ -17,11 +17,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Reads the data, writes the page, says where it is."""
+    from plaudit.errors import InputError
     from plaudit.report.folder import read_report
     from plaudit.report.page import render
     from plaudit.runs.atomic import write_text
 
+    try:
+        data = read_report(args.run)
+    except InputError as error:
+        where = f"report: {Path(args.run) / 'report.json'}"
+        raise InputError(f"{where}: {str(error).removeprefix(where).lstrip(': ')}") from error
     page = Path(args.out) if args.out else Path(args.run) / "report.html"
-    write_text(page, render(read_report(args.run), texts=not args.no_texts))
+    write_text(page, render(data, texts=not args.no_texts))
     print(page)
     return 0

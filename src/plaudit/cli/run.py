@@ -27,8 +27,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"\nverdict{f' ({name})' if recipe.variants else ''}: {verdict.headline}")
         print(f"  limit   {verdict.limit or 'no use is permitted'}")
         for cause in verdict.causes[:4]:
-            print(f"  because {cause.says} {cause.evidence.format(3)}")
+            print(f"  because {cause.says} {cause.evidence.format(3)}".rstrip())
         print(f"  sure    {verdict.certainty}: {verdict.because}")
-        print(f"  next    {verdict.next_step}" + (f" -> plaudit run {verdict.recipe}" if verdict.recipe else ""))
+        print(
+            f"  next    {verdict.next_step}" + (f" -> plaudit run {verdict.recipe}" if verdict.recipe else "")
+        )
         print(f"  report  {folder / 'report.html'}")
     return 0

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
+from typing import Any
 
 from plaudit.cli.options import add_dataclass, from_args
+from plaudit.errors import InputError
 from plaudit.training.config import OBJECTIVES, Backbone, FitConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     parser.add_argument("data", nargs="?", help="pairs or ranked rows: a file, a datasets folder or a hub id")
-    parser.add_argument("--model", default="scratch", help="folder or hub id to start from, or 'scratch' (default)")
+    parser.add_argument(
+        "--model", default="scratch", help="folder or hub id to start from, or 'scratch' (default)"
+    )
     parser.add_argument("--out", help="run folder; the model is saved under OUT/model")
-    parser.add_argument("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
+    parser.add_argument(
+        "--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first"
+    )
     add_dataclass(parser, FitConfig, title="fit")
     add_dataclass(parser, Backbone, skip=("name",), title="model from scratch")
 
@@ -27,23 +32,25 @@ def run(args: argparse.Namespace) -> int:
             print(f"{name:16} {line}")
         return 0
     if not args.data or not args.out:
-        print("plaudit train: give DATA and --out FOLDER (see plaudit train --help)", file=sys.stderr)
-        return 2
+        raise InputError("train: give DATA and --out FOLDER (see plaudit train --help)")
     config = from_args(args, FitConfig)
     backbone = Backbone(name=args.model, **{k: v for k, v in _backbone(args).items() if v is not None})
 
     from plaudit.records import read
+    from plaudit.runs.fresh import vacating
+    from plaudit.runs.stages import Stages
     from plaudit.training.entry import train_reward
 
     records = read(args.data, skip_broken=args.skip_broken)
     if records.n_broken:
         print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
-    trained = train_reward(records.rows, backbone=backbone, config=config, out=Path(args.out))
+    with vacating(args.out), Stages(args.out, emit=None):  # no two processes train in one folder
+        trained = train_reward(records.rows, backbone=backbone, config=config, out=Path(args.out))
     for line in trained.lines():
         print(line)
     print(f"saved {args.out}/model; next: plaudit evaluate HELD_OUT_PAIRS --reward {args.out}/model")
     return 0
 
 
-def _backbone(args: argparse.Namespace) -> dict[str, object]:
+def _backbone(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in ("tokenizer", "width", "layers", "heads", "vocabulary")}

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from plaudit.engine import attention
 from plaudit.engine.gate import Gate, call_gate, first_line, row_inputs, static_gate, trunk
-from plaudit.engine.plan import TreePlan
 from plaudit.engine.heads import ReadHead, reading
+from plaudit.engine.plan import TreePlan
 from plaudit.engine.planning import check_budget, plan_rows, plan_sequences
 from plaudit.engine.tree import Ids, PrefixTree
 from plaudit.errors import InputError, UnsupportedError

@@ -39,7 +39,8 @@ class Gate:
 
 def trunk(model: nn.Module) -> nn.Module:
     """The decoder inside a classification, causal-LM or peft model: what returns `last_hidden_state`."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    unwrap: Any = getattr(model, "get_base_model", None)
+    inner: nn.Module = unwrap() if unwrap else model
     base = getattr(inner, getattr(inner, "base_model_prefix", "") or "", None)
     return base if isinstance(base, nn.Module) else inner
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -52,7 +52,7 @@ class TreePlan:
     _masks: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, tree: PrefixTree, *, device: torch.device | str = "cpu", mode: str = "fast") -> TreePlan:
+    def of(cls, tree: PrefixTree, *, device: torch.device | str = "cpu", mode: str = "fast") -> Self:
         """The plan of a tree, with its positions on `device`."""
         return cls(torch.from_numpy(tree.segments), torch.from_numpy(tree.position_ids).to(device), mode)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -113,7 +114,7 @@ def distinct_tokens(group: Sequence[Ids]) -> int:
         return int(group[0].size)
     ordered = sorted(group, key=lambda a: a.tobytes())
     total = sum(int(a.size) for a in ordered)
-    return total - sum(common_prefix(a, b) for a, b in zip(ordered, ordered[1:], strict=False))
+    return total - sum(common_prefix(a, b) for a, b in pairwise(ordered))
 
 
 def best_fit(sizes: Sequence[int], budget: int) -> list[list[int]]:

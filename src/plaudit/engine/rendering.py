@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from plaudit.errors import InputError
 from plaudit.records.message import Message
 from plaudit.records.sample import Completion, Conversation, completion_messages
 
+Kwargs = Mapping[str, Any] | None
 _WORDS = (  # content is a string, or parts of which only text can be read
     "{% if message['content'] is string %}{{ message['content'] }}"
     "{% else %}{% for part in message['content'] %}{{ part['text'] or '' }}{% endfor %}{% endif %}"
@@ -22,6 +23,8 @@ PLAIN_TEMPLATE = (
     "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
 )
 """What a tokenizer without a chat template gets; it is saved with the model."""
+END = "{% if not add_generation_prompt %}{{ eos_token }}{% endif %}"
+"""What is added to a chat template that does not end with EOS, so that whoever applies it reads the same end."""
 ENCODER_TEMPLATE = "{{ cls_token }}{% for message in messages %}" + _WORDS + "{{ sep_token }}{% endfor %}"
 """The same for an encoder's tokenizer: for one turn, what `tokenizer(prompt, completion)` makes of it."""
 
@@ -31,8 +34,9 @@ class Template:
     """How text becomes token ids, as the manifest keeps it.
 
     Attributes:
-        append_eos: whether EOS is appended after the rendered conversation. `Template.of` appends it where the
-            template does not end with it by itself, so that the score is always read at an end.
+        append_eos: whether EOS is appended to the ids of the rendered conversation. `Template.of` writes it into the
+            chat template instead where it can, so that plain transformers and servers, which know no policy, read
+            the score at the same end.
         max_length: longest sequence in tokens.
         kwargs: further arguments of the chat template (`enable_thinking`, ...).
     """
@@ -43,7 +47,10 @@ class Template:
 
     @classmethod
     def of(cls, tokenizer: Any, *, max_length: int, kwargs: Mapping[str, Any] | None = None) -> Template:
-        """The template policy that fits a tokenizer; gives it the plain template where it has none.
+        """The policy with which a model is trained: every text ends with EOS, an encoder's with its separator.
+
+        A tokenizer without a chat template gets a plain one, and one whose template does not end with EOS gets `END`
+        added to it: the tokenizer is changed in place.
 
         Raises:
             InputError: if the tokenizer has neither an EOS token nor a template that ends by itself.
@@ -53,13 +60,27 @@ class Template:
             encoder = closes and tokenizer.cls_token_id is not None
             tokenizer.chat_template = ENCODER_TEMPLATE if encoder else PLAIN_TEMPLATE
         template = cls(False, max_length, tuple(sorted((kwargs or {}).items())))
-        probe = Encoder(tokenizer, template).encode((Message("user", "a"),), "b").ids
         if tokenizer.eos_token_id is not None:
-            # some templates close the turn and add a line break: EOS within the last two tokens is an end
-            return replace(template, append_eos=tokenizer.eos_token_id not in probe[-2:].tolist())
+            given = tokenizer.chat_template
+            if not _ends(tokenizer, template) and isinstance(given, str):
+                tokenizer.chat_template = given + END
+            if _ends(tokenizer, template):
+                return template
+            tokenizer.chat_template = given
+            return replace(template, append_eos=True)
         if tokenizer.sep_token_id is not None:  # encoders close with their separator
             return template
         raise InputError(f"template: tokenizer {tokenizer.name_or_path!r} has no EOS token; set tokenizer.eos_token")
+
+    @classmethod
+    def foreign(cls, tokenizer: Any, *, max_length: int) -> Template:
+        """The policy of a model from elsewhere: its own chat template and nothing more, as its makers score with it.
+
+        Where it has no chat template, the policy is that of `of`.
+        """
+        if getattr(tokenizer, "chat_template", None) is None:
+            return cls.of(tokenizer, max_length=max_length)
+        return cls(False, max_length)
 
     def to_dict(self) -> dict[str, Any]:
         """The policy as the manifest stores it."""
@@ -93,6 +114,11 @@ class Encoded:
     cut: int = 0
 
 
+class _Render(NamedTuple):
+    tools: Any
+    kwargs: Mapping[str, Any]
+
+
 class Encoder:
     """Renders and tokenises conversations under one template policy.
 
@@ -104,12 +130,14 @@ class Encoder:
     def __init__(self, tokenizer: Any, template: Template) -> None:
         self.tokenizer, self.template = tokenizer, template
 
-    def encode(self, prompt: Conversation, completion: Completion, *, tools: Any = None) -> Encoded:
+    def encode(
+        self, prompt: Conversation, completion: Completion, *, tools: Any = None, kwargs: Kwargs = None
+    ) -> Encoded:
         """One conversation; see `encode_group`."""
-        return self.encode_group(prompt, [completion], tools=tools)[0]
+        return self.encode_group(prompt, [completion], tools=tools, kwargs=kwargs)[0]
 
     def encode_group(
-        self, prompt: Conversation, completions: Sequence[Completion], *, tools: Any = None
+        self, prompt: Conversation, completions: Sequence[Completion], *, tools: Any = None, kwargs: Kwargs = None
     ) -> list[Encoded]:
         """The completions of one prompt, truncated alike where the longest does not fit.
 
@@ -119,13 +147,14 @@ class Encoder:
         Args:
             prompt: the shared conversation.
             completions: at least one.
-            tools: tool descriptions for the template.
+            tools: tool descriptions for the template (a row's `tools`).
+            kwargs: further arguments of the template, over those of the policy (a row's `chat_template_kwargs`).
 
         Raises:
             InputError: if the template alone is longer than `max_length`.
         """
-        limit = self.template.max_length
-        ids = self._ids([prompt + completion_messages(c) for c in completions], tools)
+        limit, render = self.template.max_length, _Render(tools, {**dict(self.template.kwargs), **(kwargs or {})})
+        ids = self._ids([prompt + completion_messages(c) for c in completions], render)
         full = [len(x) for x in ids]
         while max(len(x) for x in ids) > limit:
             excess = max(len(x) for x in ids) - limit
@@ -135,13 +164,15 @@ class Encoder:
                     f"truncation: template and system message alone exceed max_length {limit}; raise max_length"
                 )
             prompt, completions = shorter
-            ids = self._ids([prompt + completion_messages(c) for c in completions], tools)
-        head = self._ids([prompt], tools, generation=True)[0] if prompt else np.zeros(0, np.int32)
+            ids = self._ids([prompt + completion_messages(c) for c in completions], render)
+        head = self._ids([prompt], render, generation=True)[0] if prompt else np.zeros(0, np.int32)
         return [
             Encoded(x, common_prefix(head, x), before - len(x)) for x, before in zip(ids, full, strict=True)
         ]
 
-    def text(self, messages: Conversation, *, tools: Any = None, generation: bool = False) -> str:
+    def text(
+        self, messages: Conversation, *, tools: Any = None, kwargs: Kwargs = None, generation: bool = False
+    ) -> str:
         """The conversation after the template, before tokenisation.
 
         The pad token's text, should it occur in a message, is broken by a zero-width space: plain transformers finds
@@ -157,7 +188,7 @@ class Encoder:
             rendered: str = self.tokenizer.apply_chat_template(
                 [_without(m.to_dict(), pad) for m in messages],
                 tokenize=False, add_generation_prompt=generation, tools=_without(tools, pad),
-                **dict(self.template.kwargs),
+                **{**dict(self.template.kwargs), **(kwargs or {})},
             )  # fmt: skip
         except TemplateError as error:
             roles = ", ".join(m.role for m in messages)
@@ -167,8 +198,9 @@ class Encoder:
             ) from error
         return rendered
 
-    def _ids(self, conversations: Sequence[Conversation], tools: Any, generation: bool = False) -> list[Ids]:
-        texts = [well_formed(self.text(c, tools=tools, generation=generation)) for c in conversations]
+    def _ids(self, conversations: Sequence[Conversation], render: _Render, generation: bool = False) -> list[Ids]:
+        tools, kwargs = render
+        texts = [well_formed(self.text(c, tools=tools, kwargs=kwargs, generation=generation)) for c in conversations]
         rows = self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
         end = [self.tokenizer.eos_token_id] if self.template.append_eos and not generation else []
         return [np.array([*row, *end], dtype=np.int32) for row in rows]
@@ -204,6 +236,12 @@ class Encoder:
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         offsets = encoded["offset_mapping"]
         return "" if tokens >= len(offsets) else text[max(offsets[tokens][0], 1) :]
+
+
+def _ends(tokenizer: Any, template: Template) -> bool:
+    probe = Encoder(tokenizer, replace(template, max_length=1 << 20)).encode((Message("user", "a"),), "b").ids
+    # some templates close the turn and add a line break: EOS within the last two tokens is an end
+    return tokenizer.eos_token_id in probe[-2:].tolist()
 
 
 def well_formed(text: str) -> str:

@@ -49,7 +49,8 @@ class PrefixTree:
     @property
     def leaf_positions(self) -> Index:
         """Where in the row the last token of each sequence stands, int64 (n,)."""
-        return self.segments[self.leaf, 1] - 1
+        positions: Index = self.segments[self.leaf, 1] - 1
+        return positions
 
     def path(self, segment: int) -> list[int]:
         """Segments from the root down to `segment`, inclusive."""

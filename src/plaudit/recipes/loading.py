@@ -14,6 +14,9 @@ import yaml
 from plaudit.errors import InputError, MissingError, nearest
 from plaudit.recipes.schema import Recipe
 
+_SHIPPED = (Path(__file__).parent / "shipped", Path(__file__).parents[3] / "recipes")
+"""Where the wheel keeps the shipped recipes, and where a checkout does."""
+
 
 def load_recipe(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
     """The recipe of a file (or the name of a shipped one), with settings applied.
@@ -34,10 +37,12 @@ def read_tree(path: str | Path, settings: Sequence[str] = ()) -> dict[str, Any]:
     file = find_recipe(path)
     try:
         tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
-        raise InputError(f"{file}: is empty or no mapping; a recipe has keys such as name, data, model, train")
+        raise InputError(
+            f"{file}: is empty or no mapping; a recipe has keys such as name, data, model, train"
+        )
     for setting in settings:
         apply_setting(tree, setting)
     data = tree.get("data")
@@ -57,12 +62,14 @@ def find_recipe(path: str | Path) -> Path:
     given = Path(path)
     if given.is_file():
         return given
-    name = given.name if given.suffix else f"{given.name}.yaml"
-    for folder in (Path(__file__).parent / "shipped", Path(__file__).parents[3] / "recipes"):
-        if (folder / name).is_file():
-            return folder / name
-    known = {p.stem for f in (Path(__file__).parent / "shipped", Path(__file__).parents[3] / "recipes") for p in f.glob("*.yaml")}
-    raise MissingError(f"{path}: no such recipe; {nearest(given.stem, known)}")
+    shipped = [p for folder in _SHIPPED for p in folder.glob("*.yaml")]
+    # only `demo` and `recipes/demo.yaml` mean the shipped one: another folder's demo.yaml is another recipe
+    if given.parent in (Path("."), Path("recipes")):
+        for file in shipped:
+            if file.name == (given.name if given.suffix else f"{given.name}.yaml"):
+                return file
+    hint = nearest(given.stem, {p.stem for p in shipped})
+    raise MissingError(f"{path}: no such recipe; give a YAML file or a shipped name: {hint}")
 
 
 def apply_setting(tree: dict[str, Any], setting: str) -> None:
@@ -110,12 +117,12 @@ def build(kind: Any, value: Any, at: str, where: str) -> Any:
             return None
         return build(next(k for k in inner if k is not NoneType), value, at, where)
     if origin is tuple:
-        items = value if isinstance(value, list) else [value]
+        items = value if isinstance(value, list | tuple) else [] if value is None else [value]
         return tuple(build(inner[0], v, at, where) for v in items)
-    if origin is Mapping or origin is dict or str(origin).endswith("Mapping'>"):
+    if origin is Mapping:
         if not isinstance(value, Mapping):
             raise InputError(f"{where}: {at} is {value!r}; give a mapping")
-        return dict(value)
+        return {str(k): build(inner[1], v, f"{at}.{k}", where) for k, v in value.items()}
     return _scalar(kind, value, at, where)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from plaudit.errors import InputError
+from plaudit.audit.biases.rewrites import BIASES
+from plaudit.errors import InputError, nearest
 from plaudit.training.config import Backbone, FitConfig
+
+_FOLDER = re.compile(r"[\w-][\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +48,27 @@ class DataSpec:
     world: WorldSpec | None = None
     """Make data in a world; leave out with files."""
     train: str = ""
-    """File, datasets folder or hub id of training rows; several alternatives are divided by ` | `, and the first that
-    is there is taken."""
+    """File, datasets folder or hub id of training rows; several alternatives are divided by ` | `, and the
+    first that is there is taken."""
     test: str = ""
     """The same of held-out rows; without it, part of the training file is held out by prompt."""
     test_share: float = 0.2
     """Share of the prompts that is held out where there is no test file and no folds."""
     folds: int = 0
-    """Cross-validation: every pair is scored by a model that never saw its prompt; 0 for one split. Not used where a
-    test file is named."""
+    """Cross-validation: every pair is scored by a model that never saw its prompt; 0 for one split. Not used
+    where a test file is named."""
     limit: int = 0
     """Rows taken from the beginning of the training source; 0 for all."""
     candidates: str = ""
-    """Samples to pick the best of, by prompt."""
+    """Samples to pick the best of, by prompt; the winners become `best.jsonl` in the run folder."""
     skip_broken: bool = False
     """Set broken rows aside in the run folder instead of stopping at the first."""
 
     def __post_init__(self) -> None:
         if self.world is not None and (self.train or self.test):
-            raise InputError("data: both a world and files are named; with files of your own set data.world=null")
+            raise InputError(
+                "data: both a world and files are named; with files of your own set data.world=null"
+            )
         if self.world is None and not self.train:
             raise InputError("data: neither train nor world is named; give data.train=FILE")
         if self.folds and self.world is not None:
@@ -73,6 +79,8 @@ class DataSpec:
             object.__setattr__(self, "folds", 0)
         if not 0 < self.test_share < 1:
             raise InputError(f"data.test_share is {self.test_share}; it must lie between 0 and 1")
+        if self.limit < 0:
+            raise InputError(f"data.limit is {self.limit}; give a number of rows, or 0 for all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +88,30 @@ class EvaluateSpec:
     """What is measured on held-out pairs."""
 
     subsets: tuple[str, ...] = ()
-    """Columns by whose values accuracy is given and gaps are looked for."""
+    """Columns by whose values accuracy is given and gaps are looked for; one that no pair has is told."""
     resamples: int = 2000
     """Bootstrap resamples."""
+
+    def __post_init__(self) -> None:
+        if self.resamples < 1:
+            raise InputError(f"evaluate.resamples is {self.resamples}; it must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
 class AuditSpec:
     """What is audited."""
 
-    features: tuple[str, ...] = ("length", "markdown", "politeness", "hedging", "flattery")
+    features: tuple[str, ...] = BIASES
     """Surface features whose counterfactual effect is measured."""
     prompts: int = 100
     """Prompts that are rewritten, with up to four completions each."""
+
+    def __post_init__(self) -> None:
+        for name in self.features:
+            if name not in BIASES:
+                raise InputError(f"audit.features has {name!r}; {nearest(name, BIASES)}")
+        if self.prompts < 1:
+            raise InputError(f"audit.prompts is {self.prompts}; it must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +119,13 @@ class SelectSpec:
     """Best-of-n."""
 
     ns: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
-    """Numbers of candidates."""
+    """Numbers of candidates; those above a quarter of the pool are left out."""
+
+    def __post_init__(self) -> None:
+        if not self.ns or min(self.ns) < 1 or list(self.ns) != sorted(set(self.ns)):
+            raise InputError(
+                f"select.ns is {list(self.ns)}; give rising numbers of candidates, such as [1, 2, 4, 8]"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,4 +175,15 @@ class Recipe:
     baseline: BaselineSpec = field(default_factory=BaselineSpec)
     """What to compare with."""
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Several runs of this recipe, each with settings of its own (`model.name: ...`), in folders of their own."""
+    """Several runs of this recipe, each with settings (`model.name: ...`) and a folder of its own."""
+
+    def __post_init__(self) -> None:
+        for name in (self.name, *self.variants):
+            if not _FOLDER.fullmatch(name):
+                raise InputError(f"name {name!r}: becomes a folder; use letters, digits, '-', '_' and '.'")
+        world = self.data.world
+        if world is not None and 4 * self.select.ns[0] > world.pool_completions:
+            raise InputError(
+                f"select.ns is {list(self.select.ns)}, but n goes up to a quarter of "
+                f"data.world.pool_completions ({world.pool_completions}); give more completions or a smaller n"
+            )

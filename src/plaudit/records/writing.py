@@ -30,18 +30,30 @@ def write(path: str | Path, rows: Iterable[Row | Mapping[str, Any]]) -> int:
         InputError: if the ending is another, there is no row, or a value is nothing that JSON can hold.
         PlauditError: if the disk is full; the old file is untouched.
     """
-    target = Path(path)
+    target = check_target(path)
     cells = (dict(row) if isinstance(row, Mapping) else to_dict(row) for row in rows)
     if target.name.endswith(".parquet"):
         return _write_parquet(target, list(cells))
-    if not target.name.endswith((".jsonl", ".jsonl.gz")):
-        raise InputError(f"write: {target} ends in none of {', '.join(ENDINGS)}; choose one of them")
     with replacing(target) as file:
         if not target.name.endswith(".gz"):
             return _write_lines(target, file, cells)
         # no name and no time in the header: the same rows give the same bytes
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
             return _write_lines(target, packed, cells)
+
+
+def check_target(path: str | Path) -> Path:
+    """The path, where records can be written to it: better asked before hours of work than after them.
+
+    Raises:
+        InputError: if it has another ending, or is a folder.
+    """
+    target = Path(path)
+    if not target.name.endswith(ENDINGS):
+        raise InputError(f"write: {target} ends in none of {', '.join(ENDINGS)}; choose one of them")
+    if target.is_dir():
+        raise InputError(f"write: {target} is a folder; name a file")
+    return target
 
 
 def json_line(row: Mapping[str, Any]) -> bytes:

@@ -89,14 +89,22 @@ class RewardBatch:
         if self.reward.ndim != 1:
             raise ShapeError(f"RewardBatch: reward has shape {self.reward.shape}; it must be (n,)")
         columns = {"outcome": self.outcome, "std": self.std, "noise": self.noise, "members": self.members,
-                   "steps": self.steps, "tokens": self.tokens, "detail": self.detail, **self.aspects}
+                   "steps": self.steps, "tokens": self.tokens, "detail": self.detail,
+                   **{f"aspect {name!r}": values for name, values in self.aspects.items()}}
         for name, column in columns.items():
             if column is not None and len(column) != n:
                 raise ShapeError(f"RewardBatch: {name} has {len(column)} entries for {n} rewards")
-        if not np.isin(self.outcome, list(Outcome)).all():
-            raise InputError(f"RewardBatch: outcome {int(self.outcome.max())} is not one of {[o.value for o in Outcome]}")
+            rank = 2 if name == "members" else 1
+            if isinstance(column, np.ndarray) and column.ndim != rank:
+                raise ShapeError(f"RewardBatch: {name} has shape {column.shape}; it must be {('(n,)', '(n, k)')[rank - 1]}")
+        unknown = np.flatnonzero(~np.isin(self.outcome, list(Outcome)))
+        if unknown.size:
+            i = int(unknown[0])
+            raise InputError(
+                f"RewardBatch: outcome {int(self.outcome[i])} of sample {i} is not one of {[o.value for o in Outcome]}"
+            )
         counted = self.outcome <= Outcome.POLICY_FAULT
-        bad = np.flatnonzero(np.isfinite(self.reward) != counted)
+        bad = np.flatnonzero(np.where(counted, ~np.isfinite(self.reward), ~np.isnan(self.reward)))
         if bad.size:
             i = int(bad[0])
             raise InputError(
@@ -138,14 +146,18 @@ class RewardBatch:
             parts = [pick(b) for b in batches]
             if all(p is None for p in parts):
                 return None
-            width = next(p.shape[1:] for p in parts if p is not None)
+            widths = {p.shape[1:] for p in parts if p is not None}
+            if len(widths) > 1:
+                counts = sorted(int(w[0]) for w in widths)
+                raise ShapeError(f"RewardBatch.concat: members number {counts}; join batches of one ensemble")
+            width = next(iter(widths))
             return np.concatenate([np.full((len(b), *width), math.nan) if p is None else p
                                    for b, p in zip(batches, parts, strict=True)])
 
-        def ragged(pick: Any) -> tuple[Floats, ...] | None:
+        def ragged(pick: Any, *shape: int) -> tuple[Floats, ...] | None:
             if all(pick(b) is None for b in batches):
                 return None
-            empty = np.zeros(0)
+            empty = np.zeros((0, *shape))
             return tuple(x for b in batches for x in (pick(b) if pick(b) is not None else (empty,) * len(b)))
 
         return cls(
@@ -153,7 +165,7 @@ class RewardBatch:
             outcome=np.concatenate([b.outcome for b in batches]),
             std=column(lambda b: b.std), noise=column(lambda b: b.noise), members=column(lambda b: b.members),
             aspects={k: column(lambda b, k=k: b.aspects.get(k)) for k in names},  # type: ignore[misc]
-            steps=ragged(lambda b: b.steps), tokens=ragged(lambda b: b.tokens),
+            steps=ragged(lambda b: b.steps), tokens=ragged(lambda b: b.tokens, 3),
             detail=tuple(d for b in batches for d in b.detail),
         )
 

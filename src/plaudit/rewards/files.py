@@ -69,14 +69,23 @@ def scored_rows(samples: Sequence[Sample], batch: RewardBatch) -> Iterator[dict[
         raise ShapeError(
             f"scored rows: {len(samples)} samples and {len(batch)} rewards; they must be as many"
         )
+    check_columns(samples)
     for i, sample in enumerate(samples):
-        row, cells = to_dict(sample), reward_cells(batch, i)
-        taken = sorted(set(row) & set(COLUMNS))
+        yield {**to_dict(sample), **reward_cells(batch, i)}
+
+
+def check_columns(samples: Sequence[Sample]) -> None:
+    """Refuses samples whose own columns a scored file would overwrite: better before scoring than after it.
+
+    Raises:
+        InputError: naming the first such sample and its column.
+    """
+    for i, sample in enumerate(samples):
+        taken = sorted(set(sample.meta) & set(COLUMNS))
         if taken:
             raise InputError(
                 f"scored rows: sample {i} has {taken[0]!r} in its meta already; rename or remove it"
             )
-        yield {**row, **cells}
 
 
 def write_scored(path: str | Path, samples: Sequence[Sample], batch: RewardBatch) -> int:

@@ -23,7 +23,9 @@ def check_folder(reference: str) -> Path | None:
     """
     path = packaged(reference) if reference.startswith("package:") else Path(reference)
     if not path.exists():
-        if re.fullmatch(r"[\w.-]+/[\w.-]+", reference) and not reference.startswith("."):
+        # `runs/x` where there is a folder `runs` is a path that was mistyped, not an id to look for on the network
+        looks = re.fullmatch(r"[\w.-]+/[\w.-]+", reference) and not reference.startswith(".")
+        if looks and not path.parent.is_dir():
             return None
         raise MissingError(f"{reference}: no such model folder; give a folder that holds config.json, or a hub id")
     if path.is_file():
@@ -66,8 +68,8 @@ def open_pretrained(kind: Any, reference: str, **options: Any) -> Any:
     where = check_folder(reference)
     try:
         return kind.from_pretrained(str(where or reference), **options)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        first = " ".join(str(error).split()) or type(error).__name__
         if where is None:
             raise MissingError(
                 f"{reference}: not found here or on the hub, or no network ({first:.160}); give a local folder"
@@ -79,18 +81,33 @@ def open_pretrained(kind: Any, reference: str, **options: Any) -> Any:
         raise
 
 
-def open_classifier(reference: str, **options: Any) -> Any:
+def open_classifier(reference: str, *, fresh_head: bool = False, **options: Any) -> Any:
     """A sequence-classification model with one output.
 
+    Args:
+        reference: a folder, or a hub id.
+        fresh_head: whether weights that the folder lacks may be drawn at random: where training starts, never where
+            something is to be scored.
+        **options: passed on to transformers.
+
     Raises:
+        InputError: if weights are missing and may not be drawn.
         UnsupportedError: if the model has several outputs.
     """
     from transformers import AutoModelForSequenceClassification
 
-    model = open_pretrained(AutoModelForSequenceClassification, reference, use_safetensors=True, **options)
+    model, report = open_pretrained(
+        AutoModelForSequenceClassification, reference, use_safetensors=True, output_loading_info=True, **options
+    )
     if model.config.num_labels != 1:
         raise UnsupportedError(
             f"{reference}: has {model.config.num_labels} outputs; a scalar reward model has one (num_labels=1)"
+        )
+    lacking = sorted(report["missing_keys"])
+    if lacking and not fresh_head:
+        raise InputError(
+            f"{reference}: holds no weights for {lacking[0]}{f' and {len(lacking) - 1} more' if lacking[1:] else ''}, "
+            "so its scores would be random; give a reward model, or train this one (plaudit train --model)"
         )
     return model
 
@@ -113,6 +130,11 @@ def weights_hash(model: Any, *extra: str) -> str:
     for text in extra:
         digest.update(text.encode())
     return digest.hexdigest()
+
+
+def vocabulary(tokenizer: Any) -> str:
+    """What a tokenizer does, as text to be hashed."""
+    return str(tokenizer.backend_tokenizer.to_str()) if tokenizer.is_fast else repr(sorted(tokenizer.get_vocab().items()))
 
 
 def _bytes() -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import inspect
+import marshal
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -32,31 +34,48 @@ class FunctionReward:
         self.name = name or getattr(function, "__name__", type(function).__name__)
         self.bounds: tuple[float, float] = getattr(function, "bounds", (-math.inf, math.inf))
         self.scope: Scope = getattr(function, "scope", "sample")
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the file that the function stands in (of its code, where there is no file)."""
-        try:
-            source = Path(inspect.getsourcefile(self.function) or "").read_bytes()
-        except (TypeError, OSError):
-            source = getattr(self.function, "__code__", self.function).__repr__().encode()
-        return hashlib.sha256(source + self.name.encode()).hexdigest()[:32]
+        self.fingerprint = hashlib.sha256(_source(function) + self.name.encode()).hexdigest()[:32]
+        """Hash of the file that the function stands in (of its code, where there is no file), as it was loaded."""
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Calls the function.
 
         Raises:
-            InputError: if it returns another number of values, or an infinite one.
+            InputError: if it returns another number of values, or one that is neither a finite number nor None.
         """
-        values = list(self.function(list(samples)))
+        returned = self.function(list(samples))
+        if isinstance(returned, str) or not isinstance(returned, Iterable):
+            raise InputError(f"{self.name}: returned {type(returned).__name__}; return a list of numbers, one a sample")
+        values = list(returned)
         if len(values) != len(samples):
             raise InputError(f"{self.name}: returned {len(values)} rewards for {len(samples)} samples; return one each")
-        reward = np.array([math.nan if v is None else float(v) for v in values])
+        reward = np.array([self._number(v, i) for i, v in enumerate(values)], dtype=np.float64)
         if np.isinf(reward).any():
             i = int(np.flatnonzero(np.isinf(reward))[0])
             raise InputError(f"{self.name}: reward of sample {i} is {reward[i]}; return a finite number, or None to abstain")
         outcome = np.where(np.isnan(reward), Outcome.ABSTAINED, Outcome.SCORED).astype(np.int8)
         return RewardBatch(reward, outcome)
+
+    def _number(self, value: Any, index: int) -> float:
+        try:
+            return math.nan if value is None else float(value)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{self.name}: reward of sample {index} is {value!r:.80}; return a finite number, or None to abstain"
+            ) from error
+
+
+def _source(function: Callable[..., Any]) -> bytes:
+    """What determines a function: its file; without one its code; for an object its class's file and its fields."""
+    if isinstance(function, functools.partial):
+        return _source(function.func) + repr((function.args, sorted(function.keywords.items()))).encode()
+    written = function if inspect.isroutine(function) else type(function)
+    fields = b"" if inspect.isroutine(function) else repr(sorted(getattr(function, "__dict__", {}).items())).encode()
+    try:
+        return Path(inspect.getsourcefile(written) or "").read_bytes() + fields
+    except (TypeError, OSError):
+        code = getattr(function, "__code__", None)
+        return (marshal.dumps(code) if code else repr(written).encode()) + fields
 
 
 def from_file(path: str, attribute: str) -> Reward | Comparison:
@@ -64,7 +83,7 @@ def from_file(path: str, attribute: str) -> Reward | Comparison:
 
     Raises:
         MissingError: if there is no such file.
-        InputError: if the attribute is missing, or is none of these.
+        InputError: if the file cannot be imported, or the attribute is missing, or is none of these.
     """
     file = Path(path)
     if not file.is_file():
@@ -74,7 +93,11 @@ def from_file(path: str, attribute: str) -> Reward | Comparison:
         raise InputError(f"{path}: is not a Python file; a reward of your own is given as module.py:function")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[spec.name]
+        raise InputError(f"{path}: cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}") from error
     names = [n for n in vars(module) if not n.startswith("_")]
     if not hasattr(module, attribute):
         raise InputError(f"{path}: has no {attribute!r}; {nearest(attribute, names)}")
@@ -83,6 +106,9 @@ def from_file(path: str, attribute: str) -> Reward | Comparison:
 
 def _as_reward(value: Any, where: str) -> Reward | Comparison:
     if inspect.isclass(value):
+        if _required(value):
+            needs = ", ".join(_required(value))
+            raise InputError(f"{where}: the class needs arguments ({needs}); name a function that makes the reward")
         value = value()
     if isinstance(value, Reward | Comparison):
         return value
@@ -93,6 +119,9 @@ def _as_reward(value: Any, where: str) -> Reward | Comparison:
         if isinstance(made, Reward | Comparison):
             return made
         raise InputError(f"{where}: takes no arguments and returned {type(made).__name__}; a factory returns a reward")
+    if len(_required(value)) > 1:
+        needs = ", ".join(_required(value))
+        raise InputError(f"{where}: takes {needs}; a reward function takes one argument, the list of samples")
     return FunctionReward(value)
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from plaudit.errors import InputError, nearest
 
@@ -46,6 +46,12 @@ class Manifest:
 
     def __post_init__(self) -> None:
         numbers = (self.offset, self.scale, self.floor)
+        if not all(isinstance(x, int | float) for x in numbers):
+            raise InputError(f"manifest: offset, scale and floor are {numbers}; they must be numbers")
+        if self.reader not in get_args(Reader):
+            raise InputError(f"manifest: reader {self.reader!r} is not known; {nearest(str(self.reader), get_args(Reader))}")
+        if self.format != 1:
+            raise InputError(f"manifest: format {self.format!r} is not known, only 1; update plaudit, or save the model again")
         if not all(math.isfinite(x) for x in numbers) or self.scale <= 0:
             raise InputError(
                 f"manifest: offset, scale and floor are {numbers}; they must be finite and the scale positive"
@@ -60,7 +66,7 @@ class Manifest:
         """The manifest of a model folder; None where there is none (a model from elsewhere).
 
         Raises:
-            InputError: if the file is not JSON, or has unknown keys.
+            InputError: if the file is not a JSON object, or has unknown keys or values out of range.
         """
         path = folder / FILE
         if not path.is_file():
@@ -69,8 +75,13 @@ class Manifest:
             row = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"{path}: not JSON ({error}); save the model again") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{path}: holds {type(row).__name__}, not a JSON object; save the model again")
         known = {f.name for f in fields(cls)}
         for key in row:
             if key not in known:
                 raise InputError(f"{path}: unknown key {key!r}; {nearest(key, known)}")
-        return cls(**row)
+        try:
+            return cls(**row)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from plaudit.engine.engine import Engine, Mode, has_read_head, install_head
-from plaudit.engine.rendering import Encoded, Encoder, Template
+from plaudit.engine.rendering import Encoded, Encoder, Template, ensure_pad
 from plaudit.errors import InputError
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards import folders
@@ -44,8 +44,9 @@ class ModelReward:
     ) -> None:  # fmt: skip
         model = install_head(model).eval()
         if manifest is None:
+            ensure_pad(tokenizer, model)
             longest = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 4096)
-            template = Template.of(tokenizer, max_length=min(longest, 4096))
+            template = Template.foreign(tokenizer, max_length=min(longest, 4096))
             reader = "leaf" if has_read_head(model) else "classification"
             manifest = Manifest(reader=reader, template=template.to_dict(), base=name)  # type: ignore[arg-type]
         self.name, self.manifest, self.tokenizer, self.model = name, manifest, tokenizer, model
@@ -69,8 +70,7 @@ class ModelReward:
         if not self._fingerprint:
             m = self.manifest
             rest = [m.reader, dict(m.template), m.offset, m.scale, m.floor, self.tokenizer.chat_template]
-            vocabulary = self.tokenizer.backend_tokenizer.to_str() if self.tokenizer.is_fast else repr(self.tokenizer)
-            self._fingerprint = folders.weights_hash(self.model, content_hash(rest), vocabulary)
+            self._fingerprint = folders.weights_hash(self.model, content_hash(rest), folders.vocabulary(self.tokenizer))
         return self._fingerprint
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
@@ -85,21 +85,15 @@ class ModelReward:
         scores[order] = flat.double().cpu().numpy()
         details: list[Encoded] = [e for group in encoded for e in group]
         detail: list[dict[str, Any]] = [{} for _ in samples]
-        for i, e, score in zip(order, details, scores[order], strict=True):
-            detail[i] = {"score": _finite(score), "tokens": int(e.ids.size), **({"cut": e.cut} if e.cut else {})}
-            if not np.isfinite(score):
-                detail[i]["error"] = f"score is {score}: the model's weights or activations overflowed"
-        return self._batch(scores, tuple(detail))
-
-    def _batch(self, scores: np.ndarray[Any, Any], detail: tuple[dict[str, Any], ...]) -> RewardBatch:
-        finite = np.isfinite(scores)
-        reward = np.maximum((scores - self.manifest.offset) / self.manifest.scale, self.manifest.floor)
-        outcome = np.where(finite, Outcome.SCORED, Outcome.INSTRUMENT_FAULT).astype(np.int8)
-        return RewardBatch(np.where(finite, reward, np.nan), outcome, detail=detail)
+        for i, e in zip(order, details, strict=True):
+            detail[i] = {"tokens": int(e.ids.size), **({"cut": e.cut} if e.cut else {})}
+        return batch_of(scores, self.manifest, detail)
 
     def _encode(self, group: Sequence[Sample]) -> list[Encoded]:
-        completions = [s.completion for s in group]
-        return self.encoder.encode_group(group[0].prompt, completions, tools=group[0].meta.get("tools"))
+        completions, meta = [s.completion for s in group], group[0].meta
+        return self.encoder.encode_group(
+            group[0].prompt, completions, tools=meta.get("tools"), kwargs=meta.get("chat_template_kwargs")
+        )
 
     def save(self, folder: str | Path) -> None:
         """Writes a model folder that plain transformers opens as well; complete or not at all."""
@@ -130,7 +124,7 @@ class ModelReward:
             MissingError, InputError, UnsupportedError: in one line each; see `plaudit.rewards.folders`.
         """
         reference = str(reference)
-        if not hasattr(torch, dtype):
+        if not isinstance(getattr(torch, dtype, None), torch.dtype):
             raise InputError(f"dtype {dtype!r} is not known to torch; use float32, bfloat16 or float16")
         folder = folders.check_folder(reference)
         manifest = Manifest.read(folder) if folder else None
@@ -141,10 +135,11 @@ class ModelReward:
 
 
 def by_prompt(samples: Sequence[Sample]) -> tuple[list[list[int]], np.ndarray[Any, np.dtype[np.int64]]]:
-    """Indices of samples with the same prompt together, in order of first appearance, and all of them in a row."""
+    """Indices of samples with the same rendered prompt together, by first appearance, and all of them in a row."""
     groups: dict[str, list[int]] = {}
     for i, sample in enumerate(samples):
-        key = json.dumps([m.to_dict() for m in sample.prompt], default=repr) + repr(sample.meta.get("tools"))
+        rendered = [m.to_dict() for m in sample.prompt], *map(sample.meta.get, ("tools", "chat_template_kwargs"))
+        key = json.dumps(rendered, default=repr)
         groups.setdefault(key, []).append(i)
     members = list(groups.values())
     return members, np.array([i for group in members for i in group], dtype=np.int64)
@@ -158,5 +153,20 @@ def short_name(reference: str) -> str:
     return parts[-1] if parts else "model"
 
 
-def _finite(x: float) -> float | None:
-    return float(x) if np.isfinite(x) else None
+def batch_of(
+    scores: np.ndarray[Any, np.dtype[np.float64]], manifest: Manifest, detail: Sequence[dict[str, Any]]
+) -> RewardBatch:
+    """Rewards `max((score - offset) / scale, floor)`; where a score is not finite, an instrument fault.
+
+    Args:
+        scores: float64 (n,).
+        manifest: normalisation and floor.
+        detail: for each sample what is known of it; its `score` (and `error`) are added.
+    """
+    finite = np.isfinite(scores)
+    rows = [{"score": float(s) if ok else None, **row} for s, ok, row in zip(scores, finite, detail, strict=True)]
+    for i in np.flatnonzero(~finite):
+        rows[i]["error"] = f"score is {scores[i]}: the model's weights or activations overflowed"
+    reward = np.maximum((np.where(finite, scores, 0.0) - manifest.offset) / manifest.scale, manifest.floor)
+    outcome = np.where(finite, Outcome.SCORED, Outcome.INSTRUMENT_FAULT).astype(np.int8)
+    return RewardBatch(np.where(finite, reward, np.nan), outcome, detail=tuple(rows))

@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, final
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -13,11 +14,12 @@ from jaxtyping import Float
 
 from plaudit.engine.engine import padded_batches
 from plaudit.engine.rendering import well_formed
+from plaudit.errors import InputError, MissingError
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards import folders
 from plaudit.rewards.base import RewardBatch, Scope
 from plaudit.rewards.manifest import FILE, Manifest
-from plaudit.rewards.models import short_name
+from plaudit.rewards.models import batch_of, short_name
 from plaudit.runs.atomic import atomic_folder, write_bytes, write_text
 from plaudit.runs.progress import Progress
 
@@ -40,6 +42,7 @@ class PooledFeatures:
     def __init__(self, encoder: Any, tokenizer: Any, *, context_chars: int = 400, max_length: int = 256) -> None:
         self.encoder, self.tokenizer = encoder.eval().requires_grad_(False), tokenizer
         self.context_chars, self.max_length = context_chars, max_length
+        self._fingerprint = ""
 
     @property
     def width(self) -> int:
@@ -48,8 +51,11 @@ class PooledFeatures:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the encoder's weights and of how texts are made for it."""
-        return folders.weights_hash(self.encoder, content_hash([self.context_chars, self.max_length]))
+        """Hash of the encoder's weights, its vocabulary, and how texts are made for it; made at first use."""
+        if not self._fingerprint:
+            texts = content_hash([self.context_chars, self.max_length])
+            self._fingerprint = folders.weights_hash(self.encoder, texts, folders.vocabulary(self.tokenizer))
+        return self._fingerprint
 
     def __call__(self, samples: Sequence[Sample], *, progress: Progress | None = None) -> Float[np.ndarray, "n width"]:
         """Features, float32; equal texts are encoded once."""
@@ -113,7 +119,7 @@ class PooledReward:
         return content_hash([self.features.fingerprint, self.weight.tolist(), m.offset, m.scale, m.floor])
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
-        """Scores samples."""
+        """Scores samples; a score that is not finite is an instrument fault, and says so in its detail."""
         if not samples:
             return RewardBatch(np.zeros(0))
         return self.from_features(self.features(samples))
@@ -121,8 +127,7 @@ class PooledReward:
     def from_features(self, features: Float[np.ndarray, "n width"]) -> RewardBatch:
         """Rewards of samples whose features are known already."""
         scores = features.astype(np.float64) @ self.weight
-        reward = np.maximum((scores - self.manifest.offset) / self.manifest.scale, self.manifest.floor)
-        return RewardBatch(reward, detail=tuple({"score": float(s)} for s in scores))
+        return batch_of(scores, self.manifest, tuple({} for _ in scores))
 
     def save(self, folder: str | Path) -> None:
         """Writes encoder, head and manifest; complete or not at all."""
@@ -137,15 +142,26 @@ class PooledReward:
     @classmethod
     def load(cls, reference: str | Path, *, name: str | None = None, **_: Any) -> Self:
         """Opens what `save` wrote."""
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
         from transformers import AutoModel
 
         folder = Path(reference)
-        manifest = Manifest.read(folder) or Manifest(reader="pooled")
+        manifest = Manifest.read(folder)
+        lacks = [k for k in ("context_chars", "max_length") if manifest is None or k not in manifest.template]
+        if manifest is None or lacks:
+            raise InputError(f"{folder / FILE}: says nothing of {lacks[0]}; save the pooled reward again")
         encoder = folders.open_pretrained(AutoModel, str(folder), use_safetensors=True)
         options = {k: int(manifest.template[k]) for k in ("context_chars", "max_length")}
         features = PooledFeatures(encoder, folders.open_tokenizer(str(folder)), **options)
-        weight = load_file(folder / HEAD)["weight"]
+        if not (folder / HEAD).is_file():
+            raise MissingError(f"{folder}: holds no {HEAD}, the weights of the pooled head; save the reward again")
+        try:
+            weight = load_file(folder / HEAD)["weight"]
+        except (SafetensorError, KeyError) as error:
+            raise InputError(f"{folder / HEAD}: is torn or not safetensors ({error}); save the reward again") from error
+        if weight.shape != (features.width,):
+            raise InputError(f"{folder / HEAD}: has shape {weight.shape} for {features.width} features; mixed folders?")
         return cls(features, weight, manifest, name=name or short_name(str(reference)))
 
 
@@ -161,14 +177,21 @@ def cached_features(
         progress: counts texts.
     """
     key = content_hash([features.fingerprint, [s.key for s in samples]])
-    if path.is_file():
-        with np.load(path, allow_pickle=False) as kept:
-            if str(kept["key"]) == key:
-                found: np.ndarray[Any, Any] = kept["features"]
-                return found
+    kept = _kept(path)
+    if kept is not None and kept[0] == key:
+        return kept[1]
     made = features(samples, progress=progress)
     buffer = io.BytesIO()
     np.savez(buffer, key=np.array(key), features=made)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, buffer.getvalue())
     return made
+
+
+def _kept(path: Path) -> tuple[str, np.ndarray[Any, Any]] | None:
+    """Key and features of a cache; None where there is none, or it is torn: it is only a cache, and made again."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
+            return str(kept["key"]), kept["features"]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None

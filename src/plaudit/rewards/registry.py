@@ -94,7 +94,10 @@ def make(name: str, options: Mapping[str, Any]) -> Reward | Comparison:
     for key, value in options.items():
         if key not in known:
             raise InputError(f"{name}: unknown option {key!r}; {nearest(key, known)}")
-        typed[key] = _typed(f"{name}: {key}", value, parameters[key].default)
+        typed[key] = _typed(f"{name}: {key}", value, parameters[key])
+    for key, parameter in parameters.items():
+        if parameter.default is parameter.empty and key not in typed:
+            raise InputError(f"{name}: needs the option {key!r}; give it as {name}?{key}=... or in a mapping")
     made: Reward | Comparison = factory(**typed)
     return made
 
@@ -150,13 +153,22 @@ def _looks_builtin(name: str) -> bool:
     }  # fmt: skip
 
 
-def _typed(where: str, value: Any, default: Any) -> Any:
-    kind = type(default)
-    if not isinstance(value, str) or kind not in (int, float, bool):
+_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_SAID = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _typed(where: str, value: Any, parameter: inspect.Parameter) -> Any:
+    """The value as the type that the option's default has (text, where it has none and is annotated so)."""
+    required = parameter.default is parameter.empty
+    kind = (str if parameter.annotation in (str, "str") else None) if required else type(parameter.default)
+    if kind not in _SAID:
         return value
     try:
-        if kind is bool:
-            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
-        return kind(value)
+        if isinstance(value, str) and kind is not str:
+            return _FLAGS[value.lower()] if kind is bool else kind(value)
     except (ValueError, KeyError) as error:
-        raise InputError(f"{where} is {value!r}; give a {kind.__name__}") from error
+        raise InputError(f"{where} is {value!r}; give {_SAID[kind]}") from error
+    wider = (int, float) if kind is float else kind  # 1 is a fine float; True is no number
+    if not isinstance(value, wider) or (isinstance(value, bool) and kind is not bool):
+        raise InputError(f"{where} is {value!r}; give {_SAID[kind]}")
+    return value

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from plaudit.errors import InputError
-from plaudit.records.sample import Sample
+from plaudit.errors import InputError, ShapeError
+from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards.base import Reward, RewardBatch
 from plaudit.rewards.files import batch_from_cells, reward_cells
 from plaudit.runs.log import DurableLog
@@ -29,25 +29,29 @@ def score_samples(
     Args:
         reward: any reward.
         samples: what to score; equal ones are scored once.
-        log: path of a durable log, keyed by sample and fingerprint; None for none.
+        log: path of a durable log, keyed by sample (for a group reward with its whole group) and fingerprint; None for
+            none.
         chunk: samples a call at least; a group is not divided.
         progress: makes the display.
         label: what the display says.
 
     Raises:
+        ShapeError: if the reward gives another number of rewards than there are samples.
         InputError: if a log is asked for with a reward whose scope is the whole batch.
     """
     if reward.scope == "batch":
         if log is not None:
             raise InputError(f"{reward.name}: scores the whole batch together; its rewards cannot be logged one by one")
         return reward(samples)
-    keys = [_key(s, reward) for s in samples]
+    keys = _keys(samples, reward)
     found: dict[str, dict[str, Any]] = {}
     with _opened(log, reward) as store, progress(label, total=len(samples)) as display:
-        todo = _pending(samples, keys, store)
+        todo = _pending(samples, keys, store, whole=reward.scope == "group")
         display.advance(len(samples) - sum(len(t) for t in todo))
         for part in _chunks(todo, chunk):
             batch = reward([samples[i] for i in part])
+            if len(batch) != len(part):
+                raise ShapeError(f"{reward.name}: gave {len(batch)} rewards for {len(part)} samples; it must give one each")
             for k, i in enumerate(part):
                 if store is None:
                     found[keys[i]] = reward_cells(batch, k)
@@ -59,8 +63,10 @@ def score_samples(
         return batch_from_cells([found[k] if store is None else store[k] for k in keys])
 
 
-def _pending(samples: Sequence[Sample], keys: Sequence[str], store: DurableLog | None) -> list[list[int]]:
-    """Indices to score, those of one prompt together, equal samples once.
+def _pending(
+    samples: Sequence[Sample], keys: Sequence[str], store: DurableLog | None, *, whole: bool
+) -> list[list[int]]:
+    """Indices to score, those of one prompt together, equal samples once (unless a group reward must see both).
 
     A group of which the log lacks a member is run whole: members are truncated alike, so the missing one's reward may
     depend on the others' lengths; what was logged stays as it was.
@@ -68,8 +74,8 @@ def _pending(samples: Sequence[Sample], keys: Sequence[str], store: DurableLog |
     groups: dict[str, list[int]] = {}
     first: dict[str, int] = {}
     for i, (sample, key) in enumerate(zip(samples, keys, strict=True)):
-        if first.setdefault(key, i) == i:
-            groups.setdefault(sample.group or repr([m.to_dict() for m in sample.prompt]), []).append(i)
+        if first.setdefault(key, i) == i or whole:
+            groups.setdefault(_unit(sample), []).append(i)
     if store is None:
         return list(groups.values())
     return [group for group in groups.values() if any(keys[i] not in store for i in group)]
@@ -84,9 +90,23 @@ def _chunks(groups: Sequence[Sequence[int]], size: int) -> list[list[int]]:
     return chunks
 
 
-def _key(sample: Sample, reward: Reward) -> str:
-    # what a group reward says of a sample depends on its group
-    return sample.key if reward.scope == "sample" else f"{sample.group}:{sample.key}"
+def _keys(samples: Sequence[Sample], reward: Reward) -> list[str]:
+    """What each sample's reward is filed under: all that it may depend on.
+
+    `meta` belongs to it: tools and options of the template stand there, and whatever a function of the user's reads.
+    """
+    own = [content_hash([s.key, dict(s.meta)]) if s.meta else s.key for s in samples]
+    if reward.scope == "sample":
+        return own
+    members: dict[str, list[str]] = {}
+    for sample, key in zip(samples, own, strict=True):
+        members.setdefault(_unit(sample), []).append(key)
+    group = {unit: content_hash(sorted(keys)) for unit, keys in members.items()}
+    return [f"{group[_unit(s)]}:{key}" for s, key in zip(samples, own, strict=True)]
+
+
+def _unit(sample: Sample) -> str:
+    return sample.group or repr([m.to_dict() for m in sample.prompt])
 
 
 class _opened:

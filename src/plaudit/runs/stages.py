@@ -62,6 +62,7 @@ class Stages:
         self._emit = emit
         self._results: dict[str, StageResult] = {}
         self._lock = _take(self.folder)
+        _sweep(self.folder)
 
     def run(
         self,
@@ -214,6 +215,15 @@ def _take(folder: Path) -> int:
             f"run {folder}: another process is at work in it; wait for it or use another --out"
         ) from error
     return handle
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what a kill in the middle of an atomic write left: it can be as large as a model, and is nobody's.
+
+    Whoever holds the folder's lock is its only writer.
+    """
+    for path in [p for p in folder.rglob(".*.tmp") if p.exists()]:
+        _remove(path)
 
 
 def _files(path: Path) -> list[Path]:

@@ -85,7 +85,7 @@ def _pretrained(name: str) -> Any:
     config = folders.open_pretrained(AutoConfig, name)
     config.num_labels = 1
     without_dropout(config.get_text_config())
-    return folders.open_classifier(name, config=config, dtype="float32")
+    return folders.open_classifier(name, fresh_head=True, config=config, dtype="float32")
 
 
 def without_dropout(config: Any) -> None:

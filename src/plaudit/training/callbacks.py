@@ -25,23 +25,23 @@ class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers is untype
     def __init__(self, metrics: Path, *, key: str, progress: Progress) -> None:
         self.metrics, self.key, self.progress = metrics, key, progress
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         """Steps that were logged after the checkpoint that a run resumes from are forgotten: they come again."""
         self.metrics.parent.mkdir(parents=True, exist_ok=True)
         write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in state.log_history))
         self.progress.update(state.global_step)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         """One step further."""
         self.progress.update(state.global_step)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+    def on_log(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         """Appends what was logged."""
         if state.is_world_process_zero and state.log_history:
             with self.metrics.open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps(state.log_history[-1]) + "\n")
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_save(self, args: Any, state: Any, _control: Any, **_: Any) -> None:
         """Seals the checkpoint that was just written."""
         if state.is_world_process_zero:
             seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", key=self.key)

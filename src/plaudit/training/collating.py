@@ -45,17 +45,28 @@ class Collator:
         ]
 
     def _padded_rows(self, groups: Sequence[Group]) -> list[dict[str, Tensor]]:
-        """One rectangle for the whole step: sequences of a pair must meet in one forward call."""
+        """Rectangles of whole groups, since the sequences of a pair must meet in one forward call.
+
+        Groups of like length share a rectangle; one that is larger than the budget gets its own.
+        """
+        parts: list[list[Group]] = []
+        for group in sorted(groups, key=_longest):  # ascending, so the newcomer sets the width
+            together = [*parts[-1], group] if parts else [group]
+            if parts and _longest(group) * sum(len(g.sequences) for g in together) <= self.budget:
+                parts[-1] = together
+            else:
+                parts.append([group])
+        return [self._rectangle(part) for part in parts]
+
+    def _rectangle(self, groups: Sequence[Group]) -> dict[str, Tensor]:
         sequences = [s for g in groups for s in g.sequences]
-        longest = max(s.size for s in sequences)
-        batch = next(padded_batches(sequences, budget=longest * len(sequences), pad_id=self.pad_id, device="cpu"))
+        area = max(s.size for s in sequences) * len(sequences)
+        batch = next(padded_batches(sequences, budget=area, pad_id=self.pad_id, device="cpu"))
         where = np.argsort(batch.members)  # the batch is sorted by length; labels count in the groups' order
-        return [
-            {
-                "input_ids": batch.input_ids, "attention_mask": batch.attention_mask,
-                "leaf_positions": batch.last[torch.from_numpy(where)], **_labels(groups),
-            }
-        ]  # fmt: skip
+        return {
+            "input_ids": batch.input_ids, "attention_mask": batch.attention_mask,
+            "leaf_positions": batch.last[torch.from_numpy(where)], **_labels(groups),
+        }  # fmt: skip
 
 
 def tree_tensors(tree: PrefixTree) -> dict[str, Tensor]:
@@ -66,6 +77,10 @@ def tree_tensors(tree: PrefixTree) -> dict[str, Tensor]:
         "segments": torch.from_numpy(tree.segments),
         "leaf_positions": torch.from_numpy(tree.leaf_positions),
     }
+
+
+def _longest(group: Group) -> int:
+    return max(int(s.size) for s in group.sequences)
 
 
 def _labels(groups: Sequence[Group]) -> dict[str, Tensor]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from plaudit.errors import InputError, nearest
@@ -29,7 +30,7 @@ class FitConfig:
     weight_decay: float = 0.0
     """AdamW's decoupled weight decay."""
     max_grad_norm: float = 1.0
-    """Gradients are scaled down to this norm."""
+    """Gradients are scaled down to this norm; 0 for no limit."""
     batch_size: int = 16
     """Groups (prompts with their completions) a step and process."""
     accumulation: int = 1
@@ -70,12 +71,25 @@ class FitConfig:
             raise InputError(f"balance is {self.balance!r}; give 'none' or 'length'")
         if not 0 <= self.label_smoothing < 0.5:
             raise InputError(f"label_smoothing is {self.label_smoothing}; it must lie in [0, 0.5)")
+        if not 0 <= self.warmup < 1:
+            raise InputError(f"warmup is {self.warmup}; it is a share of the steps, in [0, 1)")
         for name in ("epochs", "learning_rate", "batch_size", "accumulation", "tokens_per_row", "max_length", "save_steps"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be positive")
-        for name in ("warmup", "weight_decay", "center_coef", "lora_rank", "l2", "max_grad_norm", "margin_scale"):
-            if not getattr(self, name) >= 0:
+        for name in ("weight_decay", "center_coef", "lora_rank", "l2", "max_grad_norm", "margin_scale"):
+            if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 0")
+        self._check_combination()
+
+    def _check_combination(self) -> None:
+        """An option that would be ignored is refused: silence would look like an effect."""
+        if self.freeze:
+            default = {f.name: f.default for f in fields(self)}
+            for name in ("use_margin", "center_coef", "balance", "lora_rank", "gradient_checkpointing", "bf16"):
+                if getattr(self, name) != default[name]:
+                    raise InputError(f"{name} has no effect on a frozen head; leave it out, or leave out freeze")
+        elif self.l2:
+            raise InputError("l2 is the penalty of a frozen head; set freeze as well, or use weight_decay")
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,8 +85,8 @@ def fit_reward_model(
     model, tokenizer, template = build(rows, backbone, config)
     weights = length_balance(_pairs_only(rows)) if config.balance == "length" else None
     groups = encode_groups(rows, Encoder(tokenizer, template), weights=None if weights is None else weights.tolist())
-    reward = ModelReward(model, tokenizer, _manifest(template, config, backbone), name=out.name)
-    key = content_hash([asdict(config), asdict(backbone), [content_hash([s.tolist() for s in g.sequences]) for g in groups]])
+    reward = ModelReward(model, tokenizer, _manifest(model, template, config, backbone), name=out.name)
+    key = content_hash([asdict(config), asdict(backbone), [g.key for g in groups]])
     trainer = _train(reward, groups, config, out, key, progress)
     offset, scale = normalisation(reward, groups)
     trained = {"groups": len(groups), "pairs": sum(g.n_pairs for g in groups), "config": asdict(config), "key": key}
@@ -172,11 +172,10 @@ def _train(
     arguments = TrainingArguments(
         output_dir=str(out / "checkpoints"), per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.accumulation, num_train_epochs=config.epochs,
-        learning_rate=config.learning_rate, warmup_steps=config.warmup if config.warmup < 1 else int(config.warmup),
+        learning_rate=config.learning_rate, warmup_steps=config.warmup,
         lr_scheduler_type="cosine", weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm,
-        bf16=config.bf16, activation_checkpointing=config.gradient_checkpointing,
-        activation_checkpointing_kwargs={"use_reentrant": False} if config.gradient_checkpointing else None,
-        logging_steps=1, save_strategy="steps", save_steps=config.save_steps, save_total_limit=2, report_to=[],
+        bf16=config.bf16, **_checkpointing(config, TrainingArguments), logging_steps=1,
+        save_strategy="steps", save_steps=config.save_steps, save_total_limit=2, report_to=[],
         remove_unused_columns=False, seed=config.seed, data_seed=config.seed, disable_tqdm=True, log_level="error",
         dataloader_pin_memory=torch.cuda.is_available(), label_names=[],
     )  # fmt: skip
@@ -203,14 +202,24 @@ def objective(config: FitConfig) -> Callable[..., torch.Tensor]:
     return loss
 
 
+def _checkpointing(config: FitConfig, arguments: Any) -> dict[str, Any]:
+    """Arguments that ask for recomputation, by the name that this version of transformers has for it."""
+    fields = arguments.__dataclass_fields__
+    name = "activation_checkpointing" if "activation_checkpointing" in fields else "gradient_checkpointing"
+    return {name: True, f"{name}_kwargs": {"use_reentrant": False}} if config.gradient_checkpointing else {}
+
+
 def _printer() -> Any:
     from transformers import PrinterCallback
 
     return PrinterCallback
 
 
-def _manifest(template: Template, config: FitConfig, backbone: Backbone) -> Manifest:
-    return Manifest(template=template.to_dict(), objective=config.objective, base=backbone.name)
+def _manifest(model: Any, template: Template, config: FitConfig, backbone: Backbone) -> Manifest:
+    return Manifest(
+        reader="leaf" if has_read_head(model) else "classification", template=template.to_dict(),
+        objective=config.objective, base=backbone.name,
+    )  # fmt: skip
 
 
 def _with_lora(model: Any, config: FitConfig) -> Any:

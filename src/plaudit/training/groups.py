@@ -12,6 +12,7 @@ from plaudit.engine.rendering import Encoder
 from plaudit.engine.tree import Ids
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Ranked
+from plaudit.records.sample import content_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,12 @@ class Group:
         """Pairs in this group."""
         return int(self.better.size)
 
+    @property
+    def key(self) -> str:
+        """Hash of everything that a fit reads of this group."""
+        labels = (self.better, self.worse, self.margin, self.weight)
+        return content_hash([[s.tolist() for s in self.sequences], [x.tolist() for x in labels]])
+
 
 def encode_groups(
     rows: Iterable[Pair | Ranked], encoder: Encoder, *, weights: Sequence[float] | None = None
@@ -54,7 +61,8 @@ def encode_groups(
         weights: of each row's pairs, default 1.
 
     Raises:
-        InputError: if a row gives no preference (all scores tied), or is of another kind.
+        InputError: if a row gives no preference (all scores tied), has scores or a margin that are not finite, or is
+            of another kind.
     """
     groups = []
     for i, row in enumerate(rows):
@@ -70,6 +78,10 @@ def _group(row: Pair | Ranked, encoder: Encoder, weight: float, index: int) -> G
         margin = [0.0 if row.margin is None else row.margin]
     elif isinstance(row, Ranked):
         completions = row.completions
+        if len(row.scores) != len(completions) or not all(math.isfinite(s) for s in row.scores):
+            raise InputError(
+                f"row {index + 1}: scores {list(row.scores)} for {len(completions)} completions; give one finite score each"
+            )
         order = [(i, j) for i, a in enumerate(row.scores) for j, b in enumerate(row.scores) if a > b]
         if not order:
             raise InputError(f"row {index + 1}: all {len(row.scores)} completions have the same score; nothing to learn")
@@ -81,7 +93,9 @@ def _group(row: Pair | Ranked, encoder: Encoder, weight: float, index: int) -> G
         )
     if not all(math.isfinite(m) for m in margin):
         raise InputError(f"row {index + 1}: margin {margin} is not finite")
-    encoded = encoder.encode_group(row.prompt, completions, tools=row.meta.get("tools"))  # type: ignore[arg-type]
+    encoded = encoder.encode_group(
+        row.prompt, completions, tools=row.meta.get("tools"), kwargs=row.meta.get("chat_template_kwargs")  # type: ignore[arg-type]
+    )
     return Group(
         sequences=tuple(e.ids for e in encoded),
         better=np.array(better, dtype=np.int64),

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer
 
-from plaudit.engine.plan import TreePlan
+from plaudit.engine.engine import has_read_head
 from plaudit.engine.heads import reading
+from plaudit.engine.plan import TreePlan
 
 Objective = Callable[..., Tensor]
 """`(scores (n,), pairs (m, 2), *, margin (m,), weight (m,)) -> sum over pairs`."""
@@ -34,13 +35,17 @@ def row_scores(model: nn.Module, row: dict[str, Tensor]) -> Tensor:
             "use_cache": False,
         }
     else:
-        inputs = {"input_ids": row["input_ids"], "attention_mask": row["attention_mask"], "use_cache": False}
+        inputs = {"input_ids": row["input_ids"], "attention_mask": row["attention_mask"]}
+        if not has_read_head(model):  # an encoder: its own classification output, a row each
+            plain: Tensor = model(**inputs).logits
+            return plain[:, 0].index_select(0, row["leaf_positions"] // row["input_ids"].shape[1]).float()
+        inputs["use_cache"] = False
     with reading(row["leaf_positions"]):
         logits: Tensor = model(**inputs).logits
     return logits[0].float()
 
 
-class RewardTrainer(Trainer):
+class RewardTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped here
     """Fits a reward model to groups. The batch size counts groups.
 
     Args:
@@ -91,4 +96,4 @@ class RewardTrainer(Trainer):
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Six operations a parameter and token: forward and backward, attention left out."""
         tokens = sum(int(row["input_ids"].numel()) for row in inputs["rows"])
-        return 6 * tokens * sum(p.numel() for p in self.model.parameters())
+        return 6 * tokens * int(sum(p.numel() for p in self.model.parameters()))

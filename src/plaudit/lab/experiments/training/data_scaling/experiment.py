@@ -70,7 +70,8 @@ def _linear_on_aspects(world: Prepared, rows: Sequence[Pair]) -> Scorer:
     """Bradley-Terry on the parsed aspects: what a model that need not learn to read reaches with these labels."""
 
     def aspects(samples: Sequence[Sample]) -> np.ndarray:
-        return world.world.parse(samples).values
+        values: np.ndarray = world.world.parse(samples).values
+        return values
 
     chosen, rejected = (aspects([r.samples()[i] for r in rows]) for i in (0, 1))
     weight = fit_linear(chosen - rejected, l2=1e-3)

@@ -1,0 +1,54 @@
+"""What several rooms' tests share: a world whose policy was trained for a moment, a recipe, pairs and a model."""
+
+import os
+from dataclasses import asdict
+
+import pytest
+import yaml
+
+from small_data import TINY, pair_rows, write_rows
+
+# as the command line sets it, but before any test has imported transformers, which reads it once
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+@pytest.fixture(scope="session")
+def world_cache(tmp_path_factory):
+    """A cache in which instance 0 of the assistant world has a policy of a few steps instead of 750."""
+    from plaudit.lab.worlds.assistant import PolicyConfig, prepare
+    from plaudit.lab.worlds.assistant.prepared import CALIBRATION
+    from plaudit.lab.worlds.assistant.world import VERSION
+    from plaudit.records.sample import content_hash
+
+    cache = tmp_path_factory.mktemp("cache")
+    made = prepare(0, PolicyConfig(demonstrations=400, epochs=1.0), cache=cache)
+    usual = content_hash(["assistant", VERSION, 0, asdict(PolicyConfig()), CALIBRATION])
+    made.folder.rename(made.folder.parent / usual)
+    return cache
+
+
+@pytest.fixture
+def tiny(world_cache, tmp_path, monkeypatch):
+    """The path of a recipe that runs in seconds."""
+    monkeypatch.setenv("PLAUDIT_CACHE", str(world_cache))
+    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY))
+    return path
+
+
+@pytest.fixture
+def pairs_file(tmp_path):
+    return write_rows(tmp_path / "pairs.jsonl", pair_rows(48))
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    """A reward model from scratch on 48 pairs, as `plaudit train` saves it."""
+    from plaudit.cli.main import main
+
+    folder = tmp_path_factory.mktemp("trained")
+    data = write_rows(folder / "pairs.jsonl", pair_rows(48))
+    words = "--width 32 --layers 1 --heads 2 --vocabulary 300 --max-length 64 --learning-rate 1e-3 --epochs 4"
+    assert main(["train", str(data), "--out", str(folder / "run"), *words.split()]) == 0
+    return folder / "run" / "model"
