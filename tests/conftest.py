@@ -1,4 +1,4 @@
-"""What several rooms' tests share: a world whose policy was trained for a moment, a recipe, pairs and a model."""
+"""What several rooms' tests share: a world with a policy of a few steps, a recipe, pairs and a model."""
 
 import os
 from dataclasses import asdict
@@ -10,6 +10,16 @@ from small_data import TINY, pair_rows, write_rows
 
 # as the command line sets it, but before any test has imported transformers, which reads it once
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+@pytest.fixture
+def unchecked_shapes():
+    """For tests that pass what the annotations forbid, to see the error that a user without a checker gets."""
+    import jaxtyping
+
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

@@ -135,3 +135,10 @@ def test_every_threshold_has_an_effect():
     base = judge(SOUND)
     for name, value in strict.items():
         assert judge(SOUND, thresholds=Thresholds(**{name: value})) != base, name
+
+
+def test_a_paired_gain_decides_the_limit_where_there_is_one():
+    gains = tuple(Estimate(g, g - 0.05, g + 0.05, 200) for g in (0.0, *[0.1] * (len(NS) - 1)))
+    flat = replace(curve([0.0] * len(NS)), gain=gains)
+    assert judge(Findings(accuracy=about(0.7), curve=flat)).limit_n == NS[-1]
+    assert judge(Findings(accuracy=about(0.7), curve=replace(flat, gain=()))).limit_n is None

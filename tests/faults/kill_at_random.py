@@ -1,11 +1,11 @@
-"""Runs a command again and again, each time killed at a random instant, until it has been killed often enough.
+"""Runs a command again and again, each time killed at a random instant, until that was done often enough.
 
     kill_at_random.py SEED KILLS FOLDER -- plaudit's arguments, with {out} where the run's folder goes
 
 A script, not a test: one process imports what the command needs and forks for each start, so that an instant
-between 0 and the undisturbed duration lies in the work and not in the imports. Prints a JSON object: `seconds` of
-the undisturbed run, `kills` (seconds into each killed start), and `folders` of the runs that were killed and came
-to their end; the undisturbed one is the first.
+between 0 and the undisturbed duration lies in the work and not in the imports. Prints a JSON object:
+`seconds` of the undisturbed run, `kills` (seconds into each killed start), and `folders` of the runs that
+were killed and came to their end; the undisturbed one is the first.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a user can get wrong: one line that says who, which value, why and the fix; code 2; nothing half-written."""
+"""What a user can get wrong: one line (who, which value, why, the fix), code 2, nothing half-written."""
 
 import json
 import os

@@ -16,7 +16,7 @@ UNLIKE = ("created", "command")
 """What differs between any two runs: when, and the folder in the command."""
 
 
-def killed(seed, kills, folder, *words, timeout=300):
+def killed(seed, kills, folder, *words, timeout=1200):
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(seed), str(kills), str(folder), "--", *words],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The main job from data to report: on a world, on files, in folds; and only what a change touches runs again."""
+"""The main job on a world, on files and in folds; only what a change touches runs again."""
 
 import json
 import shutil
@@ -153,7 +153,7 @@ def test_broken_rows_are_set_aside_in_the_run(tiny, pairs_file, tmp_path):
     with open(pairs_file, "a") as file:
         file.write('{"prompt": "q", "chosen": 7}\n')
     settings = [*FILES, f"data.train={pairs_file}"]
-    with pytest.raises(InputError, match="row 49.*--set data.skip_broken=true"):
+    with pytest.raises(InputError, match=r"row 49.*--set data.skip_broken=true"):
         run(tiny, tmp_path / "run", *settings)
     assert not (tmp_path / "run").exists()
     _, _, lines = run(tiny, tmp_path / "run", *settings, "data.skip_broken=true")
@@ -232,7 +232,7 @@ def test_variants_run_in_folders_of_their_own_and_are_checked_first(tiny, pairs_
     }
     path = tmp_path / "two.yaml"
     path.write_text(yaml.safe_dump(tree))
-    verdicts, ran, _ = run(path, tmp_path / "run")
+    verdicts, _, _ = run(path, tmp_path / "run")
     assert list(verdicts) == ["narrow", "wide"]
     for name, width in (("narrow", 16), ("wide", 32)):
         assert (
@@ -241,7 +241,7 @@ def test_variants_run_in_folders_of_their_own_and_are_checked_first(tiny, pairs_
         )
     tree["variants"]["wide"] = {"model.widht": 3}
     path.write_text(yaml.safe_dump(tree))
-    with pytest.raises(InputError, match="variant wide: unknown key 'model.widht'"):
+    with pytest.raises(InputError, match=r"variant wide: unknown key 'model.widht'"):
         run(path, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
@@ -252,7 +252,7 @@ def test_before_and_after(copied, tiny, tmp_path):
     tree["train"] = {**TINY["train"], "epochs": 4}
     path = tmp_path / "after.yaml"
     path.write_text(yaml.safe_dump(tree))
-    _, ran, lines = run(path, tmp_path / "after")
+    _, ran, _ = run(path, tmp_path / "after")
     assert ran == [*STAGES, *STAGES]
     report = read_report(tmp_path / "after")
     change = next(c for c in report.changes if c.name == "accuracy on held-out labels")

@@ -82,7 +82,7 @@ def test_files_that_are_no_recipes(tmp_path):
     (tmp_path / "r.yaml").write_bytes(b"name: \xff\xfe")
     with pytest.raises(InputError, match="not YAML"):
         load_recipe(tmp_path / "r.yaml")
-    with pytest.raises(MissingError, match="no such recipe; .*did you mean 'demo'"):
+    with pytest.raises(MissingError, match=r"no such recipe; .*did you mean 'demo'"):
         load_recipe("demmo")
     with pytest.raises(
         MissingError, match="no such recipe"
@@ -143,7 +143,7 @@ def test_variants_are_the_recipe_with_some_keys_set():
         train=FitConfig(epochs=2.0, learning_rate=1e-3),
     )
     assert made == expected
-    with pytest.raises(InputError, match="variant c: unknown key 'model.widht'"):
+    with pytest.raises(InputError, match=r"variant c: unknown key 'model.widht'"):
         with_settings(recipe, "c", {"model.widht": 3})
 
 

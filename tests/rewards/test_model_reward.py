@@ -176,6 +176,9 @@ def test_unusable_folders_are_named_in_one_line(make_reward, tmp_path, monkeypat
     (config / "config.json").write_text("{not json")
     family = saved("family")
     (family / "config.json").write_text(json.dumps({"model_type": "no-such-family"}))
+    wordless = saved("wordless")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (wordless / name).unlink()
     empty = tmp_path / "empty"
     empty.mkdir()
     file = tmp_path / "file"
@@ -230,6 +233,16 @@ def test_a_manifest_that_cannot_be_read(text, message, make_reward, tmp_path):
     with pytest.raises(InputError) as error:
         plaudit.load(tmp_path / "m")
     assert message in str(error.value)
+
+
+def test_a_reader_that_the_model_does_not_have(make_model, bert_tokenizer):
+    tokenizer = bert_tokenizer()
+    made = ModelReward(make_model("bert", tokenizer), tokenizer)
+    assert made.engine.gate.reason == "bert: an encoder; later tokens would change the shared prefix"
+    with pytest.raises(
+        InputError, match="reader is 'leaf', but bert has no linear `score`; give 'classification'"
+    ):
+        ModelReward(made.model, tokenizer, Manifest(template=made.manifest.template))
 
 
 def test_an_unknown_dtype_is_refused(tmp_path):

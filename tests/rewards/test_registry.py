@@ -273,9 +273,7 @@ def test_what_a_file_may_not_name(module, name, message):
 
 
 def test_files_that_cannot_be_opened(tmp_path):
-    with pytest.raises(
-        MissingError, match="no such file; a reward of your own"
-    ):
+    with pytest.raises(MissingError, match="no such file; a reward of your own"):
         plaudit.load(f"{tmp_path}/gone.py:f")
     for text, message in (
         ("def f(:\n", "SyntaxError"),

@@ -158,3 +158,14 @@ def test_two_runs_in_one_folder_are_refused(tmp_path):
     with Stages(tmp_path), pytest.raises(PlauditError, match="another process is at work in it"):
         Stages(tmp_path)
     Stages(tmp_path).close()
+
+
+def test_what_a_kill_left_of_an_atomic_write_is_swept(tmp_path):
+    torn = tmp_path / ".model.abc.tmp"
+    torn.mkdir()
+    (torn / "model.safetensors").write_text("half")
+    (tmp_path / "stages" / "data").mkdir(parents=True)
+    (tmp_path / "stages" / "data" / ".done.json.x.tmp").write_text("{")
+    (tmp_path / "kept.tmp").write_text("the user's own")
+    with Stages(tmp_path, emit=None):
+        assert sorted(p.name for p in tmp_path.rglob("*tmp")) == ["kept.tmp"]

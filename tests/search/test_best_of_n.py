@@ -86,12 +86,14 @@ def test_refuses_n_above_a_quarter():
         best_of_n_values(pool, pool, [5])
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize("ns", [[], [0], [1.5]])
 def test_refuses_senseless_n(ns):
     with pytest.raises(InputError, match="whole numbers"):
         best_of_n_values(np.zeros((1, 8)), np.zeros((1, 8)), ns)
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_refuses_shapes_and_missing_truth():
     with pytest.raises(ShapeError, match=r"proxy is \(2, 8\) and truth \(2, 7\)"):
         best_of_n_values(np.zeros((2, 8)), np.zeros((2, 7)), [1])
@@ -136,3 +138,14 @@ def test_turn_is_found_where_the_top_is_bad_and_only_there():
 def test_turn_refuses_too_few():
     with pytest.raises(InputError, match="3 usable prompts and 2 n's"):
         peak_and_turn(np.zeros((3, 16)), np.zeros((3, 16)), [1, 2], seed=0)
+
+
+def test_gain_is_paired_within_prompts():
+    # Two prompts at very different levels: true rewards 0..3 and 100..103, ranked rightly by the proxy. Best-of-2 of four
+    # has ranks 2, 3, 4 with 1/6, 2/6, 3/6: (1 + 2*2 + 3*3)/6 = 14/6 above the lowest, a random one 1.5: gain 5/6 in both.
+    truth = np.array([[0.0, 1.0, 2.0, 3.0], [100.0, 101.0, 102.0, 103.0]])
+    curve = best_of_n_curve(truth, truth, [1, 2], seed=0, strict=False)
+    assert curve.gain[0].value == 0
+    assert curve.gain[1].value == pytest.approx(5 / 6)
+    assert curve.gain[1].high - curve.gain[1].low < 1e-9  # the prompts' levels cancel
+    assert curve.truth[1].high - curve.truth[1].low > 50

@@ -139,6 +139,7 @@ def test_parts_add_up(problem, option, data):
     torch.testing.assert_close(parts, bradley_terry(scores, pairs, **option))
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [

@@ -191,11 +191,11 @@ def _limit_n(f: Findings) -> int | None:
     if f.curve is None or not f.curve.ns:
         return None
     last = f.turn.peak if f.turn is not None and f.turn.turned else f.curve.ns[-1]
-    start = f.curve.truth[0]
-    # two marginal intervals that do not meet: stricter than a paired test, and all that a stored curve offers
-    gained = [
-        n for n, t in zip(f.curve.ns, f.curve.truth, strict=True) if 1 < n <= last and t.low > start.high
-    ]
+    if f.curve.gain:
+        shown = [g.low > 0 for g in f.curve.gain]
+    else:  # two marginal intervals that do not meet: stricter, and all that a curve without gains offers
+        shown = [t.low > f.curve.truth[0].high for t in f.curve.truth]
+    gained = [n for n, g in zip(f.curve.ns, shown, strict=True) if 1 < n <= last and g]
     return max(gained, default=None)
 
 

@@ -55,7 +55,7 @@ _READERS = {
 
 
 def _header(reward: Any) -> str:
-    template, manifest = reward.encoder.template, reward.manifest
+    template, m = reward.encoder.template, reward.manifest
     gate = reward.engine.gate
     eos = "appended after the template" if template.append_eos else "the template ends with it"
     tokenizer = reward.tokenizer
@@ -63,11 +63,11 @@ def _header(reward: Any) -> str:
         [
             f"model        {reward.name} ({type(reward.model).__name__}), fingerprint {reward.fingerprint}",
             f"path         {'prefix trees' if gate.open else 'padded batches: ' + gate.reason}",
-            f"reader       {_READERS[manifest.reader]}",
+            f"reader       {_READERS[m.reader]}",
             f"EOS          {tokenizer.eos_token!r} (id {tokenizer.eos_token_id}): {eos}",
             f"pad          {tokenizer.pad_token!r} (id {tokenizer.pad_token_id}): never part of a text",
             f"max length   {template.max_length} tokens; longer conversations lose their beginning",
-            f"reward       (score {-manifest.offset:+.6g}) / {manifest.scale:.6g}, at least {manifest.floor:g}",
+            f"reward       (score {-m.offset:+.5g}) / {m.scale:.5g}, at least {m.floor:g}",
         ]
     )
 
@@ -80,7 +80,7 @@ def _tokens(reward: Any, samples: Any, at: int) -> str:
     )[group.index(samples[at])]
     names = reward.tokenizer.convert_ids_to_tokens(encoded.ids.tolist())
     lines = [
-        f"-- {encoded.ids.size} tokens, {encoded.prompt_length} of the prompt; {encoded.cut} cut off before them"
+        f"-- {encoded.ids.size} tokens, {encoded.prompt_length} of the prompt; {encoded.cut} were cut off"
     ]
     for i in range(encoded.ids.size):
         mark = (

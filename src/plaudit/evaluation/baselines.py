@@ -96,6 +96,7 @@ def evaluate_baselines(
     margin: ArrayLike,
     clusters: Clusters,
     *,
+    truth: ArrayLike | None = None,
     seed: int = 0,
     resamples: int = 2000,
 ) -> tuple[Baseline, ...]:
@@ -105,13 +106,17 @@ def evaluate_baselines(
         pairs: n pairs.
         margin: (n,) the reward's margins; NaN where it has none.
         clusters: (n,) labels of the prompts.
+        truth: (n,) true margins: rules and reward are then judged by their sign instead of by the labels; pairs
+            that are truly equal are left out.
         seed: of the bootstrap.
         resamples: number of bootstrap resamples.
     """
-    own = correctness(margin)
+    side = np.ones(len(pairs)) if truth is None else np.sign(np.asarray(truth, dtype=np.float64))
+    side = np.where(side == 0, np.nan, side)
+    own = correctness(np.asarray(margin, dtype=np.float64) * side)
     results = []
     for name, rule in baseline_margins(pairs).items():
-        right = np.where(np.isnan(own), np.nan, correctness(rule))
+        right = np.where(np.isnan(own), np.nan, correctness(rule * side))
         accuracy = proportion(right, clusters, seed=seed, resamples=resamples)
         if name == "random":
             accuracy = Estimate(accuracy.value, n=accuracy.n, method="exact")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,8 @@ def evaluate_pairs(
         truth = truth_agreement(
             chosen.reward, rejected.reward, true_chosen, true_rejected, prompts, **options
         )
+        clean = np.asarray(true_chosen, dtype=np.float64) - np.asarray(true_rejected, dtype=np.float64)
+        truth = replace(truth, baselines=evaluate_baselines(pairs, margin, prompts, truth=clean, **options))
     return PairEvaluation(
         n_pairs=len(pairs),
         n_prompts=int(prompts.max()) + 1,

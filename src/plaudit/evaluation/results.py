@@ -55,12 +55,14 @@ class TruthAgreement:
         rank_correlation: the same of ranks within prompts.
         label_accuracy: share of pairs whose chosen completion is truly the better one, which is the most that
             agreement with the labels can mean.
+        baselines: the content-blind rules judged by the true reward.
     """
 
     accuracy: Estimate
     correlation: Estimate
     rank_correlation: Estimate
     label_accuracy: Estimate
+    baselines: tuple[Baseline, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -179,8 +179,8 @@ def _cross_fitted(recipe: Recipe, run: Path, folder: Path, pairs: list[Pair]) ->
                     features = pair_features(pairs, recipe.model, recipe.train, run)
                 encoder, values = features
                 reward = fit_frozen(
-                    train, values[list(fold.train)], encoder=encoder, l2=recipe.train.l2,
-                    seed=recipe.train.seed, label_smoothing=recipe.train.label_smoothing, base=recipe.model.name,
+                    train, values[list(fold.train)], encoder=encoder, base=recipe.model.name,
+                    l2=recipe.train.l2, seed=recipe.train.seed, label_smoothing=recipe.train.label_smoothing,
                 )  # fmt: skip
                 batch = reward.from_features(values[test].reshape(len(held), -1))
             else:

@@ -247,11 +247,12 @@ def _score_line(v: dict[str, Any]) -> str:
 
 def _evaluate_line(v: dict[str, Any]) -> str:
     result = PairEvaluation.from_dict(v)
+    if result.truth is not None:
+        return f"accuracy {result.accuracy.format(3)}; true {result.truth.accuracy.format(3)}"
     known = [b for b in result.baselines if b.name != "random" and b.accuracy.value == b.accuracy.value]
     best = max(known, key=lambda b: b.accuracy.value, default=None)
-    return f"accuracy {result.accuracy.format(3)}" + (
-        f'; the rule "{best.name}" {best.accuracy.value:.3f}' if best else ""
-    )
+    rule = f'; the rule "{best.name}" {best.accuracy.value:.3f}' if best else ""
+    return f"accuracy {result.accuracy.format(3)}{rule}"
 
 
 def _audit_line(v: dict[str, Any]) -> str:

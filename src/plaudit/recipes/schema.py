@@ -185,5 +185,5 @@ class Recipe:
         if world is not None and 4 * self.select.ns[0] > world.pool_completions:
             raise InputError(
                 f"select.ns is {list(self.select.ns)}, but n goes up to a quarter of "
-                f"data.world.pool_completions ({world.pool_completions}); give more completions or a smaller n"
+                f"data.world.pool_completions ({world.pool_completions}); more completions or a smaller n fit"
             )

@@ -67,7 +67,7 @@ def columns(pairs: Sequence[Pair]) -> set[str]:
 
 
 def copy_candidates(recipe: Recipe, run: Path, folder: Path) -> dict[str, Any]:
-    """Writes the candidates as `candidates.jsonl`: a file that cannot be read stops a run before it trains."""
+    """Writes `candidates.jsonl`: a file that cannot be read stops a run before it trains."""
     source = first_there(recipe.data.candidates)
     records = _read(source, recipe.data, folder / "broken.jsonl")
     done = convert(records.rows, to="samples")

@@ -36,11 +36,13 @@ def verdict_of(
 ) -> Verdict:
     """What the reward may be used for, from what the stages measured."""
     curve, turn = _selection(best)
-    measurable = [b for b in evaluation.baselines if b.name != "random" and not np.isnan(b.accuracy.value)]
+    # noisy or biased labels favour rules that share their bias: where the truth is known, it judges both
+    judged = evaluation.truth or evaluation
+    measurable = [b for b in judged.baselines if b.name != "random" and not np.isnan(b.accuracy.value)]
     strongest = max(measurable, key=lambda b: b.accuracy.value, default=None)
     unscored = 1 - sum(evaluation.outcomes.get(k, 0) for k in ("scored", "policy_fault")) / evaluation.n_pairs
     findings = Findings(
-        accuracy=evaluation.accuracy,
+        accuracy=judged.accuracy,
         baseline=strongest.name if strongest else "", advantage=strongest.advantage if strongest else None,
         calibration_error=evaluation.calibration_error_debiased,
         biases={e.name: e.effect for e in biases.effects},

@@ -14,12 +14,15 @@ WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.bin", "model.pt", "model.pth", "model.pkl")
 
 
-def check_folder(reference: str) -> Path | None:
-    """The folder that a reference names, checked to hold a configuration and safetensors; None for a hub id.
+TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+
+
+def locate(reference: str) -> Path | None:
+    """The folder that a reference names; None for a hub id.
 
     Raises:
-        MissingError: if the path does not exist and is no hub id, or holds no weights.
-        InputError: if there are pickled weights only.
+        MissingError: if the path does not exist and is no hub id.
+        InputError: if it is a file.
     """
     path = packaged(reference) if reference.startswith("package:") else Path(reference)
     if not path.exists():
@@ -30,6 +33,19 @@ def check_folder(reference: str) -> Path | None:
         raise MissingError(f"{reference}: no such model folder; give a folder that holds config.json, or a hub id")
     if path.is_file():
         raise InputError(f"{reference}: is a file; give the model's folder")
+    return path
+
+
+def check_folder(reference: str) -> Path | None:
+    """The folder that a reference names, checked to hold a configuration and safetensors; None for a hub id.
+
+    Raises:
+        MissingError: as `locate`, or if it holds no weights.
+        InputError: as `locate`, or if there are pickled weights only.
+    """
+    path = locate(reference)
+    if path is None:
+        return None
     if not (path / "config.json").is_file():
         raise MissingError(f"{reference}: holds no config.json; is it a model folder? (a run keeps its model in model/)")
     if not any((path / name).is_file() for name in WEIGHTS):
@@ -65,7 +81,10 @@ def open_pretrained(kind: Any, reference: str, **options: Any) -> Any:
         reference: a folder, or a hub id.
         **options: passed on.
     """
-    where = check_folder(reference)
+    return _opened(kind, reference, check_folder(reference), "a model", options)
+
+
+def _opened(kind: Any, reference: str, where: Path | None, what: str, options: dict[str, Any]) -> Any:
     try:
         return kind.from_pretrained(str(where or reference), **options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -74,7 +93,7 @@ def open_pretrained(kind: Any, reference: str, **options: Any) -> Any:
             raise MissingError(
                 f"{reference}: not found here or on the hub, or no network ({first:.160}); give a local folder"
             ) from error
-        raise InputError(f"{reference}: cannot be opened as a model ({first:.200})") from error
+        raise InputError(f"{reference}: cannot be opened as {what} ({first:.200})") from error
     except Exception as error:
         if type(error).__name__ == "SafetensorError":
             raise InputError(f"{reference}: model.safetensors is torn or not safetensors ({error}); save it again") from error
@@ -113,10 +132,18 @@ def open_classifier(reference: str, *, fresh_head: bool = False, **options: Any)
 
 
 def open_tokenizer(reference: str) -> Any:
-    """The tokenizer of a model folder or hub id."""
+    """The tokenizer of a folder (a model's, or one of its own) or hub id.
+
+    Raises:
+        MissingError: as `locate`, or if the folder holds no tokenizer.
+        InputError: if what it holds cannot be read.
+    """
     from transformers import AutoTokenizer
 
-    return open_pretrained(AutoTokenizer, reference)
+    where = locate(reference)
+    if where is not None and not any((where / name).is_file() for name in TOKENIZERS):
+        raise MissingError(f"{reference}: holds no tokenizer; save one there, or name another folder's")
+    return _opened(AutoTokenizer, reference, where, "a tokenizer", {})
 
 
 def weights_hash(model: Any, *extra: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from plaudit.engine.engine import Engine, Mode, has_read_head, install_head
+from plaudit.engine.gate import Gate, static_gate
 from plaudit.engine.rendering import Encoded, Encoder, Template, ensure_pad
 from plaudit.errors import InputError
 from plaudit.records.sample import Sample, content_hash
@@ -51,7 +52,7 @@ class ModelReward:
             manifest = Manifest(reader=reader, template=template.to_dict(), base=name)  # type: ignore[arg-type]
         self.name, self.manifest, self.tokenizer, self.model = name, manifest, tokenizer, model
         self.encoder = Encoder(tokenizer, Template.from_dict(manifest.template))
-        self.engine = Engine(model, mode=mode if manifest.reader == "leaf" else "padded", budget=budget)
+        self.engine = _engine(model, manifest, mode, budget)
         self._fingerprint = ""
 
     @property
@@ -132,6 +133,19 @@ class ModelReward:
         where = device or ("cuda" if torch.cuda.is_available() else "cpu")
         tokenizer = folders.open_tokenizer(reference)
         return cls(model.to(where), tokenizer, manifest, name=name or short_name(reference), budget=budget, mode=mode)
+
+
+def _engine(model: Any, manifest: Manifest, mode: Mode, budget: int) -> Engine:
+    """The engine that runs a model as its manifest reads it."""
+    name = model.config.model_type
+    if manifest.reader == "leaf":
+        if not has_read_head(model):
+            raise InputError(f"manifest: reader is 'leaf', but {name} has no linear `score`; give 'classification'")
+        return Engine(model, mode=mode, budget=budget)
+    engine = Engine(model, mode="padded", budget=budget)
+    refused = static_gate(model)
+    engine.gate = Gate(False, f"{name}: reads its score by a head of its own") if refused.open else refused
+    return engine
 
 
 def by_prompt(samples: Sequence[Sample]) -> tuple[list[list[int]], np.ndarray[Any, np.dtype[np.int64]]]:

@@ -218,7 +218,7 @@ def _take(folder: Path) -> int:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes what a kill in the middle of an atomic write left: it can be as large as a model, and is nobody's.
+    """Removes what a kill in the middle of an atomic write left, which can be as large as a model.
 
     Whoever holds the folder's lock is its only writer.
     """

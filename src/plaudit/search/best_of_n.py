@@ -39,6 +39,8 @@ class BestOfNCurve:
         oracle: expected true reward of the candidate that the truth itself would pick: the ceiling.
         excluded: prompts left out because their pool was too small for the largest n.
         abstained: candidates that left their pool because the proxy is NaN there.
+        gain: true reward of the candidate that the proxy picks minus that of a random one, paired within prompts: its
+            interval is narrower than those of the two, between which most of the prompts' differences lie.
     """
 
     ns: tuple[int, ...]
@@ -48,6 +50,7 @@ class BestOfNCurve:
     oracle: tuple[Estimate, ...]
     excluded: int = 0
     abstained: int = 0
+    gain: tuple[Estimate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,7 @@ def best_of_n_curve(
         proxy=estimates(values["proxy"]),
         truth=estimates(values["truth"]),
         oracle=estimates(values["oracle"]),
+        gain=estimates(values["truth"] - best_of_n_values(proxy, truth, [1], strict=strict)),
         excluded=int((~kept).sum()),
         abstained=int(np.isnan(proxy).sum()),
     )

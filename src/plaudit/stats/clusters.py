@@ -44,8 +44,10 @@ def cluster_totals(
         codes: (n,), values 0..k-1; every value occurs.
     """
     k = int(codes.max()) + 1 if codes.size else 0
-    sums = [np.bincount(codes, weights=columns[:, j], minlength=k) for j in range(columns.shape[1])]
-    return np.stack(sums, axis=1) if sums else np.zeros((k, 0))
+    sums = np.zeros((k, columns.shape[1]))  # bincount of nothing would be whole numbers
+    for j in range(columns.shape[1]):
+        sums[:, j] = np.bincount(codes, weights=columns[:, j], minlength=k)
+    return sums
 
 
 def complete_rows(columns: Sequence[Any], codes: Int[np.ndarray, " n"]) -> NDArray[np.bool_]:

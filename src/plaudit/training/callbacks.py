@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
+from plaudit.errors import InputError
 from plaudit.runs.atomic import write_text
 from plaudit.runs.progress import Progress
 from plaudit.training.checkpoints import seal
@@ -36,7 +38,14 @@ class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers is untype
         self.progress.update(state.global_step)
 
     def on_log(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        """Appends what was logged."""
+        """Appends what was logged.
+
+        Raises:
+            InputError: if the loss is not finite: every later step would be lost, and so would every checkpoint.
+        """
+        loss = state.log_history[-1].get("loss", 0.0) if state.log_history else 0.0
+        if not math.isfinite(loss):
+            raise InputError(f"training: the loss of step {state.global_step} is {loss}; training diverged. Lower learning_rate")
         if state.is_world_process_zero and state.log_history:
             with self.metrics.open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps(state.log_history[-1]) + "\n")

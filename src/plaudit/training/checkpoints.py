@@ -30,7 +30,7 @@ def is_complete(folder: Path, *, key: str) -> bool:
         mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # no mark, or torn: what a kill leaves
         return False
-    if mark.get("key") != key:
+    if not isinstance(mark, dict) or mark.get("key") != key or not mark.get("files"):
         return False
     return all((folder / name).is_file() and _hash(folder / name) == h for name, h in mark["files"].items())
 
@@ -42,6 +42,8 @@ def newest_complete(folder: Path, *, key: str) -> Path | None:
     """
     found: list[tuple[int, Path]] = []
     for path in folder.glob("checkpoint-*"):
+        if not path.is_dir():
+            continue
         step = path.name.rpartition("-")[2]
         if step.isdigit() and is_complete(path, key=key):
             found.append((int(step), path))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -78,7 +80,7 @@ def fit_reward_model(
         The fit; its reward has mean 0 and standard deviation 1 over the training completions.
 
     Raises:
-        InputError: if there are no rows, or chosen and rejected are identical everywhere.
+        InputError: if there are no rows, chosen and rejected are identical everywhere, or training diverges.
     """
     out = Path(out)
     check_rows(rows)
@@ -174,12 +176,14 @@ def _train(
         gradient_accumulation_steps=config.accumulation, num_train_epochs=config.epochs,
         learning_rate=config.learning_rate, warmup_steps=config.warmup,
         lr_scheduler_type="cosine", weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm,
-        bf16=config.bf16, **_checkpointing(config, TrainingArguments), logging_steps=1,
+        bf16=config.bf16, use_cpu=not torch.accelerator.is_available(), **_checkpointing(config, TrainingArguments), logging_steps=1,
         save_strategy="steps", save_steps=config.save_steps, save_total_limit=2, report_to=[],
-        remove_unused_columns=False, seed=config.seed, data_seed=config.seed, disable_tqdm=True, log_level="error",
+        logging_nan_inf_filter=False, remove_unused_columns=False, seed=config.seed, data_seed=config.seed, disable_tqdm=True, log_level="error",
         dataloader_pin_memory=torch.cuda.is_available(), label_names=[],
     )  # fmt: skip
-    collator = Collator(budget=config.tokens_per_row, tree=reward.engine.gate.open, pad_id=reward.engine.pad_id)
+    # processes must run equally many forward passes, or their gradient reductions wait for each other forever
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    collator = Collator(budget=config.tokens_per_row if alone else sys.maxsize, tree=reward.engine.gate.open, pad_id=reward.engine.pad_id)
     checkpoint = newest_complete(out / "checkpoints", key=key)
     with progress("training", total=int(np.ceil(steps * config.epochs))) as display:
         recorder = Recorder(out / "metrics.jsonl", key=key, progress=display)
