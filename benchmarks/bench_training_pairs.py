@@ -16,6 +16,7 @@ from common import Cells, Workload, arguments, ratio_row, show, spread, summary,
 
 CASES = {
     "log-normal 180 + 100": Workload(),
+    "the same, spread 1.0": Workload(spread=1.0),  # the 1,800 pairs of hh-rlhf have 1.15 and 1.02, in words
     "equal 180 + 100": Workload(spread=0.0),
     "log-normal 20 + 200": Workload(prompt=20, completion=200),
     "equal 20 + 200": Workload(prompt=20, completion=200, spread=0.0),

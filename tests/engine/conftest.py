@@ -22,9 +22,7 @@ def _config(family):
         case "qwen3":
             return tf.Qwen3Config(**COMMON)
         case "gemma3":
-            return tf.Gemma3TextConfig(
-                **COMMON, sliding_window=6, layer_types=SLIDING, query_pre_attn_scalar=8
-            )
+            return tf.Gemma3TextConfig(**COMMON, sliding_window=6, layer_types=SLIDING, query_pre_attn_scalar=8)
         case "mistral":
             return tf.MistralConfig(**COMMON, sliding_window=5)
         case "gpt_oss":
@@ -34,9 +32,7 @@ def _config(family):
             )
         case "gemma2":
             caps = dict(attn_logit_softcapping=2.0, final_logit_softcapping=5.0)
-            return tf.Gemma2Config(
-                **COMMON, **caps, sliding_window=6, layer_types=SLIDING, query_pre_attn_scalar=8
-            )
+            return tf.Gemma2Config(**COMMON, **caps, sliding_window=6, layer_types=SLIDING, query_pre_attn_scalar=8)
         case "gpt2":
             sizes = dict(n_embd=32, n_layer=3, n_head=4, n_positions=128, vocab_size=VOCABULARY)
             still = dict(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
@@ -87,11 +83,7 @@ def mixtures():
     """Groups of sequences, by what is difficult about them; all longer than the models' windows somewhere."""
     rng = np.random.default_rng(7)
     root = rng.integers(3, VOCABULARY, 9).tolist()
-    branches = (
-        [root + t for t in _texts(rng, 4, 3, 1, 8)]
-        + [root + t for t in _texts(rng, 7, 2, 5)]
-        + [root[:5] + [3]]
-    )
+    branches = [root + t for t in _texts(rng, 4, 3, 1, 8)] + [root + t for t in _texts(rng, 7, 2, 5)] + [[*root[:5], 3]]
     chain = rng.integers(3, VOCABULARY, 14).tolist()
     return {
         "no sharing": [_texts(rng, 0, n) for n in (1, 2, 17, 30, 5)],

@@ -49,14 +49,20 @@ REFUSED = {
     ),
     "bert": (lambda: tf.BertConfig(**MLP), "bert: an encoder; later tokens would change the shared prefix"),
     "t5": (
-        lambda: tf.T5Config(vocab_size=61, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, eos_token_id=2, pad_token_id=0, decoder_start_token_id=0),
+        lambda: tf.T5Config(
+            vocab_size=61, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, eos_token_id=2, pad_token_id=0,
+            decoder_start_token_id=0,
+        ),
         "t5: encoder-decoder; a tree needs one causal stack",
     ),
     "dynamic rotary": (
         lambda: tf.LlamaConfig(**MLP, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}),
         f"llama: rotary scaling of type 'dynamic', {ROPE}",
     ),
-    "longrope": (lambda: tf.LlamaConfig(**MLP, rope_parameters=LONG), f"llama: rotary scaling of type 'longrope', {ROPE}"),
+    "longrope": (
+        lambda: tf.LlamaConfig(**MLP, rope_parameters=LONG),
+        f"llama: rotary scaling of type 'longrope', {ROPE}",
+    ),
 }  # fmt: skip
 GROUPS = [[[5, 6, 7, 8, 9], [5, 6, 7, 11], [5, 6, 7]], [[20, 21, 22, 23, 24, 25, 26, 27], [20, 21]]]
 TEXTS = [s for g in GROUPS for s in g]
@@ -96,9 +102,7 @@ def test_they_fall_back_to_right_hidden_states(family):
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "family", ["bloom", "falcon", "mpt", "gptj", "bert", "t5", "dynamic rotary", "longrope"]
-)
+@pytest.mark.parametrize("family", ["bloom", "falcon", "mpt", "gptj", "bert", "t5", "dynamic rotary", "longrope"])
 def test_they_fall_back_to_right_scores(family):
     model = install_head(scorer(family))
     assert has_read_head(model) == (family not in ("bert", "t5"))
@@ -146,9 +150,7 @@ def test_the_probe_refuses_wrong_numbers(family, mistake, monkeypatch, build, al
     assert engine.gate.reason.startswith(f"{model.config.model_type}: hidden states on a tree differ by ")
     assert "tolerance" in engine.gate.reason
     assert model.config._attn_implementation == own
-    assert all(
-        layer.config._attn_implementation == own for layer in model.modules() if hasattr(layer, "config")
-    )
+    assert all(layer.config._attn_implementation == own for layer in model.modules() if hasattr(layer, "config"))
     assert model.training
     with pytest.raises(UnsupportedError, match="hidden states on a tree differ"):
         Engine(model, mode="tree")

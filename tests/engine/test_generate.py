@@ -124,9 +124,7 @@ def test_finish_and_lengths():
 
 def test_finished_rows_leave_the_batch():
     model, rows = llama(), []
-    hook = model.model.register_forward_pre_hook(
-        lambda m, a, k: rows.append(k["input_ids"].shape), with_kwargs=True
-    )
+    hook = model.model.register_forward_pre_hook(lambda m, a, k: rows.append(k["input_ids"].shape), with_kwargs=True)
     drawn = [c for row in draw(model, samples_per_prompt=20, batch_size=80) for c in row]
     hook.remove()
     assert rows[0] == (4, 5)  # the prompts are prefilled once, not once a sample

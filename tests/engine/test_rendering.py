@@ -64,9 +64,7 @@ def test_eos_is_written_into_a_template_that_does_not_end_with_it():
 
 
 def test_eos_is_appended_to_the_ids_where_the_template_cannot_hold_it(monkeypatch):
-    tokenizer = characters(
-        {"default": PLAIN_TEMPLATE, "rag": "-"}
-    )  # several templates: none of ours to change
+    tokenizer = characters({"default": PLAIN_TEMPLATE, "rag": "-"})  # several templates: none of ours to change
     e = Encoder(tokenizer, Template.of(tokenizer, max_length=99))
     assert e.template.append_eos
     assert e.tokenizer.chat_template == {"default": PLAIN_TEMPLATE, "rag": "-"}
@@ -114,9 +112,7 @@ def test_an_encoder_gets_what_its_tokenizer_makes_of_two_texts():
 
 
 def test_a_tokenizer_without_an_end_is_refused():
-    with pytest.raises(
-        InputError, match=r"template: tokenizer '.*' has no EOS token; set tokenizer\.eos_token"
-    ):
+    with pytest.raises(InputError, match=r"template: tokenizer '.*' has no EOS token; set tokenizer\.eos_token"):
         Template.of(characters(None, pad_token="<|pad|>"), max_length=99)
 
 
@@ -138,8 +134,7 @@ def test_template_arguments_and_tools_arrive():
 
 def test_a_template_that_refuses_says_so_in_one_line():
     strict = (
-        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
-        + CHATML
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + CHATML
     )
     e = encoder(strict)
     with pytest.raises(InputError) as error:
@@ -152,9 +147,7 @@ def test_a_template_that_refuses_says_so_in_one_line():
 @pytest.mark.parametrize("template", [PLAIN_TEMPLATE, CHATML])
 def test_the_prompt_ends_where_the_completions_begin(template):
     e = encoder(template)
-    for encoded, completion in zip(
-        e.encode_group((SYSTEM, USER), ["four", "five"]), ["four", "five"], strict=True
-    ):
+    for encoded, completion in zip(e.encode_group((SYSTEM, USER), ["four", "five"]), ["four", "five"], strict=True):
         head = read(e, encoded.ids[: encoded.prompt_length])
         assert head.endswith(("assistant: ", "<assistant>"))
         assert read(e, encoded.ids[encoded.prompt_length :]).startswith(completion)
@@ -167,11 +160,7 @@ def test_the_prompt_length_is_that_of_the_prompt_alone():
     assert read(e, encoded.ids[: encoded.prompt_length]) == "<user>one two three<|end|>\n<assistant>"
 
 
-texts = (
-    st.text(st.sampled_from("ab <|pad|>\u200bé"), max_size=20)
-    | st.just("<|pad|>")
-    | st.just("x<|pad|><|pad|>y")
-)
+texts = st.text(st.sampled_from("ab <|pad|>\u200bé"), max_size=20) | st.just("<|pad|>") | st.just("x<|pad|><|pad|>y")
 
 
 @settings(max_examples=60, deadline=None)
@@ -185,7 +174,8 @@ def test_no_text_ever_contains_the_pad_id(system, user, completion):
     )  # fmt: skip
     e.tokenizer.chat_template = (
         "{% for m in messages %}{{ m | tojson }}{% if m['content'] is string %}{{ m['content'] }}{% else %}"
-        "{{ m['content'][0]['text'] }}{% endif %}{{ m.name or '' }}<|end|>{% endfor %}{{ (tools or '') | tojson }}<|end|>"
+        "{{ m['content'][0]['text'] }}{% endif %}{{ m.name or '' }}<|end|>{% endfor %}"
+        "{{ (tools or '') | tojson }}<|end|>"
     )
     ids = e.encode(prompt, completion, tools=[{"name": system, "description": user}]).ids
     assert e.tokenizer.pad_token_id not in ids.tolist()
@@ -202,9 +192,7 @@ def test_lone_surrogates_are_read_as_the_replacement_character():
     assert well_formed("\ud83d\ude00é") == "😀é"
     e = encoder(PLAIN_TEMPLATE, max_length=60)
     assert "\ufffd" in read(e, e.encode((USER,), "\ud800").ids)
-    assert (
-        55 < e.encode((USER,), "\ud800" * 100).ids.size <= 60
-    )  # a character is three tokens and stays whole
+    assert 55 < e.encode((USER,), "\ud800" * 100).ids.size <= 60  # a character is three tokens and stays whole
 
 
 def conversation(*turns):
@@ -213,7 +201,7 @@ def conversation(*turns):
 
 def test_the_oldest_turns_go_first_and_the_system_message_stays():
     e = encoder(CHATML, max_length=70)
-    # template: "<system>BE BRIEF.<|end|>\n" is 8 + 9 + 1 + 1 = 19 tokens; "<user>..<|end|>\n" 6 + n + 2; assistants 11 + n + 2
+    # "<system>BE BRIEF.<|end|>\n" is 8 + 9 + 1 + 1 = 19 tokens, "<user>..<|end|>\n" 6 + n + 2, an assistant's 11 + n + 2
     prompt = (SYSTEM, *conversation("oldest", "older", "a newer question"))
     full = 19 + (6 + 6 + 2) + (11 + 5 + 2) + (6 + 16 + 2) + (11 + 3 + 2)
     (encoded,) = e.encode_group(prompt, ["yes"])
@@ -263,9 +251,7 @@ def test_when_not_even_the_template_fits():
     e = Encoder(e.tokenizer, Template(False, 10))
     with pytest.raises(InputError) as error:
         e.encode((SYSTEM, USER), "yes")
-    assert str(error.value) == (
-        "truncation: template and system message alone exceed max_length 10; raise max_length"
-    )
+    assert str(error.value) == ("truncation: template and system message alone exceed max_length 10; raise max_length")
 
 
 @settings(max_examples=60, deadline=None)
@@ -328,9 +314,7 @@ def test_a_pad_of_its_own_keeps_the_scores_of_plain_transformers_right(specials,
             tokenizer.padding_side = side
             batch = tokenizer.pad({"input_ids": texts}, return_tensors="pt")
             positions = (batch["attention_mask"].cumsum(-1) - 1).clamp(min=0)
-            found = model(
-                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], position_ids=positions
-            )
+            found = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], position_ids=positions)
             torch.testing.assert_close(found.logits, expected, atol=1e-5, rtol=1e-5)
     assert isinstance(model, type(AutoModelForSequenceClassification.from_config(config)))
 

@@ -46,9 +46,7 @@ def by_loop(tree, q, k, v, *, scale, window=None, softcap=None, sinks=None):
 
 
 def run(tree, q, k, v, mode, **options):
-    out, weights = tree_attention(
-        nn.Module(), q, k, v, None, tree_plan=TreePlan.of(tree, mode=mode), **options
-    )
+    out, weights = tree_attention(nn.Module(), q, k, v, None, tree_plan=TreePlan.of(tree, mode=mode), **options)
     assert weights is None
     return out[0]
 
@@ -87,9 +85,7 @@ def test_fast_equals_dense_on_random_trees(texts, window, softcap, sinks, kv_hea
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:flex_attention called without torch.compile"
-)  # the CPU form is for tests only
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")  # the CPU form is for tests only
 @pytest.mark.parametrize("window", [None, 1, 3])
 @pytest.mark.parametrize("kv_heads", [2, 4])
 def test_flex_attention_sees_the_same_tree(window, kv_heads):
@@ -108,17 +104,13 @@ def test_flex_attention_sees_the_same_tree(window, kv_heads):
 def test_the_default_scale_is_one_over_the_root_of_the_width():
     tree = PrefixTree.build(TEXTS)
     q, k, v = (x.detach() for x in tensors(tree, width=8))
-    torch.testing.assert_close(
-        run(tree, q, k, v, "fast"), run(tree, q, k, v, "fast", scaling=1 / math.sqrt(8))
-    )
+    torch.testing.assert_close(run(tree, q, k, v, "fast"), run(tree, q, k, v, "fast", scaling=1 / math.sqrt(8)))
 
 
 def test_a_plan_describes_one_row():
     tree = PrefixTree.build(TEXTS)
     q, k, v = (x.detach().expand(2, -1, -1, -1) for x in tensors(tree))
-    with pytest.raises(
-        ValueError, match="plaudit_tree: a plan describes one packed row, but the batch has 2"
-    ):
+    with pytest.raises(ValueError, match="plaudit_tree: a plan describes one packed row, but the batch has 2"):
         run(tree, q, k, v, "fast")
 
 

@@ -16,9 +16,7 @@ CLOSE = dict(atol=1e-5, rtol=1e-5)
 def projections(states, seed=0):
     """A scalar in which every element of every state counts differently."""
     generator = torch.Generator().manual_seed(seed)
-    return sum((s * torch.randn(s.shape, generator=generator)).sum() for s in states) / sum(
-        s.numel() for s in states
-    )
+    return sum((s * torch.randn(s.shape, generator=generator)).sum() for s in states) / sum(s.numel() for s in states)
 
 
 @pytest.mark.parametrize("mixture", MIXTURES)
@@ -138,9 +136,7 @@ def test_padded_plain_calls_afterwards(family, side, build, mixtures, alone):
     with torch.no_grad():
         states = trunk(model)(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
         for i, t in enumerate(texts):
-            torch.testing.assert_close(
-                states.last_hidden_state[i][mask[i] == 1], alone(trunk(stock), t), **CLOSE
-            )
+            torch.testing.assert_close(states.last_hidden_state[i][mask[i] == 1], alone(trunk(stock), t), **CLOSE)
             single = trunk(model)(input_ids=torch.tensor([t]), use_cache=False).last_hidden_state[0]
             torch.testing.assert_close(single, alone(trunk(stock), t), **CLOSE)  # no mask at all
 
@@ -188,9 +184,7 @@ def test_the_dense_reference_on_whole_models(family, build, mixtures, same_gradi
 def test_work_is_the_distinct_tokens(build, mixtures):
     model = build("llama")
     engine, widths = Engine(model, mode="tree"), []
-    model.model.register_forward_pre_hook(
-        lambda _m, _a, k: widths.append(k["input_ids"].shape), with_kwargs=True
-    )
+    model.model.register_forward_pre_hook(lambda _m, _a, k: widths.append(k["input_ids"].shape), with_kwargs=True)
     texts = mixtures["prefixes and duplicates"][0]
     engine.hidden(texts)
     assert widths == [(1, 15)]  # the chain of 14 and one token that leaves it; 43 raw tokens
@@ -199,9 +193,7 @@ def test_work_is_the_distinct_tokens(build, mixtures):
 def test_the_budget_also_divides_hidden_and_logps(build, mixtures):
     model = build("llama", "causal")
     engine, widths = Engine(model, mode="tree", budget=24), []
-    model.model.register_forward_pre_hook(
-        lambda _m, _a, k: widths.append(k["input_ids"].shape[1]), with_kwargs=True
-    )
+    model.model.register_forward_pre_hook(lambda _m, _a, k: widths.append(k["input_ids"].shape[1]), with_kwargs=True)
     texts = [s for g in mixtures["groups"] for s in g]
     engine.hidden(texts)
     assert max(widths) <= 24

@@ -92,19 +92,13 @@ def test_rows_of_another_kind(refused, tmp_path):
 
 def test_unknown_names(refused, tiny, pairs_file, tmp_path):
     out = tmp_path / "out.jsonl"
-    assert "unknown key 'train.epocs'; did you mean 'epochs'" in refused(
-        "run", tiny, "--set", "train.epocs=2"
-    )
-    assert "did you mean 'rule/length'" in refused(
-        "score", pairs_file, "--reward", "rule/lenght", "--out", out
-    )
+    assert "unknown key 'train.epocs'; did you mean 'epochs'" in refused("run", tiny, "--set", "train.epocs=2")
+    assert "did you mean 'rule/length'" in refused("score", pairs_file, "--reward", "rule/lenght", "--out", out)
     said = refused("score", pairs_file, "--reward", "rule/length?targt=3", "--out", out)
     assert "unknown option 'targt'; did you mean 'target'" in said
     said = refused("score", pairs_file, "--rewrd", "rule/length", "--out", out)
     assert "there is no option --rewrd; did you mean '--reward'" in said
-    assert "did you mean '--learning-rate'" in refused(
-        "train", pairs_file, "--learning-rte", "1", "--out", out
-    )
+    assert "did you mean '--learning-rate'" in refused("train", pairs_file, "--learning-rte", "1", "--out", out)
     assert "objective 'bradly-terry' is not known" in refused(
         "train", pairs_file, "--objective", "bradly-terry", "--out", out
     )
@@ -202,9 +196,7 @@ def test_scores_that_are_not_finite(model_folder, pairs_file, tmp_path, capsys, 
     shutil.copytree(model_folder, sick)
     weights = load_file(sick / "model.safetensors")
     name = next(n for n in weights if "score" in n)
-    save_file(
-        weights | {name: np.full_like(weights[name], np.nan)}, sick / "model.safetensors", {"format": "pt"}
-    )
+    save_file(weights | {name: np.full_like(weights[name], np.nan)}, sick / "model.safetensors", {"format": "pt"})
     out = tmp_path / "s.jsonl"
     assert main(["score", str(pairs_file), "--reward", str(sick), "--out", str(out)]) == 0
     assert "96 instrument_fault" in capsys.readouterr().out
@@ -235,9 +227,7 @@ def test_nothing_to_learn(refused, tiny, tmp_path):
 def test_usage(refused, pairs_file, tmp_path):
     assert "'scroe' is no verb; did you mean 'score'" in refused("scroe")
     assert "--reward" in refused("score", pairs_file, "--out", "x.jsonl")
-    assert "epochs is -1.0; it must be positive" in refused(
-        "train", pairs_file, "--out", tmp_path / "x", "--epochs=-1"
-    )
+    assert "epochs is -1.0; it must be positive" in refused("train", pairs_file, "--out", tmp_path / "x", "--epochs=-1")
     assert "give DATA and --out" in refused("train")
     said = refused("score", pairs_file, "--reward", "rule/length", "--out", tmp_path / "x.txt")
     assert "ends in none of .jsonl" in said
@@ -250,17 +240,13 @@ def test_a_fault_of_the_users_own_reward_is_named(refused, pairs_file, tmp_path)
     out = tmp_path / "s.jsonl"
     said = refused("score", pairs_file, "--reward", f"{tmp_path / 'mine.py'}:few", "--out", out)
     assert "few: returned 1 rewards for 96 samples; return one each" in said
-    assert "did you mean 'few'" in refused(
-        "score", pairs_file, "--reward", f"{tmp_path / 'mine.py'}:fwe", "--out", out
-    )
+    assert "did you mean 'few'" in refused("score", pairs_file, "--reward", f"{tmp_path / 'mine.py'}:fwe", "--out", out)
     assert not out.exists()
 
 
 def test_as_a_process(tmp_path):
     """The same through the installed program: no traceback, the code reaches the shell."""
     program = [sys.executable, "-m", "plaudit.cli.main", "evaluate", "gone.jsonl", "--reward", "rule/length"]
-    done = subprocess.run(
-        program, cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ}
-    )
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ})
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "plaudit: error: read: there is no file gone.jsonl\n"

@@ -127,11 +127,7 @@ def test_a_disk_that_fills_while_a_model_is_trained(small_disk, pairs_file, caps
     assert said.count("\n") == 1
     assert not (out / "model").exists()
     for checkpoint in out.glob("checkpoints/*"):
-        assert (
-            json.loads((checkpoint / "complete.json").read_text())
-            if (checkpoint / "complete.json").exists()
-            else 1
-        )
+        assert json.loads((checkpoint / "complete.json").read_text()) if (checkpoint / "complete.json").exists() else 1
 
 
 def test_a_disk_that_fills_while_the_report_is_written(tiny, tmp_path, monkeypatch, capsys):

@@ -35,15 +35,13 @@ def _model(family, tokenizer, seed=0, **changes):
     sizes = dict(SMALL, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id,
                  eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id) | changes  # fmt: skip
     if family == "gpt2":
-        for ours, theirs in (("hidden_size", "n_embd"), ("num_hidden_layers", "n_layer"), ("num_attention_heads", "n_head"),
-                             ("max_position_embeddings", "n_positions")):  # fmt: skip
+        names = {"hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head"}
+        for ours, theirs in {**names, "max_position_embeddings": "n_positions"}.items():
             sizes[theirs] = sizes.pop(ours)
         sizes.pop("intermediate_size")
     if family == "qwen3":
         sizes |= dict(num_key_value_heads=2, head_dim=8)
-    config = {"llama": tf.LlamaConfig, "gpt2": tf.GPT2Config, "bert": tf.BertConfig, "qwen3": tf.Qwen3Config}[
-        family
-    ]
+    config = {"llama": tf.LlamaConfig, "gpt2": tf.GPT2Config, "bert": tf.BertConfig, "qwen3": tf.Qwen3Config}[family]
     torch.manual_seed(seed)
     return tf.AutoModelForSequenceClassification.from_config(config(**sizes)).eval()
 
@@ -54,9 +52,7 @@ def _reward(family="llama", seed=0, *, max_length=2048, mode="auto", **manifest)
     model = _model(family, tokenizer, seed)
     ensure_pad(tokenizer, model)
     template = Template.of(tokenizer, max_length=max_length)
-    made = Manifest(
-        **{"template": template.to_dict(), "offset": 0.25, "scale": 2.0, "floor": -1e4} | manifest
-    )
+    made = Manifest(**{"template": template.to_dict(), "offset": 0.25, "scale": 2.0, "floor": -1e4} | manifest)
     return ModelReward(model, tokenizer, made, mode=mode)
 
 
@@ -85,9 +81,7 @@ def samples():
     """Samples of several prompts, lengths and kinds, some of them in groups, one prompt with a system message."""
     prompts = ["What is the capital of Peru?", "Write two lines about rain.", "Say nothing."]
     made = [
-        Sample(p, c, group=str(i))
-        for i, p in enumerate(prompts)
-        for c in ("Lima", "I cannot help. " * 9, "", "a b c")
+        Sample(p, c, group=str(i)) for i, p in enumerate(prompts) for c in ("Lima", "I cannot help. " * 9, "", "a b c")
     ]
     turns = (
         Message("system", "Be brief."),

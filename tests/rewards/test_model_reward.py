@@ -27,15 +27,11 @@ def by_plain_transformers(folder, samples, *, side="right", batch=4):
     """What a user of transformers does with the folder, knowing nothing of this library."""
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side=side)
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-    texts = [
-        tokenizer.apply_chat_template([m.to_dict() for m in s.messages], tokenize=False) for s in samples
-    ]
+    texts = [tokenizer.apply_chat_template([m.to_dict() for m in s.messages], tokenize=False) for s in samples]
     found = []
     for i in range(0, len(texts), batch):
         rows = tokenizer(texts[i : i + batch], add_special_tokens=False, padding=True, return_tensors="pt")
-        if (
-            "gpt2" in type(model).__name__.lower()
-        ):  # absolute positions: transformers leaves them to the caller
+        if "gpt2" in type(model).__name__.lower():  # absolute positions: transformers leaves them to the caller
             rows["position_ids"] = (rows["attention_mask"].cumsum(-1) - 1).clamp(min=0)
         rows.pop("token_type_ids", None)
         with torch.no_grad():
@@ -92,9 +88,7 @@ def test_saving_leaves_the_model_on_trees_and_replaces_the_folder_whole(make_rew
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "bert"])
 @pytest.mark.parametrize("template", [None, "own"])
-def test_a_model_from_elsewhere_loads(
-    family, template, make_model, make_tokenizer, bert_tokenizer, samples, tmp_path
-):
+def test_a_model_from_elsewhere_loads(family, template, make_model, make_tokenizer, bert_tokenizer, samples, tmp_path):
     tokenizer = bert_tokenizer() if family == "bert" else make_tokenizer()
     own = "{{ bos_token or cls_token or '' }}{% for m in messages %}{{ m['role'] + m['content'] }} . {% endfor %}"
     tokenizer.chat_template = own if template else None
@@ -122,9 +116,7 @@ def test_a_model_without_a_pad_token_scores_batches(mode, make_model, make_token
     reward = ModelReward.load(tmp_path, mode=mode)
     alone = [reward([s]).reward[0] for s in samples]
     np.testing.assert_allclose(reward(samples).reward, alone, **CLOSE)
-    assert (
-        reward.fingerprint == ModelReward.load(tmp_path).fingerprint
-    )  # the row that its pad needs is not random
+    assert reward.fingerprint == ModelReward.load(tmp_path).fingerprint  # the row that its pad needs is not random
 
 
 def test_several_outputs_are_refused(make_model, make_tokenizer, tmp_path):
@@ -143,9 +135,7 @@ def test_a_language_model_is_no_reward_model(make_tokenizer, tmp_path):
     )  # fmt: skip
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(
-        InputError, match=r"holds no weights for score\.weight, so its scores would be random"
-    ):
+    with pytest.raises(InputError, match=r"holds no weights for score\.weight, so its scores would be random"):
         plaudit.load(tmp_path)
 
 
@@ -169,9 +159,7 @@ def test_unusable_folders_are_named_in_one_line(make_reward, tmp_path, monkeypat
     (header / "model.safetensors").write_bytes(b"\xff" * 100)
     other = saved("other")
     weights = load_file(other / "model.safetensors")
-    save_file(
-        {k: v[:1].contiguous() for k, v in weights.items()}, other / "model.safetensors", {"format": "pt"}
-    )
+    save_file({k: v[:1].contiguous() for k, v in weights.items()}, other / "model.safetensors", {"format": "pt"})
     config = saved("config")
     (config / "config.json").write_text("{not json")
     family = saved("family")
@@ -239,9 +227,7 @@ def test_a_reader_that_the_model_does_not_have(make_model, bert_tokenizer):
     tokenizer = bert_tokenizer()
     made = ModelReward(make_model("bert", tokenizer), tokenizer)
     assert made.engine.gate.reason == "bert: an encoder; later tokens would change the shared prefix"
-    with pytest.raises(
-        InputError, match="reader is 'leaf', but bert has no linear `score`; give 'classification'"
-    ):
+    with pytest.raises(InputError, match="reader is 'leaf', but bert has no linear `score`; give 'classification'"):
         ModelReward(made.model, tokenizer, Manifest(template=made.manifest.template))
 
 
@@ -298,9 +284,7 @@ def test_the_fingerprint_is_that_of_content(make_reward, tmp_path):
     moved["chat template"] = other
     policy = make_reward()
     rules = dict(policy.manifest.template, append_eos=True)
-    moved["policy"] = ModelReward(
-        policy.model, policy.tokenizer, Manifest(template=rules, offset=0.25, scale=2.0)
-    )
+    moved["policy"] = ModelReward(policy.model, policy.tokenizer, Manifest(template=rules, offset=0.25, scale=2.0))
     vocabulary = make_reward()
     vocabulary.tokenizer.add_tokens(["Peru?"])
     moved["vocabulary"] = vocabulary
@@ -316,9 +300,7 @@ def test_long_completions_are_cut_counted_and_keep_their_end(make_reward):
     assert batch.detail[0]["cut"] > 400
     assert "cut" not in reward([Sample("q", "a")]).detail[0]
     other = Sample("What is the capital of Peru?", "something else, " * 300 + "Lima.")
-    assert reward([other]).reward[0] == pytest.approx(
-        reward([Sample(other.prompt, "x " + other.text)]).reward[0]
-    )
+    assert reward([other]).reward[0] == pytest.approx(reward([Sample(other.prompt, "x " + other.text)]).reward[0])
 
 
 def test_tools_and_template_options_are_part_of_the_prompt(make_reward):

@@ -78,9 +78,7 @@ def test_saved_and_loaded_it_is_the_same(reward, samples, tmp_path):
 
 def test_the_fingerprint_follows_content(reward, features, make_model, bert_tokenizer):
     def of(weight=reward.weight, features=features, **changes):
-        manifest = Manifest(
-            **{"reader": "pooled", "template": TEMPLATE, "offset": 0.5, "scale": 3.0} | changes
-        )
+        manifest = Manifest(**{"reader": "pooled", "template": TEMPLATE, "offset": 0.5, "scale": 3.0} | changes)
         return PooledReward(features, weight, manifest).fingerprint
 
     tokenizer = bert_tokenizer()
@@ -128,9 +126,7 @@ def test_folders_that_lack_something(reward, tmp_path):
         assert message in str(error.value)
 
 
-def test_cached_features_are_made_once_for_the_same_samples_and_encoder(
-    features, samples, tmp_path, monkeypatch
-):
+def test_cached_features_are_made_once_for_the_same_samples_and_encoder(features, samples, tmp_path, monkeypatch):
     calls = []
     encode = PooledFeatures._encode
     monkeypatch.setattr(PooledFeatures, "_encode", lambda self, *a: calls.append(1) or encode(self, *a))

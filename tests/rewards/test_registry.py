@@ -73,7 +73,7 @@ def test_yaml_that_names_nothing_usable(text, message, tmp_path):
     ("reference", "kind", "message"),
     [
         ("rule/lenght", MissingError, "neither a path that exists nor a known reward; did you mean 'rule/length'?"),
-        ("verify/math", MissingError, "verify/math: neither a path that exists nor a known reward; known: model, rule/length"),
+        ("verify/math", MissingError, "neither a path that exists nor a known reward; known: model, rule/length"),
         ("lenght", MissingError, "lenght: neither a path that exists nor a known reward; did you mean 'rule/length'?"),
         ("nowhere.yaml", MissingError, "nowhere.yaml: no such file"),
         ("rule/length?taget=3", InputError, "rule/length: unknown option 'taget'; did you mean 'target'?"),

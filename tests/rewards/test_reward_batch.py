@@ -15,9 +15,7 @@ def same(a, b):
     if a is None or b is None:
         return a is b
     if isinstance(a, tuple):
-        return len(a) == len(b) and all(
-            np.array_equal(x, y, equal_nan=True) for x, y in zip(a, b, strict=True)
-        )
+        return len(a) == len(b) and all(np.array_equal(x, y, equal_nan=True) for x, y in zip(a, b, strict=True))
     return np.array_equal(a, b, equal_nan=True)
 
 
@@ -122,9 +120,7 @@ def test_parts_join_to_the_whole(batch, data):
 
 def test_concat_fills_what_a_part_lacks():
     tokens = (np.array([[0.0, 2.0, 0.5]]),)
-    full = RewardBatch(
-        [1.0], std=[0.5], members=[[1.0, 2.0]], aspects={"a": [3.0]}, steps=([1.0],), tokens=tokens
-    )
+    full = RewardBatch([1.0], std=[0.5], members=[[1.0, 2.0]], aspects={"a": [3.0]}, steps=([1.0],), tokens=tokens)
     joined = RewardBatch.concat([RewardBatch([NAN], [Outcome.TIMED_OUT]), full])
     assert np.isnan(joined.std[0])
     assert joined.std[1] == 0.5
@@ -137,7 +133,5 @@ def test_concat_fills_what_a_part_lacks():
 
 
 def test_ensembles_of_different_sizes_do_not_join():
-    with pytest.raises(
-        ShapeError, match=r"RewardBatch\.concat: members number \[1, 2\]; join batches of one ensemble"
-    ):
+    with pytest.raises(ShapeError, match=r"RewardBatch\.concat: members number \[1, 2\]; join batches of one ensemble"):
         RewardBatch.concat([RewardBatch([1.0], members=[[1.0]]), RewardBatch([1.0], members=[[1.0, 2.0]])])

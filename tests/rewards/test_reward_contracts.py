@@ -61,9 +61,7 @@ class TestPooled(RewardContract):
     @pytest.fixture(autouse=True)
     def _maker(self, make_model, bert_tokenizer):
         tokenizer = bert_tokenizer()
-        features = PooledFeatures(
-            make_model("bert", tokenizer).bert, tokenizer, context_chars=50, max_length=64
-        )
+        features = PooledFeatures(make_model("bert", tokenizer).bert, tokenizer, context_chars=50, max_length=64)
         self.reward = PooledReward(features, [0.1] * features.width, Manifest(reader="pooled", scale=2.0))
 
     def make_reward(self):

@@ -23,9 +23,7 @@ class Counting:
         self.calls.append(list(samples))
         words = [float(len(s.text.split())) for s in samples]
         outcome = [Outcome.ABSTAINED if not w else Outcome.SCORED for w in words]
-        return RewardBatch(
-            [w or np.nan for w in words], outcome, detail=tuple({"words": int(w)} for w in words)
-        )
+        return RewardBatch([w or np.nan for w in words], outcome, detail=tuple({"words": int(w)} for w in words))
 
 
 class Relative(Counting):
@@ -63,9 +61,7 @@ def test_rewards_in_order_and_equal_samples_once(chunk, logged, tmp_path):
     # samples of a prompt stay together, whatever the size of a chunk
     for call in reward.calls:
         for prompt in {s.prompt for s in call}:
-            assert len([s for s in call if s.prompt == prompt]) == len(
-                {s.key for s in SAMPLES if s.prompt == prompt}
-            )
+            assert len([s for s in call if s.prompt == prompt]) == len({s.key for s in SAMPLES if s.prompt == prompt})
 
 
 def test_nothing_to_score():
@@ -163,10 +159,7 @@ def test_a_batch_reward_gets_everything_at_once_and_no_log(tmp_path):
     assert [len(c) for c in reward.calls] == [len(SAMPLES)]
     with pytest.raises(InputError) as error:
         score_samples(reward, SAMPLES, log=tmp_path / "log")
-    assert (
-        str(error.value)
-        == "counting: scores the whole batch together; its rewards cannot be logged one by one"
-    )
+    assert str(error.value) == "counting: scores the whole batch together; its rewards cannot be logged one by one"
     assert not (tmp_path / "log").exists()
 
 
@@ -193,6 +186,4 @@ def test_a_model_scores_the_same_with_and_without_a_log(make_reward, samples, tm
     reward = make_reward()
     expected = reward(samples).reward
     for log in (None, tmp_path / "log", tmp_path / "log"):
-        np.testing.assert_allclose(
-            score_samples(reward, samples, log=log, chunk=3).reward, expected, atol=1e-4
-        )
+        np.testing.assert_allclose(score_samples(reward, samples, log=log, chunk=3).reward, expected, atol=1e-4)

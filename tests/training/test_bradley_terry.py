@@ -103,9 +103,7 @@ def test_the_gradient_is_the_closed_form(problem, option):
 def test_a_shift_of_all_scores_changes_nothing_without_centring(problem, shift, smoothing):
     scores, pairs = problem
     there = bradley_terry(scores + shift, pairs, label_smoothing=smoothing)
-    torch.testing.assert_close(
-        there, bradley_terry(scores, pairs, label_smoothing=smoothing), rtol=1e-9, atol=1e-9
-    )
+    torch.testing.assert_close(there, bradley_terry(scores, pairs, label_smoothing=smoothing), rtol=1e-9, atol=1e-9)
 
 
 def test_centring_takes_a_side():

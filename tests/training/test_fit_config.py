@@ -20,9 +20,7 @@ def base(fit, pairs, tmp_path_factory):
 
 def moved(fitted, base):
     """Whether the losses after the first step differ by more than rounding: the fit took another way."""
-    return (
-        len(fitted.losses) != len(base.losses) or np.abs(np.subtract(fitted.losses, base.losses)).max() > 1e-5
-    )
+    return len(fitted.losses) != len(base.losses) or np.abs(np.subtract(fitted.losses, base.losses)).max() > 1e-5
 
 
 # what a change must bring about, beside a plain run of three steps
@@ -174,7 +172,9 @@ def test_a_fitted_tokenizer_round_trips_any_text():
         ({"warmup": -0.1}, "warmup is -0.1; it is a share of the steps, in [0, 1)"),
         *(
             ({name: value}, f"{name} is {value}; it must be positive")
-            for name in ("epochs", "learning_rate", "batch_size", "accumulation", "tokens_per_row", "max_length", "save_steps")
+            for name in (
+                "epochs", "learning_rate", "batch_size", "accumulation", "tokens_per_row", "max_length", "save_steps",
+            )
             for value in (0, -1)
         ),
         *(

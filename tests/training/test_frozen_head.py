@@ -60,9 +60,7 @@ def test_hand_value():
     # one pair, one feature of 1: the minimum has sigmoid(-w) = l2 w. For w = 1: l2 = sigmoid(-1) = 0.2689414
     assert fit_linear(np.ones((1, 1)), l2=0.2689414213699951)[0] == pytest.approx(1, abs=1e-8)
     # with smoothing s it is (1 - s) - sigmoid(w) = l2 w. For w = 1 and s = 0.1: l2 = 0.9 - 0.7310586 = 0.1689414
-    assert fit_linear(np.ones((1, 1)), l2=0.1689414213699951, label_smoothing=0.1)[0] == pytest.approx(
-        1, abs=1e-8
-    )
+    assert fit_linear(np.ones((1, 1)), l2=0.1689414213699951, label_smoothing=0.1)[0] == pytest.approx(1, abs=1e-8)
 
 
 @settings(max_examples=30, deadline=None)
@@ -195,9 +193,7 @@ def test_a_frozen_fit_ranks_its_pairs_and_is_normalised(encoder_folder, tmp_path
     assert trained.lines()[0].startswith("trained on 24 preferences in 24 groups from ")
     assert reward.manifest.training["l2"] == trained.facts["l2"]
     found = plaudit.load(tmp_path)
-    np.testing.assert_allclose(
-        found([s for r in rows() for s in r.samples()]).reward, batch.reward, atol=1e-5
-    )
+    np.testing.assert_allclose(found([s for r in rows() for s in r.samples()]).reward, batch.reward, atol=1e-5)
 
 
 def test_a_frozen_fit_is_its_parts(encoder_folder):
@@ -206,9 +202,7 @@ def test_a_frozen_fit_is_its_parts(encoder_folder):
     reward = fit_frozen(rows(), features, encoder=encoder, l2=0.05, seed=0, label_smoothing=0.1, base="x")
     flat = features.reshape(48, -1).astype(np.float64)
     unit = 1 / flat.std(axis=0)
-    weight = fit_linear(
-        (features[:, 0].astype(np.float64) - features[:, 1]) * unit, l2=0.05, label_smoothing=0.1
-    )
+    weight = fit_linear((features[:, 0].astype(np.float64) - features[:, 1]) * unit, l2=0.05, label_smoothing=0.1)
     np.testing.assert_allclose(reward.weight, weight * unit, rtol=1e-6)
     # on standardised features the head is scikit-learn's logistic regression (without smoothing)
     plain = fit_frozen(rows(), features, encoder=encoder, l2=0.05, seed=0)
@@ -223,14 +217,10 @@ def test_a_frozen_fit_is_its_parts(encoder_folder):
 
 def test_texts_are_encoded_once_a_run(encoder_folder, tmp_path, monkeypatch):
     calls, encode = [], PooledFeatures._encode
-    monkeypatch.setattr(
-        PooledFeatures, "_encode", lambda self, texts, p: calls.append(texts) or encode(self, texts, p)
-    )
+    monkeypatch.setattr(PooledFeatures, "_encode", lambda self, texts, p: calls.append(texts) or encode(self, texts, p))
     for l2 in (0.1, 0.2):
         config = FitConfig(freeze=True, max_length=64, l2=l2)
-        trained = train_reward(
-            rows(), backbone=Backbone(name=str(encoder_folder)), config=config, out=tmp_path
-        )
+        trained = train_reward(rows(), backbone=Backbone(name=str(encoder_folder)), config=config, out=tmp_path)
         assert trained.facts["l2"] == l2
     assert len(calls) == 1
     assert len(calls[0]) == len(set(calls[0]))

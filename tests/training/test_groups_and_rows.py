@@ -46,9 +46,7 @@ ROWS = [
 
 def loss_of(batch, model, **options):
     parts = [
-        bradley_terry(
-            row_scores(model, row), row["pairs"], margin=row["margin"], weight=row["weight"], **options
-        )
+        bradley_terry(row_scores(model, row), row["pairs"], margin=row["margin"], weight=row["weight"], **options)
         for row in batch["rows"]
     ]
     return sum(parts)
@@ -86,7 +84,8 @@ def test_the_loss_of_a_step_is_the_sum_over_pairs_scored_singly(tree, budget, en
             for i in range(group.n_pairs):
                 expected += bradley_terry(
                     torch.stack([alone[group.better[i]], alone[group.worse[i]]]), torch.tensor([[0, 1]]),
-                    margin=torch.tensor(group.margin[i : i + 1]), weight=torch.tensor(group.weight[i : i + 1]), **options,
+                    margin=torch.tensor(group.margin[i : i + 1]), weight=torch.tensor(group.weight[i : i + 1]),
+                    **options,
                 )  # fmt: skip
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from plaudit.records import Ranked
 from plaudit.training.callbacks import Recorder
@@ -25,8 +26,8 @@ class Killed(BaseException):
     """Nothing on the way catches this."""
 
 
-def killed_at(monkeypatch, step):
-    """Ends a fit after `step` steps, before anything is done about the step's end."""
+def killed_at(step, fit, *arguments, **options):
+    """A fit that ends after `step` steps, before anything is done about the step's end."""
     end = Recorder.on_step_end
 
     def on_step_end(self, args, state, control, **rest):
@@ -34,15 +35,16 @@ def killed_at(monkeypatch, step):
         if state.global_step == step:
             raise Killed
 
-    monkeypatch.setattr(Recorder, "on_step_end", on_step_end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recorder, "on_step_end", on_step_end)
+        with pytest.raises(Killed):
+            fit(*arguments, **options)
 
 
 def steps_run(monkeypatch):
     """Counts training steps."""
     steps, step = [], RewardTrainer.training_step
-    monkeypatch.setattr(
-        RewardTrainer, "training_step", lambda self, *a, **k: steps.append(1) or step(self, *a, **k)
-    )
+    monkeypatch.setattr(RewardTrainer, "training_step", lambda self, *a, **k: steps.append(1) or step(self, *a, **k))
     return steps
 
 
@@ -69,28 +71,20 @@ OPTIONS = {"full": {}, "lora": {"lora_rank": 2}, "accumulated": {"accumulation":
 
 @pytest.mark.parametrize("kind", list(OPTIONS))
 @pytest.mark.parametrize("at", [1, 5])
-def test_killed_and_resumed_equals_never_killed(
-    kind, at, fit, undisturbed, parameters, logged, tmp_path, monkeypatch
-):
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        killed_at(patch, at)
-        fit(tmp_path, **RUN, **OPTIONS[kind])
+def test_killed_and_resumed_equals_never_killed(kind, at, fit, undisturbed, parameters, logged, tmp_path, monkeypatch):
+    killed_at(at, fit, tmp_path, **RUN, **OPTIONS[kind])
     assert not (tmp_path / "model").exists()
     steps = steps_run(monkeypatch)
     resumed = fit(tmp_path, **RUN, **OPTIONS[kind])
     total = 12 if kind != "accumulated" else 6
-    assert len(steps) == (
-        12 if at == 1 else (total - 4) * 12 // total
-    )  # from the checkpoint at step 4, or the start
+    assert len(steps) == (12 if at == 1 else (total - 4) * 12 // total)  # from the checkpoint at step 4, or the start
     same(resumed, undisturbed[kind], parameters)
     assert [r["step"] for r in logged(tmp_path) if "loss" in r] == list(range(1, total + 1))
     assert not (tmp_path / "checkpoints").exists()
 
 
 def interrupted(fit, out, at=7, **options):
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        killed_at(patch, at)
-        fit(out, **(RUN | options))
+    killed_at(at, fit, out, **(RUN | options))
     return out / "checkpoints"
 
 
@@ -139,17 +133,13 @@ def test_a_torn_checkpoint_is_never_resumed_from(how, halfway, tmp_path):
     assert newest_complete(folder, key=key).name == "checkpoint-6"
     torn_in(how, folder / "checkpoint-6")
     assert newest_complete(folder, key=key).name == "checkpoint-4"
-    assert not (
-        folder / "checkpoint-6"
-    ).exists()  # else the trainer's rotation would count it and drop a whole one
+    assert not (folder / "checkpoint-6").exists()  # else the trainer's rotation would count it and drop a whole one
     torn_in(how, folder / "checkpoint-4")
     assert newest_complete(folder, key=key) is None
 
 
 @pytest.mark.parametrize(("torn", "left"), [([6], 8), ([4, 6], 12)])
-def test_a_run_goes_on_from_what_is_whole(
-    torn, left, halfway, fit, undisturbed, parameters, tmp_path, monkeypatch
-):
+def test_a_run_goes_on_from_what_is_whole(torn, left, halfway, fit, undisturbed, parameters, tmp_path, monkeypatch):
     shutil.copytree(halfway, tmp_path / "run")
     for step in torn:
         torn_in("truncated weights", tmp_path / "run" / "checkpoints" / f"checkpoint-{step}")
@@ -206,7 +196,7 @@ conftest._fit(__import__("pathlib").Path(sys.argv[1]), epochs=200.0, batch_size=
 
 
 @pytest.mark.slow
-def test_sigkill_loses_nothing(fit, parameters, tmp_path, monkeypatch):
+def test_sigkill_loses_nothing(fit, tmp_path):
     """The process is killed at whatever it was doing, twice; the end is that of a run that nobody disturbed."""
     run, here = tmp_path / "killed", Path(__file__).parent
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PLAUDIT_QUIET": "1"}
@@ -217,10 +207,7 @@ def test_sigkill_loses_nothing(fit, parameters, tmp_path, monkeypatch):
         )  # fmt: skip
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and child.poll() is None:
-            steps = [
-                int(p.parent.name.rpartition("-")[2])
-                for p in run.glob("checkpoints/checkpoint-*/complete.json")
-            ]
+            steps = [int(p.parent.name.rpartition("-")[2]) for p in run.glob("checkpoints/checkpoint-*/complete.json")]
             if max(steps, default=0) >= wanted:
                 break
             time.sleep(0.005)
@@ -235,16 +222,10 @@ def test_sigkill_loses_nothing(fit, parameters, tmp_path, monkeypatch):
     # to the end it would take 1,200 steps: what a resumed run has behind it is compared with an undisturbed one's
     state = json.loads((kept / "trainer_state.json").read_text())
     killed = [row["loss"] for row in state["log_history"] if "loss" in row]
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        killed_at(patch, reached + 1)
-        fit(tmp_path / "whole", epochs=200.0, batch_size=2, save_steps=2, learning_rate=3e-4)
+    killed_at(reached + 1, fit, tmp_path / "whole", epochs=200.0, batch_size=2, save_steps=2, learning_rate=3e-4)
     whole = tmp_path / "whole" / "checkpoints" / kept.name
     state = json.loads((whole / "trainer_state.json").read_text())
-    np.testing.assert_allclose(
-        killed, [r["loss"] for r in state["log_history"] if "loss" in r], atol=1e-6, rtol=0
-    )
-    from safetensors.torch import load_file
-
+    np.testing.assert_allclose(killed, [r["loss"] for r in state["log_history"] if "loss" in r], atol=1e-6, rtol=0)
     one, other = load_file(kept / "model.safetensors"), load_file(whole / "model.safetensors")
     for name in one:
         torch.testing.assert_close(one[name], other[name], atol=1e-6, rtol=0)

@@ -113,9 +113,7 @@ class _Extras:
         return weights @ v
 
 
-def _by_segment(
-    q: Tensor, k: Tensor, v: Tensor, plan: TreePlan, extras: _Extras, window: int | None
-) -> Tensor:
+def _by_segment(q: Tensor, k: Tensor, v: Tensor, plan: TreePlan, extras: _Extras, window: int | None) -> Tensor:
     # split and cat, not slices: the backward pass of a slice fills a row-sized buffer for every segment
     sizes = [span.stop - span.start for span in plan.spans]
     qs, ks, vs = (torch.split(x, sizes, dim=2) for x in (q, k, v))

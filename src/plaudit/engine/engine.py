@@ -271,4 +271,3 @@ def padded_batches(
             tuple(int(arrays[m].size) for m in members),
         )  # fmt: skip
         start = stop
-

@@ -107,9 +107,7 @@ def generate(
                 prefill = _prefill(model, [prompts[i] for i in rows], options)
                 for first in range(0, samples_per_prompt, batch_size):
                     last = min(first + batch_size, samples_per_prompt)
-                    drawn = _decode(
-                        model, prefill, uniforms[rows, first:last], options, last == samples_per_prompt
-                    )
+                    drawn = _decode(model, prefill, uniforms[rows, first:last], options, last == samples_per_prompt)
                     for j, (tokens, logps, finish) in enumerate(drawn):
                         i = rows[j // (last - first)]
                         out[i].append(Generated(tuple(prompts[i]), tokens, logps, finish))
@@ -264,6 +262,5 @@ def _check(prompts: Sequence[Sequence[int]], samples_per_prompt: int, batch_size
         raise InputError(f"generate: prompt {empty[0]} has no tokens; a prompt needs at least one")
     if samples_per_prompt < 1 or batch_size < 1:
         raise InputError(
-            f"generate: samples_per_prompt is {samples_per_prompt} and batch_size {batch_size}; "
-            "both are at least 1"
+            f"generate: samples_per_prompt is {samples_per_prompt} and batch_size {batch_size}; both are at least 1"
         )

@@ -51,7 +51,9 @@ def plan_rows(groups: Sequence[Sequence[Sequence[int] | Ids]], *, budget: int) -
             raise InputError(f"plan_rows: group {g} has no sequences; every group needs at least one")
         for i, ids in enumerate(group):
             if not ids.size:
-                raise InputError(f"plan_rows: sequence {i} of group {g} is empty; every sequence needs at least one token")
+                raise InputError(
+                    f"plan_rows: sequence {i} of group {g} is empty; every sequence needs at least one token"
+                )
     first = np.concatenate([[0], np.cumsum([len(g) for g in arrays])]).astype(np.int64)
     sizes = [distinct_tokens(group) for group in arrays]
     rows = []
@@ -132,4 +134,3 @@ def best_fit(sizes: Sequence[int], budget: int) -> list[list[int]]:
             bins.append([i])
             room = np.append(room, max(budget - sizes[i], 0))
     return [sorted(b) for b in bins]
-

@@ -166,9 +166,7 @@ class Encoder:
             prompt, completions = shorter
             ids = self._ids([prompt + completion_messages(c) for c in completions], render)
         head = self._ids([prompt], render, generation=True)[0] if prompt else np.zeros(0, np.int32)
-        return [
-            Encoded(x, common_prefix(head, x), before - len(x)) for x, before in zip(ids, full, strict=True)
-        ]
+        return [Encoded(x, common_prefix(head, x), before - len(x)) for x, before in zip(ids, full, strict=True)]
 
     def text(
         self, messages: Conversation, *, tools: Any = None, kwargs: Kwargs = None, generation: bool = False

@@ -88,15 +88,24 @@ class RewardBatch:
         n = self.reward.size
         if self.reward.ndim != 1:
             raise ShapeError(f"RewardBatch: reward has shape {self.reward.shape}; it must be (n,)")
-        columns = {"outcome": self.outcome, "std": self.std, "noise": self.noise, "members": self.members,
-                   "steps": self.steps, "tokens": self.tokens, "detail": self.detail,
-                   **{f"aspect {name!r}": values for name, values in self.aspects.items()}}
+        columns = {
+            "outcome": self.outcome,
+            "std": self.std,
+            "noise": self.noise,
+            "members": self.members,
+            "steps": self.steps,
+            "tokens": self.tokens,
+            "detail": self.detail,
+            **{f"aspect {name!r}": values for name, values in self.aspects.items()},
+        }
         for name, column in columns.items():
             if column is not None and len(column) != n:
                 raise ShapeError(f"RewardBatch: {name} has {len(column)} entries for {n} rewards")
             rank = 2 if name == "members" else 1
             if isinstance(column, np.ndarray) and column.ndim != rank:
-                raise ShapeError(f"RewardBatch: {name} has shape {column.shape}; it must be {('(n,)', '(n, k)')[rank - 1]}")
+                raise ShapeError(
+                    f"RewardBatch: {name} has shape {column.shape}; it must be {('(n,)', '(n, k)')[rank - 1]}"
+                )
         unknown = np.flatnonzero(~np.isin(self.outcome, list(Outcome)))
         if unknown.size:
             i = int(unknown[0])
@@ -128,8 +137,13 @@ class RewardBatch:
             return None if x is None else x[at]
 
         return replace(
-            self, reward=self.reward[at], outcome=self.outcome[at], std=some(self.std), noise=some(self.noise),
-            members=some(self.members), aspects={k: v[at] for k, v in self.aspects.items()},
+            self,
+            reward=self.reward[at],
+            outcome=self.outcome[at],
+            std=some(self.std),
+            noise=some(self.noise),
+            members=some(self.members),
+            aspects={k: v[at] for k, v in self.aspects.items()},
             steps=None if self.steps is None else tuple(self.steps[i] for i in at),
             tokens=None if self.tokens is None else tuple(self.tokens[i] for i in at),
             detail=tuple(self.detail[i] for i in at),
@@ -151,8 +165,9 @@ class RewardBatch:
                 counts = sorted(int(w[0]) for w in widths)
                 raise ShapeError(f"RewardBatch.concat: members number {counts}; join batches of one ensemble")
             width = next(iter(widths))
-            return np.concatenate([np.full((len(b), *width), math.nan) if p is None else p
-                                   for b, p in zip(batches, parts, strict=True)])
+            return np.concatenate(
+                [np.full((len(b), *width), math.nan) if p is None else p for b, p in zip(batches, parts, strict=True)]
+            )
 
         def ragged(pick: Any, *shape: int) -> tuple[Floats, ...] | None:
             if all(pick(b) is None for b in batches):
@@ -163,9 +178,12 @@ class RewardBatch:
         return cls(
             reward=np.concatenate([b.reward for b in batches]),
             outcome=np.concatenate([b.outcome for b in batches]),
-            std=column(lambda b: b.std), noise=column(lambda b: b.noise), members=column(lambda b: b.members),
+            std=column(lambda b: b.std),
+            noise=column(lambda b: b.noise),
+            members=column(lambda b: b.members),
             aspects={k: column(lambda b, k=k: b.aspects.get(k)) for k in names},  # type: ignore[misc]
-            steps=ragged(lambda b: b.steps), tokens=ragged(lambda b: b.tokens, 3),
+            steps=ragged(lambda b: b.steps),
+            tokens=ragged(lambda b: b.tokens, 3),
             detail=tuple(d for b in batches for d in b.detail),
         )
 

@@ -66,9 +66,7 @@ def scored_rows(samples: Sequence[Sample], batch: RewardBatch) -> Iterator[dict[
         InputError: if a sample's `meta` has one of the columns already.
     """
     if len(samples) != len(batch):
-        raise ShapeError(
-            f"scored rows: {len(samples)} samples and {len(batch)} rewards; they must be as many"
-        )
+        raise ShapeError(f"scored rows: {len(samples)} samples and {len(batch)} rewards; they must be as many")
     check_columns(samples)
     for i, sample in enumerate(samples):
         yield {**to_dict(sample), **reward_cells(batch, i)}
@@ -83,9 +81,7 @@ def check_columns(samples: Sequence[Sample]) -> None:
     for i, sample in enumerate(samples):
         taken = sorted(set(sample.meta) & set(COLUMNS))
         if taken:
-            raise InputError(
-                f"scored rows: sample {i} has {taken[0]!r} in its meta already; rename or remove it"
-            )
+            raise InputError(f"scored rows: sample {i} has {taken[0]!r} in its meta already; rename or remove it")
 
 
 def write_scored(path: str | Path, samples: Sequence[Sample], batch: RewardBatch) -> int:
@@ -109,9 +105,7 @@ def read_scored(path: str | Path) -> Scored:
         except RowError as error:
             raise InputError(f"{path} row {at}: {error}") from error
         meta = {name: value for name, value in sample.meta.items() if name not in COLUMNS}
-        samples.append(
-            Sample(sample.prompt, sample.completion, sample.reference, sample.group, sample.steps, meta)
-        )
+        samples.append(Sample(sample.prompt, sample.completion, sample.reference, sample.group, sample.steps, meta))
         rows.append(cells)
     return Scored(tuple(samples), batch_from_cells(rows))
 
@@ -214,9 +208,7 @@ def _check(cells: Mapping[str, Any], name: str = "reward") -> None:
         raise RowError("outcome", outcome, f"is no outcome; {hint}")
     reward, counts = cells.get("reward"), Outcome[outcome.upper()].counts
     if counts != (reward is not None):
-        raise RowError(
-            name, reward, f"must be {'a number' if counts else 'null'} where the outcome is {outcome}"
-        )
+        raise RowError(name, reward, f"must be {'a number' if counts else 'null'} where the outcome is {outcome}")
     if reward is not None:
         number(name, reward)
 
@@ -254,8 +246,7 @@ def _ragged(rows: Sequence[Mapping[str, Any]], name: str, width: int = 0) -> tup
         return None
     shape = (-1, width) if width else (-1,)
     return tuple(
-        _floats([x for item in row.get(name, []) for x in (item if width else [item])]).reshape(shape)
-        for row in rows
+        _floats([x for item in row.get(name, []) for x in (item if width else [item])]).reshape(shape) for row in rows
     )
 
 

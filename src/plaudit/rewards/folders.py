@@ -47,7 +47,9 @@ def check_folder(reference: str) -> Path | None:
     if path is None:
         return None
     if not (path / "config.json").is_file():
-        raise MissingError(f"{reference}: holds no config.json; is it a model folder? (a run keeps its model in model/)")
+        raise MissingError(
+            f"{reference}: holds no config.json; is it a model folder? (a run keeps its model in model/)"
+        )
     if not any((path / name).is_file() for name in WEIGHTS):
         pickled = next((name for name in PICKLES if (path / name).is_file()), None)
         if pickled:
@@ -96,7 +98,9 @@ def _opened(kind: Any, reference: str, where: Path | None, what: str, options: d
         raise InputError(f"{reference}: cannot be opened as {what} ({first:.200})") from error
     except Exception as error:
         if type(error).__name__ == "SafetensorError":
-            raise InputError(f"{reference}: model.safetensors is torn or not safetensors ({error}); save it again") from error
+            raise InputError(
+                f"{reference}: model.safetensors is torn or not safetensors ({error}); save it again"
+            ) from error
         raise
 
 
@@ -161,7 +165,9 @@ def weights_hash(model: Any, *extra: str) -> str:
 
 def vocabulary(tokenizer: Any) -> str:
     """What a tokenizer does, as text to be hashed."""
-    return str(tokenizer.backend_tokenizer.to_str()) if tokenizer.is_fast else repr(sorted(tokenizer.get_vocab().items()))
+    return (
+        str(tokenizer.backend_tokenizer.to_str()) if tokenizer.is_fast else repr(sorted(tokenizer.get_vocab().items()))
+    )
 
 
 def _bytes() -> Any:

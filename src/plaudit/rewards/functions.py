@@ -52,7 +52,9 @@ class FunctionReward:
         reward = np.array([self._number(v, i) for i, v in enumerate(values)], dtype=np.float64)
         if np.isinf(reward).any():
             i = int(np.flatnonzero(np.isinf(reward))[0])
-            raise InputError(f"{self.name}: reward of sample {i} is {reward[i]}; return a finite number, or None to abstain")
+            raise InputError(
+                f"{self.name}: reward of sample {i} is {reward[i]}; return a finite number, or None to abstain"
+            )
         outcome = np.where(np.isnan(reward), Outcome.ABSTAINED, Outcome.SCORED).astype(np.int8)
         return RewardBatch(reward, outcome)
 
@@ -97,7 +99,9 @@ def from_file(path: str, attribute: str) -> Reward | Comparison:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[spec.name]
-        raise InputError(f"{path}: cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}") from error
+        raise InputError(
+            f"{path}: cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
     names = [n for n in vars(module) if not n.startswith("_")]
     if not hasattr(module, attribute):
         raise InputError(f"{path}: has no {attribute!r}; {nearest(attribute, names)}")

@@ -49,9 +49,13 @@ class Manifest:
         if not all(isinstance(x, int | float) for x in numbers):
             raise InputError(f"manifest: offset, scale and floor are {numbers}; they must be numbers")
         if self.reader not in get_args(Reader):
-            raise InputError(f"manifest: reader {self.reader!r} is not known; {nearest(str(self.reader), get_args(Reader))}")
+            raise InputError(
+                f"manifest: reader {self.reader!r} is not known; {nearest(str(self.reader), get_args(Reader))}"
+            )
         if self.format != 1:
-            raise InputError(f"manifest: format {self.format!r} is not known, only 1; update plaudit, or save the model again")
+            raise InputError(
+                f"manifest: format {self.format!r} is not known, only 1; update plaudit, or save the model again"
+            )
         if not all(math.isfinite(x) for x in numbers) or self.scale <= 0:
             raise InputError(
                 f"manifest: offset, scale and floor are {numbers}; they must be finite and the scale positive"

@@ -34,7 +34,9 @@ class Entry:
 
 
 BUILTIN: dict[str, Entry] = {
-    "rule/length": Entry("plaudit.rewards.rules.length:LengthReward", "words of the completion, or nearness to a target"),
+    "rule/length": Entry(
+        "plaudit.rewards.rules.length:LengthReward", "words of the completion, or nearness to a target"
+    ),
     "model": Entry("plaudit.rewards.registry:open_model", "a reward model: path=FOLDER_OR_HUB_ID (or just the path)"),
 }
 

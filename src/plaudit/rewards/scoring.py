@@ -51,7 +51,9 @@ def score_samples(
         for part in _chunks(todo, chunk):
             batch = reward([samples[i] for i in part])
             if len(batch) != len(part):
-                raise ShapeError(f"{reward.name}: gave {len(batch)} rewards for {len(part)} samples; it must give one each")
+                raise ShapeError(
+                    f"{reward.name}: gave {len(batch)} rewards for {len(part)} samples; it must give one each"
+                )
             for k, i in enumerate(part):
                 if store is None:
                     found[keys[i]] = reward_cells(batch, k)
@@ -121,4 +123,3 @@ class _opened:
     def __exit__(self, *_: object) -> None:
         if self.log is not None:
             self.log.close()
-

@@ -45,7 +45,9 @@ class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers is untype
         """
         loss = state.log_history[-1].get("loss", 0.0) if state.log_history else 0.0
         if not math.isfinite(loss):
-            raise InputError(f"training: the loss of step {state.global_step} is {loss}; training diverged. Lower learning_rate")
+            raise InputError(
+                f"training: the loss of step {state.global_step} is {loss}; training diverged. Lower learning_rate"
+            )
         if state.is_world_process_zero and state.log_history:
             with self.metrics.open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps(state.log_history[-1]) + "\n")

@@ -73,7 +73,15 @@ class FitConfig:
             raise InputError(f"label_smoothing is {self.label_smoothing}; it must lie in [0, 0.5)")
         if not 0 <= self.warmup < 1:
             raise InputError(f"warmup is {self.warmup}; it is a share of the steps, in [0, 1)")
-        for name in ("epochs", "learning_rate", "batch_size", "accumulation", "tokens_per_row", "max_length", "save_steps"):
+        for name in (
+            "epochs",
+            "learning_rate",
+            "batch_size",
+            "accumulation",
+            "tokens_per_row",
+            "max_length",
+            "save_steps",
+        ):
             if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be positive")
         for name in ("weight_decay", "center_coef", "lora_rank", "l2", "max_grad_norm", "margin_scale"):

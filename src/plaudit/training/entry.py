@@ -36,7 +36,10 @@ class Trained:
     def lines(self) -> list[str]:
         """What a command prints."""
         f = self.facts
-        lines = [f"trained on {f['pairs']} preferences in {f['groups']} groups from {f['base']} ({f['parameters']:,} parameters)"]
+        lines = [
+            f"trained on {f['pairs']} preferences in {f['groups']} groups from {f['base']} "
+            f"({f['parameters']:,} parameters)"
+        ]
         if f.get("last_loss") is not None:
             lines.append(f"loss {f['first_loss']:.4f} -> {f['last_loss']:.4f} (log 2 = 0.6931 is chance)")
         if f.get("raw_tokens"):
@@ -121,7 +124,11 @@ def _frozen(
 
 
 def pair_features(
-    pairs: Sequence[Pair], backbone: Backbone, config: FitConfig, out: Path, progress: Callable[..., Progress] = Progress
+    pairs: Sequence[Pair],
+    backbone: Backbone,
+    config: FitConfig,
+    out: Path,
+    progress: Callable[..., Progress] = Progress,
 ) -> tuple[PooledFeatures, Float[np.ndarray, "n 2 d"]]:
     """The frozen encoder and its features of chosen and rejected, kept in `out/features.npz` for the next who asks."""
     encoder = open_encoder(backbone.name, max_length=min(config.max_length, 256))

@@ -116,7 +116,9 @@ def build(rows: Sequence[Pair | Ranked], backbone: Backbone, config: FitConfig) 
     return (_with_lora(model, config) if config.lora_rank else model), tokenizer, template
 
 
-def build_backbone_for(rows: Sequence[Pair | Ranked], backbone: Backbone, config: FitConfig) -> tuple[Any, Any, Template]:
+def build_backbone_for(
+    rows: Sequence[Pair | Ranked], backbone: Backbone, config: FitConfig
+) -> tuple[Any, Any, Template]:
     """The backbone, its tokenizer fitted to the rows where it has none."""
     from plaudit.training.backbones import build_backbone
 
@@ -176,14 +178,18 @@ def _train(
         gradient_accumulation_steps=config.accumulation, num_train_epochs=config.epochs,
         learning_rate=config.learning_rate, warmup_steps=config.warmup,
         lr_scheduler_type="cosine", weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm,
-        bf16=config.bf16, use_cpu=not torch.accelerator.is_available(), **_checkpointing(config, TrainingArguments), logging_steps=1,
-        save_strategy="steps", save_steps=config.save_steps, save_total_limit=2, report_to=[],
-        logging_nan_inf_filter=False, remove_unused_columns=False, seed=config.seed, data_seed=config.seed, disable_tqdm=True, log_level="error",
-        dataloader_pin_memory=torch.cuda.is_available(), label_names=[],
+        bf16=config.bf16, use_cpu=not torch.accelerator.is_available(), **_checkpointing(config, TrainingArguments),
+        logging_steps=1, logging_nan_inf_filter=False, save_strategy="steps", save_steps=config.save_steps,
+        save_total_limit=2, report_to=[], remove_unused_columns=False, seed=config.seed, data_seed=config.seed,
+        disable_tqdm=True, log_level="error", dataloader_pin_memory=torch.cuda.is_available(), label_names=[],
     )  # fmt: skip
     # processes must run equally many forward passes, or their gradient reductions wait for each other forever
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
-    collator = Collator(budget=config.tokens_per_row if alone else sys.maxsize, tree=reward.engine.gate.open, pad_id=reward.engine.pad_id)
+    collator = Collator(
+        budget=config.tokens_per_row if alone else sys.maxsize,
+        tree=reward.engine.gate.open,
+        pad_id=reward.engine.pad_id,
+    )
     checkpoint = newest_complete(out / "checkpoints", key=key)
     with progress("training", total=int(np.ceil(steps * config.epochs))) as display:
         recorder = Recorder(out / "metrics.jsonl", key=key, progress=display)

@@ -80,11 +80,14 @@ def _group(row: Pair | Ranked, encoder: Encoder, weight: float, index: int) -> G
         completions = row.completions
         if len(row.scores) != len(completions) or not all(math.isfinite(s) for s in row.scores):
             raise InputError(
-                f"row {index + 1}: scores {list(row.scores)} for {len(completions)} completions; give one finite score each"
+                f"row {index + 1}: scores {list(row.scores)} for {len(completions)} completions; "
+                "give one finite score each"
             )
         order = [(i, j) for i, a in enumerate(row.scores) for j, b in enumerate(row.scores) if a > b]
         if not order:
-            raise InputError(f"row {index + 1}: all {len(row.scores)} completions have the same score; nothing to learn")
+            raise InputError(
+                f"row {index + 1}: all {len(row.scores)} completions have the same score; nothing to learn"
+            )
         better, worse = [i for i, _ in order], [j for _, j in order]
         margin = [0.0] * len(order)
     else:
@@ -94,7 +97,10 @@ def _group(row: Pair | Ranked, encoder: Encoder, weight: float, index: int) -> G
     if not all(math.isfinite(m) for m in margin):
         raise InputError(f"row {index + 1}: margin {margin} is not finite")
     encoded = encoder.encode_group(
-        row.prompt, completions, tools=row.meta.get("tools"), kwargs=row.meta.get("chat_template_kwargs")  # type: ignore[arg-type]
+        row.prompt,
+        completions,
+        tools=row.meta.get("tools"),
+        kwargs=row.meta.get("chat_template_kwargs"),  # type: ignore[arg-type]
     )
     return Group(
         sequences=tuple(e.ids for e in encoded),
