@@ -17,7 +17,6 @@ def exports(package: str, where: Mapping[str, str]) -> tuple[Callable[[str], Any
     Returns:
         A module-level `__getattr__`, and the sorted public names.
     """
-
     for name, module in where.items():
         if module.rpartition(".")[2] == name:
             # importing a submodule binds its name in the package, so the function behind it would be hidden

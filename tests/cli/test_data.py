@@ -65,10 +65,7 @@ def test_convert_to_conversational(pairs, tmp_path):
 
 
 def test_split_and_folds(pairs, tmp_path, capsys):
-    assert (
-        main(["data", "split", str(pairs), "--parts", "train=0.75,test=0.25", "--out", str(tmp_path / "s")])
-        == 0
-    )
+    assert main(["data", "split", str(pairs), "--parts", "train=0.75,test=0.25", "--out", str(tmp_path / "s")]) == 0
     train, test = (read(tmp_path / "s" / f"{name}.jsonl") for name in ("train", "test"))
     assert (len(train), len(test)) == (30, 10)  # 15 and 5 of the 20 prompts, two rows each
     assert not {r.prompt for r in train.rows} & {r.prompt for r in test.rows}

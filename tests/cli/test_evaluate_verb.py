@@ -14,9 +14,7 @@ def pairs(tmp_path):
     sides = [("aa", "a") if i % 4 else ("a", "aa") for i in range(40)]
     rows = [{"prompt": f"q{i}", "chosen": c, "rejected": r, "lang": "en"} for i, (c, r) in enumerate(sides)]
     path.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    (tmp_path / "mine.py").write_text(
-        "def longer(samples):\n    return [float(len(s.text)) for s in samples]\n"
-    )
+    (tmp_path / "mine.py").write_text("def longer(samples):\n    return [float(len(s.text)) for s in samples]\n")
     return path
 
 

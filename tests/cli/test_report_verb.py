@@ -4,9 +4,7 @@ from plaudit.report.folder import write_report
 
 
 def test_renders_again_from_the_folder(tmp_path, capsys):
-    write_report(
-        tmp_path, ReportData(title="Mine", wrong=(WrongPair(3, -1.5, "user: hello", "good", "secret"),))
-    )
+    write_report(tmp_path, ReportData(title="Mine", wrong=(WrongPair(3, -1.5, "user: hello", "good", "secret"),)))
     (tmp_path / "report.html").unlink()
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")

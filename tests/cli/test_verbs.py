@@ -124,9 +124,7 @@ def test_evaluate_exit_codes_and_json(pairs_file, tmp_path, capsys):
 
 
 def test_evaluate_says_which_rows_give_no_pair(tmp_path, capsys):
-    rows = [
-        {"prompt": f"q{i}", "completions": ["a", "b b"], "scores": [0, 1] if i else [1, 1]} for i in range(8)
-    ]
+    rows = [{"prompt": f"q{i}", "completions": ["a", "b b"], "scores": [0, 1] if i else [1, 1]} for i in range(8)]
     data = write_rows(tmp_path / "ranked.jsonl", rows)
     assert main(["evaluate", str(data), "--reward", "rule/length"]) == 0
     said = capsys.readouterr()

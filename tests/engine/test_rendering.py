@@ -201,7 +201,7 @@ def conversation(*turns):
 
 def test_the_oldest_turns_go_first_and_the_system_message_stays():
     e = encoder(CHATML, max_length=70)
-    # "<system>BE BRIEF.<|end|>\n" is 8 + 9 + 1 + 1 = 19 tokens, "<user>..<|end|>\n" 6 + n + 2, an assistant's 11 + n + 2
+    # "<system>BE BRIEF.<|end|>\n" is 8 + 9 + 2 = 19 tokens, "<user>..<|end|>\n" 6 + n + 2, an assistant's 11 + n + 2
     prompt = (SYSTEM, *conversation("oldest", "older", "a newer question"))
     full = 19 + (6 + 6 + 2) + (11 + 5 + 2) + (6 + 16 + 2) + (11 + 3 + 2)
     (encoded,) = e.encode_group(prompt, ["yes"])

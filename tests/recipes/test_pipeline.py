@@ -102,9 +102,7 @@ def test_an_edited_output_is_made_again(copied):
 def test_the_users_own_files(tiny, tmp_path):
     train = write_rows(tmp_path / "a.jsonl", pair_rows(40))
     test = write_rows(tmp_path / "b.jsonl", [*pair_rows(20, start=100), *pair_rows(2)])
-    candidates = [
-        {"prompt": f"question {i}", "completion": f"a {w} answer"} for i in range(5) for w in ("good", "bad")
-    ]
+    candidates = [{"prompt": f"question {i}", "completion": f"a {w} answer"} for i in range(5) for w in ("good", "bad")]
     pool = write_rows(tmp_path / "c.jsonl", candidates)
     out = tmp_path / "run"
     files = [f"data.train={train}", f"data.test={test}", f"data.candidates={pool}"]
@@ -235,10 +233,7 @@ def test_variants_run_in_folders_of_their_own_and_are_checked_first(tiny, pairs_
     verdicts, _, _ = run(path, tmp_path / "run")
     assert list(verdicts) == ["narrow", "wide"]
     for name, width in (("narrow", 16), ("wide", 32)):
-        assert (
-            json.loads((tmp_path / "run" / name / "model" / "config.json").read_text())["hidden_size"]
-            == width
-        )
+        assert json.loads((tmp_path / "run" / name / "model" / "config.json").read_text())["hidden_size"] == width
     tree["variants"]["wide"] = {"model.widht": 3}
     path.write_text(yaml.safe_dump(tree))
     with pytest.raises(InputError, match=r"variant wide: unknown key 'model.widht'"):

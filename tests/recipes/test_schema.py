@@ -84,9 +84,7 @@ def test_files_that_are_no_recipes(tmp_path):
         load_recipe(tmp_path / "r.yaml")
     with pytest.raises(MissingError, match=r"no such recipe; .*did you mean 'demo'"):
         load_recipe("demmo")
-    with pytest.raises(
-        MissingError, match="no such recipe"
-    ):  # a shipped name in another folder is another recipe
+    with pytest.raises(MissingError, match="no such recipe"):  # a shipped name in another folder is another recipe
         load_recipe(tmp_path / "other" / "demo.yaml")
 
 

@@ -21,9 +21,7 @@ def test_a_new_folder_without_work_goes_with_the_parents_that_were_new(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "work", ["stages/data/done.json", "checkpoints/checkpoint-2/complete.json", "scores.log"]
-)
+@pytest.mark.parametrize("work", ["stages/data/done.json", "checkpoints/checkpoint-2/complete.json", "scores.log"])
 def test_work_is_kept(tmp_path, work):
     failing(tmp_path / "a", work)
     assert (tmp_path / "a" / work).is_file()

@@ -18,9 +18,7 @@ class Job:
         self.lines.clear()
         with Stages(self.folder, emit=self.lines.append) as stages:
             stages.run("data", self.data(rows), inputs={"rows": rows})
-            stages.run(
-                "train", self.train(rate, fail), inputs={"rate": rate}, after=["data"], outputs=["model"]
-            )
+            stages.run("train", self.train(rate, fail), inputs={"rate": rate}, after=["data"], outputs=["model"])
             done = stages.run(
                 "evaluate",
                 self.evaluate,

@@ -141,8 +141,9 @@ def test_turn_refuses_too_few():
 
 
 def test_gain_is_paired_within_prompts():
-    # Two prompts at very different levels: true rewards 0..3 and 100..103, ranked rightly by the proxy. Best-of-2 of four
-    # has ranks 2, 3, 4 with 1/6, 2/6, 3/6: (1 + 2*2 + 3*3)/6 = 14/6 above the lowest, a random one 1.5: gain 5/6 in both.
+    # Two prompts at very different levels: true rewards 0..3 and 100..103, ranked rightly by the proxy. The best of
+    # two of four has rank 2, 3, 4 with 1/6, 2/6, 3/6: (1 + 2*2 + 3*3)/6 = 14/6 above the lowest, a random one 1.5
+    # above it: a gain of 5/6 in both.
     truth = np.array([[0.0, 1.0, 2.0, 3.0], [100.0, 101.0, 102.0, 103.0]])
     curve = best_of_n_curve(truth, truth, [1, 2], seed=0, strict=False)
     assert curve.gain[0].value == 0

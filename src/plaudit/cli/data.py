@@ -40,9 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="another split that should share no prompt with this one (may be repeated)",
     )
-    checking.add_argument(
-        "--tokenizer", help="count tokens with the tokenizer of this model folder or hub id"
-    )
+    checking.add_argument("--tokenizer", help="count tokens with the tokenizer of this model folder or hub id")
     checking.add_argument("--json", metavar="FILE", help="write the findings here")
     checking.add_argument("--all", action="store_true", help=f"show every row number, not the first {SHOWN}")
     converting = actions.add_parser("convert", help="the same rows in another format")
@@ -53,9 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=[*COLUMNS, "conversational"],
         help="the format; conversational keeps the format and turns text into messages",
     )
-    converting.add_argument(
-        "--out", required=True, metavar="FILE", help="ends in .jsonl, .jsonl.gz or .parquet"
-    )
+    converting.add_argument("--out", required=True, metavar="FILE", help="ends in .jsonl, .jsonl.gz or .parquet")
     converting.add_argument(
         "--pairs",
         choices=["all", "best-worst"],
@@ -72,15 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=SHARE,...",
         help="parts and their shares of the distinct prompts (default: %(default)s)",
     )
-    splitting.add_argument(
-        "--folds", type=int, metavar="K", help="instead of parts, K folds of a cross-validation"
-    )
-    splitting.add_argument(
-        "--seed", type=int, default=0, help="another seed gives another split (default: 0)"
-    )
-    splitting.add_argument(
-        "--out", required=True, metavar="FOLDER", help="the parts become FOLDER/NAME.jsonl"
-    )
+    splitting.add_argument("--folds", type=int, metavar="K", help="instead of parts, K folds of a cross-validation")
+    splitting.add_argument("--seed", type=int, default=0, help="another seed gives another split (default: 0)")
+    splitting.add_argument("--out", required=True, metavar="FOLDER", help="the parts become FOLDER/NAME.jsonl")
     _add_skip(splitting)
 
 
@@ -95,16 +85,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "source", help="file, folder of datasets.save_to_disk, or hub id; #NAME picks a split"
-    )
+    parser.add_argument("source", help="file, folder of datasets.save_to_disk, or hub id; #NAME picks a split")
     parser.add_argument("--kind", choices=list(COLUMNS), help="the format (default: the columns tell)")
 
 
 def _add_skip(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--skip-broken", metavar="FILE", help="set rows that cannot be read aside in this file"
-    )
+    parser.add_argument("--skip-broken", metavar="FILE", help="set rows that cannot be read aside in this file")
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -151,14 +137,10 @@ def describe(report: CheckReport, *, limit: int | None = SHOWN) -> list[str]:
         f"  data hash            {report.data_hash}",
     ]
     for name, found in report.lengths.items():
-        figures = (
-            f"mean {found.mean:.1f}, median {found.median:g}, 95% below {found.p95:g}, longest {found.max}"
-        )
+        figures = f"mean {found.mean:.1f}, median {found.median:g}, 95% below {found.p95:g}, longest {found.max}"
         lines.append(f"  {name:<20} {figures}")
     if report.columns:
-        lines.append(
-            "  other columns        " + ", ".join(f"{name} ({n})" for name, n in report.columns.items())
-        )
+        lines.append("  other columns        " + ", ".join(f"{name} ({n})" for name, n in report.columns.items()))
     if report.kind == "pairs" and report.n:
         lines.append("  longer is chosen     " + _longer(report))
     findings = [
@@ -167,9 +149,7 @@ def describe(report: CheckReport, *, limit: int | None = SHOWN) -> list[str]:
         ("empty completions", [str(n) for n in report.empty]),
         ("identical", [str(n) for n in report.identical]),
     ]
-    findings += [
-        (f"prompts also in {name}", [str(n) for n in rows]) for name, rows in report.shared_prompts.items()
-    ]
+    findings += [(f"prompts also in {name}", [str(n) for n in rows]) for name, rows in report.shared_prompts.items()]
     for name, rows in findings:
         lines.append(f"  {name:<20} {len(rows)}" + (f": rows {_some(rows, limit)}" if rows else ""))
     lines.append(f"  {'broken rows':<20} {len(report.broken)}")
@@ -222,9 +202,7 @@ def _split(args: argparse.Namespace) -> int:
             for side in ("train", "test")
         }
     else:
-        parts = {
-            n: list(r) for n, r in split_by_prompt(records.rows, _parts(args.parts), seed=args.seed).items()
-        }
+        parts = {n: list(r) for n, r in split_by_prompt(records.rows, _parts(args.parts), seed=args.seed).items()}
     for name, rows in parts.items():
         write(folder / f"{name}.jsonl", rows)
         print(f"{folder / name}.jsonl: {len(rows)} rows")
@@ -238,9 +216,7 @@ def _parts(words: str) -> dict[str, float]:
         try:
             value = float(share)
         except ValueError:
-            raise InputError(
-                f"data split: --parts has {piece!r}; write NAME=SHARE, as in train=0.8,test=0.2"
-            ) from None
+            raise InputError(f"data split: --parts has {piece!r}; write NAME=SHARE, as in train=0.8,test=0.2") from None
         if not name.replace("-", "").replace("_", "").isalnum() or name in parts:
             raise InputError(f"data split: --parts has the name {name!r}; give each part a name of its own")
         parts[name] = value

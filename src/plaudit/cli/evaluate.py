@@ -26,9 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="also by this meta column (repeatable)",
     )
-    add(
-        "--no-probabilities", action="store_true", help="the reward's margins are no log-odds: no calibration"
-    )
+    add("--no-probabilities", action="store_true", help="the reward's margins are no log-odds: no calibration")
     add("--json", metavar="FILE", help="write the same numbers with configuration and versions")
     add("--log", metavar="FILE", help="durable log of rewards: nothing is scored twice")
     add("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
@@ -88,9 +86,7 @@ def thresholds(options: Sequence[str]) -> dict[str, float]:
         except ValueError:
             name = ""
         if not name or math.isnan(floors[name]):
-            raise InputError(
-                f"--fail-under: {option!r} is not NAME=VALUE with a number, such as accuracy=0.6"
-            )
+            raise InputError(f"--fail-under: {option!r} is not NAME=VALUE with a number, such as accuracy=0.6")
     return floors
 
 
@@ -118,6 +114,4 @@ def _remarks(result: PairEvaluation) -> None:
     left_out = {k: n for k, n in result.outcomes.items() if k not in ("scored", "policy_fault")}
     if left_out:
         told = ", ".join(f"{n} {k}" for k, n in left_out.items())
-        print(
-            f"{sum(left_out.values())} of {result.n_pairs} pairs have no margin and leave every mean: {told}"
-        )
+        print(f"{sum(left_out.values())} of {result.n_pairs} pairs have no margin and leave every mean: {told}")

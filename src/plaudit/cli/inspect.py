@@ -10,12 +10,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     parser.add_argument("data", help="pairs, samples or ranked rows")
     parser.add_argument("--reward", required=True, metavar="REF", help="a reward model: folder or hub id")
-    parser.add_argument(
-        "--row", type=int, default=1, metavar="N", help="which row of the file, from 1 (default)"
-    )
-    parser.add_argument(
-        "--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first"
-    )
+    parser.add_argument("--row", type=int, default=1, metavar="N", help="which row of the file, from 1 (default)")
+    parser.add_argument("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,13 +75,9 @@ def _tokens(reward: Any, samples: Any, at: int) -> str:
         samples[at].prompt, [s.completion for s in group], tools=samples[at].meta.get("tools")
     )[group.index(samples[at])]
     names = reward.tokenizer.convert_ids_to_tokens(encoded.ids.tolist())
-    lines = [
-        f"-- {encoded.ids.size} tokens, {encoded.prompt_length} of the prompt; {encoded.cut} were cut off"
-    ]
+    lines = [f"-- {encoded.ids.size} tokens, {encoded.prompt_length} of the prompt; {encoded.cut} were cut off"]
     for i in range(encoded.ids.size):
-        mark = (
-            "^ score" if i == encoded.ids.size - 1 else ("| completion" if i == encoded.prompt_length else "")
-        )
+        mark = "^ score" if i == encoded.ids.size - 1 else ("| completion" if i == encoded.prompt_length else "")
         if 12 <= i < encoded.prompt_length - 4:
             if i == 12:
                 lines.append(f"   ... {encoded.prompt_length - 16} tokens of the prompt ...")

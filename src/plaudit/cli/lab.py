@@ -108,7 +108,5 @@ def _evidence(args: argparse.Namespace) -> int:
 def _role(text: str) -> tuple[str, int | None]:
     role, _, count = text.partition(":")
     if count and not (count.isdigit() and int(count) > 0):
-        raise InputError(
-            f"lab run: --instances is {text!r}; give a role, or role:count such as confirmatory:4"
-        )
+        raise InputError(f"lab run: --instances is {text!r}; give a role, or role:count such as confirmatory:4")
     return role, int(count) if count else None

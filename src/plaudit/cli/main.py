@@ -69,20 +69,14 @@ def explained(error: BaseException) -> PlauditError | None:
     chain: BaseException | None = error
     kept = "what was finished is kept: free some space and run the same command again"
     while chain is not None:
-        if getattr(chain, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(
-            w in str(chain) for w in _FULL
-        ):
+        if getattr(chain, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(w in str(chain) for w in _FULL):
             return PlauditError(f"no space left on the disk; {kept}")
         if isinstance(chain, RuntimeError) and any(w in str(chain) for w in _TORCH):
-            return PlauditError(
-                f"a checkpoint could not be written, most likely for no space left on the disk; {kept}"
-            )
+            return PlauditError(f"a checkpoint could not be written, most likely for no space left on the disk; {kept}")
         chain = chain.__cause__ or chain.__context__
     if isinstance(error, OSError):
         name = error.filename or "the system"
-        return PlauditError(
-            f"{name}: {error.strerror or error}; check the path, its permissions and the disk"
-        )
+        return PlauditError(f"{name}: {error.strerror or error}; check the path, its permissions and the disk")
     return None
 
 
@@ -95,9 +89,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are ours: one line, with the nearest option where one is not known."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(
-            **{"allow_abbrev": False, **options}
-        )  # an abbreviation breaks when an option is added
+        super().__init__(**{"allow_abbrev": False, **options})  # an abbreviation breaks when an option is added
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Remembers what was given, for the error."""
@@ -107,9 +99,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises what argparse would print behind its usage."""
         known = self._known()
-        unknown = [
-            w.split("=")[0] for w in self._given if w.startswith("--") and w.split("=")[0] not in known
-        ]
+        unknown = [w.split("=")[0] for w in self._given if w.startswith("--") and w.split("=")[0] not in known]
         if unknown:  # argparse would complain first of the option that it was meant to be
             message = f"there is no option {unknown[0]}; {nearest(unknown[0], known)}"
         raise InputError(f"{self.prog.removeprefix('plaudit ')}: {message} (see {self.prog} --help)")

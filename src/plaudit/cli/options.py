@@ -26,9 +26,7 @@ def field_docs(kind: type) -> dict[str, str]:
     return docs
 
 
-def add_dataclass(
-    parser: argparse.ArgumentParser, kind: type, *, skip: Collection[str] = (), title: str = ""
-) -> None:
+def add_dataclass(parser: argparse.ArgumentParser, kind: type, *, skip: Collection[str] = (), title: str = "") -> None:
     """One option a field: `--learning-rate 1e-5`; a flag where the default is False."""
     group = parser.add_argument_group(title or kind.__name__)
     docs, hints = field_docs(kind), typing.get_type_hints(kind)

@@ -9,9 +9,7 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     parser.add_argument("run", help="run folder that holds report.json")
-    parser.add_argument(
-        "--no-texts", action="store_true", help="leave the texts of the wrong pairs out of the page"
-    )
+    parser.add_argument("--no-texts", action="store_true", help="leave the texts of the wrong pairs out of the page")
     parser.add_argument("--out", metavar="FILE", help="the page (default: RUN/report.html)")
 
 

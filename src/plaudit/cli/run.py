@@ -29,8 +29,6 @@ def run(args: argparse.Namespace) -> int:
         for cause in verdict.causes[:4]:
             print(f"  because {cause.says} {cause.evidence.format(3)}".rstrip())
         print(f"  sure    {verdict.certainty}: {verdict.because}")
-        print(
-            f"  next    {verdict.next_step}" + (f" -> plaudit run {verdict.recipe}" if verdict.recipe else "")
-        )
+        print(f"  next    {verdict.next_step}" + (f" -> plaudit run {verdict.recipe}" if verdict.recipe else ""))
         print(f"  report  {folder / 'report.html'}")
     return 0

@@ -9,19 +9,13 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    parser.add_argument(
-        "data", help="samples (pairs, ranked and rated rows are scored completion by completion)"
-    )
+    parser.add_argument("data", help="samples (pairs, ranked and rated rows are scored completion by completion)")
     parser.add_argument(
         "--reward", required=True, metavar="REF", help="folder, hub id, name?options, module.py:function"
     )
-    parser.add_argument(
-        "--out", required=True, metavar="FILE", help="scored rows: .jsonl or .parquet (also .gz)"
-    )
+    parser.add_argument("--out", required=True, metavar="FILE", help="scored rows: .jsonl or .parquet (also .gz)")
     parser.add_argument("--log", metavar="FILE", help="durable log of rewards (default: OUT.log)")
-    parser.add_argument(
-        "--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first"
-    )
+    parser.add_argument("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -14,9 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="scored rows of the winners")
     parser.add_argument("--log", metavar="FILE", help="durable log of rewards (default: OUT.log)")
-    parser.add_argument(
-        "--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first"
-    )
+    parser.add_argument("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
 
 
 def run(args: argparse.Namespace) -> int:

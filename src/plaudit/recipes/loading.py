@@ -40,9 +40,7 @@ def read_tree(path: str | Path, settings: Sequence[str] = ()) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
-        raise InputError(
-            f"{file}: is empty or no mapping; a recipe has keys such as name, data, model, train"
-        )
+        raise InputError(f"{file}: is empty or no mapping; a recipe has keys such as name, data, model, train")
     for setting in settings:
         apply_setting(tree, setting)
     data = tree.get("data")

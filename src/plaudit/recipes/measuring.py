@@ -54,9 +54,7 @@ def score_held_out(recipe: Recipe, run: Path, folder: Path) -> dict[str, Any]:
     if recipe.data.folds:
         batch = _cross_fitted(recipe, run, folder, pairs)
     else:
-        batch = score_samples(
-            load(run), _samples(pairs), log=folder / "scores.log", label="scoring held-out pairs"
-        )
+        batch = score_samples(load(run), _samples(pairs), log=folder / "scores.log", label="scoring held-out pairs")
     write_scored(run / FILE, _samples(pairs), batch)
     return {"scored": int(batch.valid.sum()), "samples": len(batch)}
 
@@ -111,9 +109,7 @@ def select(recipe: Recipe, run: Path, folder: Path, world: Prepared) -> dict[str
     spec = recipe.data.world
     assert spec is not None
     pool = world.pool(spec.pool_prompts, spec.pool_completions, seed=spec.instance)
-    batch = score_samples(
-        load(run), pool.samples(), log=folder / "scores.log", chunk=2048, label="scoring the pool"
-    )
+    batch = score_samples(load(run), pool.samples(), log=folder / "scores.log", chunk=2048, label="scoring the pool")
     proxy = batch.reward.reshape(pool.truth.shape)
     np.save(folder / "proxy.npy", proxy)
     np.save(folder / "truth.npy", pool.truth)
@@ -148,11 +144,7 @@ def _audited(
     spec = recipe.data.world
     pool = world.pool(spec.pool_prompts, spec.pool_completions, seed=spec.instance)
     each, width = 4, spec.pool_completions
-    at = [
-        p * width + i
-        for p in range(min(recipe.audit.prompts, spec.pool_prompts))
-        for i in range(min(each, width))
-    ]
+    at = [p * width + i for p in range(min(recipe.audit.prompts, spec.pool_prompts)) for i in range(min(each, width))]
     samples = pool.samples()
     return [samples[i] for i in at], [float(pool.truth.ravel()[i]) for i in at], 1.0
 
@@ -188,9 +180,7 @@ def _cross_fitted(recipe: Recipe, run: Path, folder: Path, pairs: list[Pair]) ->
                 batch = score_samples(made, held, log=folder / f"fold-{k}.log", label=f"scoring fold {k + 1}")
             scores = np.array([float("nan") if d.get("score") is None else d["score"] for d in batch.detail])
             write_scored(path, held, replace(batch, reward=scores))
-            shutil.rmtree(
-                folder / f"fold-{k}", ignore_errors=True
-            )  # k models of a large backbone fill a disk
+            shutil.rmtree(folder / f"fold-{k}", ignore_errors=True)  # k models of a large backbone fill a disk
         parts.append(read_scored(path).batch)
         order += [2 * i + side for i in test for side in (0, 1)]
     return RewardBatch.concat(parts).take(np.argsort(order))

@@ -62,9 +62,7 @@ def with_settings(recipe: Recipe, name: str, settings: Mapping[str, Any]) -> Rec
     """A variant of a recipe: the recipe with some of its keys set (`model.name: ...`, or nested mappings)."""
     tree = {**asdict(recipe), "variants": {}, "name": f"{recipe.name}-{name}"}
     for key, value in _flat(settings):
-        apply_setting(
-            tree, f"{key}={yaml.safe_dump(value, default_flow_style=True).removesuffix('...' + chr(10))}"
-        )
+        apply_setting(tree, f"{key}={yaml.safe_dump(value, default_flow_style=True).removesuffix('...' + chr(10))}")
     return parse_recipe(_lists(tree), f"variant {name}")
 
 
@@ -101,9 +99,7 @@ class _Job:
     def _measured(self, stages: Stages, files: tuple[Any, Any]) -> dict[str, Any]:
         r, out = self.recipe, self.out
         whole = asdict(r)
-        pool = {
-            key: (whole["data"]["world"] or {}).pop(key, None) for key in ("pool_prompts", "pool_completions")
-        }
+        pool = {key: (whole["data"]["world"] or {}).pop(key, None) for key in ("pool_prompts", "pool_completions")}
         candidates = whole["data"].pop("candidates")
         data = stages.run(
             "data", lambda _: make_data(r, out),
@@ -224,9 +220,7 @@ def _data_line(v: dict[str, Any]) -> str:
 
 
 def _candidates_line(v: dict[str, Any]) -> str:
-    return f"{v['candidates']:,} candidates" + (
-        f"; {v['broken']} broken rows set aside" if v["broken"] else ""
-    )
+    return f"{v['candidates']:,} candidates" + (f"; {v['broken']} broken rows set aside" if v["broken"] else "")
 
 
 def _pick_line(v: dict[str, Any]) -> str:

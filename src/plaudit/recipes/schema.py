@@ -66,9 +66,7 @@ class DataSpec:
 
     def __post_init__(self) -> None:
         if self.world is not None and (self.train or self.test):
-            raise InputError(
-                "data: both a world and files are named; with files of your own set data.world=null"
-            )
+            raise InputError("data: both a world and files are named; with files of your own set data.world=null")
         if self.world is None and not self.train:
             raise InputError("data: neither train nor world is named; give data.train=FILE")
         if self.folds and self.world is not None:
@@ -123,9 +121,7 @@ class SelectSpec:
 
     def __post_init__(self) -> None:
         if not self.ns or min(self.ns) < 1 or list(self.ns) != sorted(set(self.ns)):
-            raise InputError(
-                f"select.ns is {list(self.ns)}; give rising numbers of candidates, such as [1, 2, 4, 8]"
-            )
+            raise InputError(f"select.ns is {list(self.ns)}; give rising numbers of candidates, such as [1, 2, 4, 8]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,14 +118,10 @@ def _from_world(spec: WorldSpec, seed: int) -> Source:
         unknown = [k for k in known if k not in names]
         if not unknown:
             raise InputError(f"data.world.knobs is {dict(known)}: {error}; see the world's knobs") from error
-        raise InputError(
-            f"data.world.knobs: unknown knob {unknown[0]!r}; {nearest(unknown[0], names)}"
-        ) from error
+        raise InputError(f"data.world.knobs: unknown knob {unknown[0]!r}; {nearest(unknown[0], names)}") from error
     ready = prepared(spec)
     with Progress("making pairs", total=spec.train_pairs + spec.test_pairs) as display:
-        train = ready.pairs(
-            spec.train_pairs, knobs, seed=seed, report=lambda _, done, __: display.update(done)
-        )
+        train = ready.pairs(spec.train_pairs, knobs, seed=seed, report=lambda _, done, __: display.update(done))
         test = ready.pairs(
             spec.test_pairs, knobs, seed=seed + 1, side="test",
             report=lambda _, done, __: display.update(spec.train_pairs + done),

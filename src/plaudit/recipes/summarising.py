@@ -31,9 +31,7 @@ from plaudit.stats.clusters import cluster_codes
 from plaudit.stats.estimate import Estimate
 
 
-def verdict_of(
-    recipe: Recipe, evaluation: PairEvaluation, biases: BiasAudit, best: dict[str, Any] | None
-) -> Verdict:
+def verdict_of(recipe: Recipe, evaluation: PairEvaluation, biases: BiasAudit, best: dict[str, Any] | None) -> Verdict:
     """What the reward may be used for, from what the stages measured."""
     curve, turn = _selection(best)
     # noisy or biased labels favour rules that share their bias: where the truth is known, it judges both
@@ -53,18 +51,14 @@ def verdict_of(
     return judge(findings, remedies=recipe.report.remedies)
 
 
-def write_run_report(
-    recipe: Recipe, run: Path, results: dict[str, Any], *, baseline: Path | None
-) -> dict[str, Any]:
+def write_run_report(recipe: Recipe, run: Path, results: dict[str, Any], *, baseline: Path | None) -> dict[str, Any]:
     """Writes `report.json`, `report.html` and `run.json`; returns the verdict and the page's name."""
     evaluation = PairEvaluation.from_dict(results["evaluate"])
     biases = BiasAudit.from_dict(results["audit"])
     curve, turn = _selection(results.get("select"))
     verdict = verdict_of(recipe, evaluation, biases, results.get("select"))
     pairs, chosen, rejected = held_out_scores(recipe, run)
-    hashes = {
-        part: results["data"][f"{part}_hash"] for part in ("train", "test") if results["data"][f"{part}_hash"]
-    }
+    hashes = {part: results["data"][f"{part}_hash"] for part in ("train", "test") if results["data"][f"{part}_hash"]}
     source = provenance(seed=recipe.seed, data=hashes, configuration=asdict(recipe))
     written = to_yaml(recipe)
     data = ReportData(
@@ -90,8 +84,7 @@ def warnings(recipe: Recipe, data: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
     if data.get("shared_prompts"):
         lines.append(
-            f"{data['shared_prompts']} prompts stand in both training and test file: "
-            "accuracy on them flatters"
+            f"{data['shared_prompts']} prompts stand in both training and test file: accuracy on them flatters"
         )
     if data.get("broken"):
         lines.append(f"{data['broken']} broken rows were set aside in the run folder's data/")
@@ -125,9 +118,7 @@ def changes(recipe: Recipe, run: Path, before: Path) -> tuple[Change, ...]:
     earlier, later = bias_metrics(old["audit"]), bias_metrics(new["audit"])
     for name, estimate in later.items():
         if name in earlier and name.startswith("bias/"):
-            found.append(
-                Change(name.replace("bias/", "bias: "), earlier[name], estimate, better="nearer-zero")
-            )
+            found.append(Change(name.replace("bias/", "bias: "), earlier[name], estimate, better="nearer-zero"))
     return tuple(found)
 
 
@@ -153,16 +144,12 @@ def _accuracy_change(
         gain = correctness(pair_margins(*now)) - correctness(pair_margins(*then))
         clusters = cluster_codes([content_hash([m.to_dict() for m in p.prompt]) for p in pairs], len(pairs))
         difference = bootstrap_mean(gain, clusters, seed=seed)
-    return Change(
-        "accuracy on held-out labels", old["evaluate"].accuracy, new["evaluate"].accuracy, difference
-    )
+    return Change("accuracy on held-out labels", old["evaluate"].accuracy, new["evaluate"].accuracy, difference)
 
 
 def _selection_change(run: Path, before: Path, old: BestOfNCurve, new: BestOfNCurve, seed: int) -> Change:
     n = min(old.ns[-1], new.ns[-1])
-    files = [
-        folder / "stages" / "select" / name for folder in (before, run) for name in ("proxy.npy", "truth.npy")
-    ]
+    files = [folder / "stages" / "select" / name for folder in (before, run) for name in ("proxy.npy", "truth.npy")]
     difference = None
     if all(f.is_file() for f in files):
         proxy_then, truth_then, proxy_now, truth_now = (np.load(f, allow_pickle=False) for f in files)
@@ -184,9 +171,7 @@ def _subject(recipe: Recipe, results: dict[str, Any]) -> str:
     train = results["train"]
     what = "linear head on frozen features of" if recipe.train.freeze else "reward model from"
     base = "scratch" if recipe.model.name == "scratch" else recipe.model.name
-    return (
-        f"{what} {base}, {train['parameters']:,} trained parameters, {results['data']['train_pairs']:,} pairs"
-    )
+    return f"{what} {base}, {train['parameters']:,} trained parameters, {results['data']['train_pairs']:,} pairs"
 
 
 def _trained(recipe: Recipe, results: dict[str, Any]) -> tuple[Fact, ...]:
@@ -207,9 +192,7 @@ def _trained(recipe: Recipe, results: dict[str, Any]) -> tuple[Fact, ...]:
     facts.append(Fact("objective", recipe.train.objective))
     if train.get("last_loss") is not None:
         facts.append(
-            Fact(
-                "training loss, first and last tenth", f"{train['first_loss']:.4f}, {train['last_loss']:.4f}"
-            )
+            Fact("training loss, first and last tenth", f"{train['first_loss']:.4f}, {train['last_loss']:.4f}")
         )
         facts.append(Fact("truncated sequences", f"{train['truncated']} of {train['sequences']:,}"))
     facts.append(Fact("computation", str(train["sharing"])))

@@ -64,7 +64,7 @@ class Sample:
             object.__setattr__(self, "steps", tuple(self.steps))
             if "".join(self.steps) != self.text:
                 raise InputError(
-                    f"sample: {len(self.steps)} steps do not join to the completion; they must concatenate to it exactly"
+                    f"sample: {len(self.steps)} steps do not join to the completion; joined, they must equal it"
                 )
 
     @property

@@ -28,9 +28,7 @@ class DurableLog:
     A key that is put again gets the later value. All methods may be called from several threads.
     """
 
-    def __init__(
-        self, path: str | Path, *, fingerprint: str, sync_every: int = 64, sync_seconds: float = 1.0
-    ) -> None:
+    def __init__(self, path: str | Path, *, fingerprint: str, sync_every: int = 64, sync_seconds: float = 1.0) -> None:
         """Opens or makes the log and reads what it holds; a torn last line is cut off.
 
         Args:

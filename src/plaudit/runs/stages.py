@@ -96,9 +96,7 @@ class Stages:
         missing = [stage for stage in after if stage not in self._results]
         if missing:
             raise InputError(f"stage {name}: it comes after {', '.join(missing)}, which has not been run")
-        key = content_hash(
-            {"inputs": inputs, "after": {stage: self._results[stage].digest for stage in after}}
-        )
+        key = content_hash({"inputs": inputs, "after": {stage: self._results[stage].digest for stage in after}})
         found = self._finished(name, key)
         if isinstance(found, str):
             found = self._execute(name, key, call, outputs, found)
@@ -144,9 +142,7 @@ class Stages:
         for file, digest in done["outputs"].items():
             if _file_hash(self.folder / file) != digest:
                 return f"its output {file} is missing or was changed"
-        return StageResult(
-            name, done["value"], done["digest"], done["outputs"], done["seconds"], skipped=True
-        )
+        return StageResult(name, done["value"], done["digest"], done["outputs"], done["seconds"], skipped=True)
 
     def _execute(
         self, name: str, key: str, call: Callable[[Path], Any], outputs: Sequence[str], reason: str

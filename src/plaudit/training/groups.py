@@ -12,7 +12,7 @@ from plaudit.engine.rendering import Encoder
 from plaudit.engine.tree import Ids
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Ranked
-from plaudit.records.sample import content_hash
+from plaudit.records.sample import Completion, content_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def encode_groups(
 
 def _group(row: Pair | Ranked, encoder: Encoder, weight: float, index: int) -> Group:
     if isinstance(row, Pair):
-        completions: Sequence[object] = (row.chosen, row.rejected)
+        completions: Sequence[Completion] = (row.chosen, row.rejected)
         better, worse = [0], [1]
         margin = [0.0 if row.margin is None else row.margin]
     elif isinstance(row, Ranked):
@@ -100,7 +100,7 @@ def _group(row: Pair | Ranked, encoder: Encoder, weight: float, index: int) -> G
         row.prompt,
         completions,
         tools=row.meta.get("tools"),
-        kwargs=row.meta.get("chat_template_kwargs"),  # type: ignore[arg-type]
+        kwargs=row.meta.get("chat_template_kwargs"),
     )
     return Group(
         sequences=tuple(e.ids for e in encoded),
