@@ -68,14 +68,10 @@ def main() -> None:
         work = summary([c["padded"] / c["distinct"] for c in found])
         ours, plain = (summary([c[s] for c in found]) for s in ("ours", "plain"))
         limit = target(ratio["value"], 4.5) if not i else ""
-        table.append(
-            [name, spread(ours, 3), spread(plain, 3), spread(ratio), spread(processor), spread(work), limit]
-        )
+        table.append([name, spread(ours, 3), spread(plain, 3), spread(ratio), spread(processor), spread(work), limit])
         rows |= {f"ratio/{name}": ratio, f"processor/{name}": processor, f"work/{name}": work}
         rows |= {f"ours/{name}": ours, f"plain/{name}": plain}
-    show(
-        f"Scoring {opts.candidates} candidates for each of {opts.prompts} prompts, 12M-parameter Llama", table
-    )
+    show(f"Scoring {opts.candidates} candidates for each of {opts.prompts} prompts, 12M-parameter Llama", table)
     cells.finish(rows, shape)
 
 
@@ -129,9 +125,7 @@ def padded_scores(model: Any, sequences: Sequence[Ids], batch: int) -> torch.Ten
         mask = np.zeros_like(ids)
         for row, m in enumerate(members):
             ids[row, : sequences[m].size], mask[row, : sequences[m].size] = sequences[m], 1
-        logits = model(
-            input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask), use_cache=False
-        ).logits
+        logits = model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask), use_cache=False).logits
         out[torch.tensor(members)] = logits[:, 0]
     return out
 

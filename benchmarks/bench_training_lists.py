@@ -26,9 +26,7 @@ def main() -> None:
     cells = Cells("bench_training_lists", opts)
     workload = Workload()
     shape = {"steps": opts.steps, "warm": opts.warm, "completions": opts.completions}
-    found = cells.measure(
-        {"workload": asdict(workload), **shape}, lambda seed: repetition(workload, seed, **shape)
-    )
+    found = cells.measure({"workload": asdict(workload), **shape}, lambda seed: repetition(workload, seed, **shape))
     table = [["side", "s/step", "ratio to Plaudit", "by processor time", "tokens/distinct", "target"]]
     rows: dict[str, Any] = {}
     for side, label in SIDES.items():
@@ -44,9 +42,7 @@ def main() -> None:
             f"{side}/work": work,
         }
     pairs = opts.completions * (opts.completions - 1) // 2
-    show(
-        f"Training on {opts.completions} completions a prompt, all {pairs} pairs, 12M-parameter Llama", table
-    )
+    show(f"Training on {opts.completions} completions a prompt, all {pairs} pairs, 12M-parameter Llama", table)
     cells.finish(rows, shape)
 
 

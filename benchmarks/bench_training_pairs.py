@@ -79,11 +79,7 @@ def repetition(workload: Workload, seed: int, *, steps: int, warm: int, pairs: i
     counted = [tokens(b) for b in batches]
     total = {k: float(sum(c[k] for c in counted)) for k in ("distinct", "raw", "padded")}
     wall = {side: clock.seconds(warm) for side, (_, clock) in sides.items()}
-    return (
-        wall
-        | {f"{side}_cpu": clock.seconds(warm, processor=True) for side, (_, clock) in sides.items()}
-        | total
-    )
+    return wall | {f"{side}_cpu": clock.seconds(warm, processor=True) for side, (_, clock) in sides.items()} | total
 
 
 if __name__ == "__main__":

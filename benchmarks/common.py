@@ -111,16 +111,10 @@ def arguments(name: str, *, repetitions: int) -> argparse.ArgumentParser:
         default=repetitions,
         help="interleaved repetitions, each on data of its own",
     )
-    parser.add_argument(
-        "--threads", type=int, default=os.cpu_count() or 1, help="torch threads, for both sides"
-    )
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="torch threads, for both sides")
     parser.add_argument("--json", metavar="FILE", help="write the numbers with configuration and versions")
-    parser.add_argument(
-        "--fresh", action="store_true", help="forget what an earlier run has kept, and start again"
-    )
-    parser.add_argument(
-        "--quiet", action="store_true", help="wait for a quiet machine; repeat what others disturbed"
-    )
+    parser.add_argument("--fresh", action="store_true", help="forget what an earlier run has kept, and start again")
+    parser.add_argument("--quiet", action="store_true", help="wait for a quiet machine; repeat what others disturbed")
     return parser
 
 
@@ -230,18 +224,12 @@ def machine(threads: int) -> str:
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        named = [
-            x.split(":", 1)[1].strip() for x in info.read_text().splitlines() if x.startswith("model name")
-        ]
+        named = [x.split(":", 1)[1].strip() for x in info.read_text().splitlines() if x.startswith("model name")]
         model = named[0] if named else model
-    return (
-        f"{model}, {os.cpu_count()} cores, {threads} torch threads, {platform.system()} {platform.machine()}"
-    )
+    return f"{model}, {os.cpu_count()} cores, {threads} torch threads, {platform.system()} {platform.machine()}"
 
 
-def summary(
-    values: Sequence[float], *, method: str = "median, min and max over repetitions"
-) -> dict[str, Any]:
+def summary(values: Sequence[float], *, method: str = "median, min and max over repetitions") -> dict[str, Any]:
     """Median with minimum and maximum, in the shape in which every number is written."""
     return {
         "value": statistics.median(values),

@@ -71,9 +71,7 @@ def all_pairs(size: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     return better.astype(np.int64), worse.astype(np.int64)
 
 
-def ours(
-    groups: Sequence[Sequence[Ids]], *, batch: int, out: str, steps: Steps, tokens_per_row: int = 8192
-) -> Any:
+def ours(groups: Sequence[Sequence[Ids]], *, batch: int, out: str, steps: Steps, tokens_per_row: int = 8192) -> Any:
     """Plaudit's trainer, ready to run: `batch` groups a step, every pair of a group.
 
     Raises:
@@ -153,9 +151,7 @@ def _tokenizer() -> Any:
 
     words = {"<pad>": 0, "<bos>": 1, "<eos>": 2, "<unk>": 3}
     core = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>"
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>")
 
 
 def agree(*losses: float, tolerance: float = 1e-4) -> None:
@@ -165,6 +161,4 @@ def agree(*losses: float, tolerance: float = 1e-4) -> None:
         AssertionError: naming the losses.
     """
     if max(losses) - min(losses) > tolerance:
-        raise AssertionError(
-            f"benchmark: losses of the first step differ by more than {tolerance:g}: {losses}"
-        )
+        raise AssertionError(f"benchmark: losses of the first step differ by more than {tolerance:g}: {losses}")

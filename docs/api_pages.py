@@ -35,15 +35,11 @@ def rooms() -> dict[str, dict[str, str]]:
 
 def page(package: str, names: dict[str, str]) -> str:
     """The Markdown of one room: a directive for each public name, by module."""
-    doc = ast.get_docstring(
-        ast.parse((SOURCE / Path(*package.split(".")) / "__init__.py").read_text(encoding="utf-8"))
-    )
+    doc = ast.get_docstring(ast.parse((SOURCE / Path(*package.split(".")) / "__init__.py").read_text(encoding="utf-8")))
     lines = [f"# plaudit.{package}", "", doc or "", ""]
     for name, module in names.items():
         lines += [f"::: plaudit.{package}.{module}.{name}"]
-        if (
-            SOURCE / Path(*package.split("."), *module.split(".")[:-1]) / "__init__.py"
-        ).is_file() and "." in module:
+        if (SOURCE / Path(*package.split("."), *module.split(".")[:-1]) / "__init__.py").is_file() and "." in module:
             # the page of the sub-room that defines it has the anchor; two would make links ambiguous
             lines += ["    options:", "      skip_local_inventory: true"]
         lines += [""]
@@ -53,9 +49,7 @@ def page(package: str, names: dict[str, str]) -> str:
 def pages() -> dict[str, str]:
     """File name to contents, for every room and the index."""
     found = {f"{package}.md": page(package, names) for package, names in rooms().items()}
-    listed = [
-        f"- [plaudit.{package}]({package}.md): {len(names)} names" for package, names in rooms().items()
-    ]
+    listed = [f"- [plaudit.{package}]({package}.md): {len(names)} names" for package, names in rooms().items()]
     index = [
         "# The API, room by room",
         "",

@@ -82,13 +82,9 @@ def main() -> None:
     """Scores, then checks the reward itself."""
     reward, samples = JsonKeys(), example_samples()
     batch = reward(samples)
-    for sample, value, outcome, detail in zip(
-        samples, batch.reward, batch.outcome, batch.detail, strict=True
-    ):
+    for sample, value, outcome, detail in zip(samples, batch.reward, batch.outcome, batch.detail, strict=True):
         print(f"{Outcome(int(outcome)).name:13} {value:4.2f}  {sample.text:30} {detail}")
-    print(
-        f"mean over what counts: {batch.reward[batch.valid].mean():.3f} of {int(batch.valid.sum())} samples"
-    )
+    print(f"mean over what counts: {batch.reward[batch.valid].mean():.3f} of {int(batch.valid.sum())} samples")
     check_reward(reward, samples)
     print("the contract holds")
 

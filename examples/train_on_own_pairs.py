@@ -64,9 +64,7 @@ def main(folder: Path) -> None:
         messages = [{"role": "user", "content": prompt[0].text}, {"role": "assistant", "content": answer}]
         text = tokenizer.apply_chat_template(messages, tokenize=False)
         with torch.no_grad():
-            score = float(
-                model(**tokenizer(text, return_tensors="pt", add_special_tokens=False)).logits[0, 0]
-            )
+            score = float(model(**tokenizer(text, return_tensors="pt", add_special_tokens=False)).logits[0, 0])
         assert abs(score - detail["score"]) < 1e-4, (score, detail["score"])
     print("plain transformers gives the same scores")
 

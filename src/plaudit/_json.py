@@ -36,9 +36,7 @@ def to_json(value: Any) -> Any:
         return to_json(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    raise InputError(
-        f"to_json: {type(value).__name__} has no JSON form; give dataclasses, mappings, lists or numbers"
-    )
+    raise InputError(f"to_json: {type(value).__name__} has no JSON form; give dataclasses, mappings, lists or numbers")
 
 
 def from_json(kind: type[T], data: Any) -> T:
@@ -86,9 +84,7 @@ def _dataclass(kind: type, data: Any, where: str) -> Any:
     for name, f in fields.items():
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if required and name not in row:
-            raise InputError(
-                f"{where}: key {name!r} is missing; the file is from another version, so make it anew"
-            )
+            raise InputError(f"{where}: key {name!r} is missing; the file is from another version, so make it anew")
     return kind(**{name: _build(hints[name], value, f"{where}.{name}") for name, value in row.items()})
 
 

@@ -102,9 +102,7 @@ def test_limit_names_n_and_the_bound():
 def test_next_step_takes_the_recipe_of_the_first_cause_that_has_one():
     findings = replace(TURNED, biases={"length": about(0.5)})
     assert judge(findings, remedies={"bias": "recipes/fix.yaml"}).recipe == "recipes/fix.yaml"
-    exact = judge(
-        findings, remedies={"bias": "a.yaml", "bias/length": "b.yaml", "over-optimisation": "c.yaml"}
-    )
+    exact = judge(findings, remedies={"bias": "a.yaml", "bias/length": "b.yaml", "over-optimisation": "c.yaml"})
     assert exact.recipe == "c.yaml"
     assert judge(SOUND, remedies={"bias": "recipes/fix.yaml"}).recipe == ""
 

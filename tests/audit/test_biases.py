@@ -75,9 +75,7 @@ def test_effect_by_hand():
     def add(sample, what):
         return replace(sample, completion=sample.text + "+++"), 0.5
 
-    found = audit_biases(
-        given, Rule(lambda t: len(t) - 1), counterfactual=add, features=["length"], true_std=2.0
-    )
+    found = audit_biases(given, Rule(lambda t: len(t) - 1), counterfactual=add, features=["length"], true_std=2.0)
     effect = found.effects[0]
     assert found.unit.value == pytest.approx(math.sqrt(2))
     assert effect.raw.value == pytest.approx(3 / math.sqrt(2))
@@ -99,10 +97,7 @@ def test_a_blind_reward_has_no_effect_and_a_length_reward_has_one():
     assert [e.effect.value for e in blind.effects] == [0.0] * len(BIASES)
     long = {e.name: e.effect for e in audit_biases(samples(), Rule(len), resamples=200).effects}
     assert long["length"].low > 1
-    polite = {
-        e.name: e.effect
-        for e in audit_biases(samples(), Rule(lambda t: len(t) - 500 * ("glad" in t))).effects
-    }
+    polite = {e.name: e.effect for e in audit_biases(samples(), Rule(lambda t: len(t) - 500 * ("glad" in t))).effects}
     assert polite["politeness"].high < -1
 
 
@@ -156,9 +151,7 @@ def test_gap_by_hand():
 def test_harder_pairs_are_no_gap_once_true_margins_are_matched():
     rng = np.random.default_rng(0)
     groups = rng.choice(list("ab"), 4000)
-    truth = np.where(groups == "a", rng.uniform(0, 2, 4000), rng.uniform(0, 4, 4000)) * rng.choice(
-        [-1, 1], 4000
-    )
+    truth = np.where(groups == "a", rng.uniform(0, 2, 4000), rng.uniform(0, 4, 4000)) * rng.choice([-1, 1], 4000)
     margin = truth + rng.normal(0, 1.5, 4000)
     pairs = _pairs(groups)
     raw = group_gaps(pairs, margin * np.sign(truth), ["group"], resamples=200)[0]

@@ -26,9 +26,7 @@ def batches(margin, outcome=None):
 
 def evaluate(margin, pairs=None, outcome=None, **options):
     pairs = pairs or [pair(f"q{i}") for i in range(len(margin))]
-    return evaluate_pairs(
-        pairs, *batches(margin, outcome), resamples=options.pop("resamples", 100), **options
-    )
+    return evaluate_pairs(pairs, *batches(margin, outcome), resamples=options.pop("resamples", 100), **options)
 
 
 def test_accuracy_by_hand():
@@ -88,9 +86,7 @@ def test_truth_by_hand():
     # true margins 1, -1, 0: the label of the second is wrong, the third has no right answer
     pairs = [pair(f"q{i}") for i in range(3)]
     chosen, rejected = batches([2.0, 1.0, 5.0])
-    result = evaluate_pairs(
-        pairs, chosen, rejected, true_chosen=[1, 0, 0], true_rejected=[0, 1, 0], resamples=50
-    )
+    result = evaluate_pairs(pairs, chosen, rejected, true_chosen=[1, 0, 0], true_rejected=[0, 1, 0], resamples=50)
     assert result.truth.accuracy.value == pytest.approx(0.5)
     assert result.truth.label_accuracy.value == pytest.approx(0.5)
     # within pairs the deviations are (1, -1, ...)/2 * margin: sum 2*1/2 - 1*1/2 + 0 over sqrt((4+1+25)/2 *

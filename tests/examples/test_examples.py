@@ -39,12 +39,8 @@ def test_example_runs_and_says(name):
 def test_the_trained_example_prefers_the_answer_with_a_source(tmp_path):
     done = _run(EXAMPLES / "train_on_own_pairs.py", tmp_path)
     assert done.returncode == 0, done.stderr
-    values = {
-        line.split("  ")[1]: float(line.split()[0]) for line in done.stdout.splitlines() if line[0] in "+-"
-    }
-    assert (
-        values["About 2 hundred thousand, says the census."] > values["About 2 hundred thousand. Trust me."]
-    )
+    values = {line.split("  ")[1]: float(line.split()[0]) for line in done.stdout.splitlines() if line[0] in "+-"}
+    assert values["About 2 hundred thousand, says the census."] > values["About 2 hundred thousand. Trust me."]
     assert (tmp_path / "run" / "model" / "plaudit.json").is_file()
 
 
@@ -58,9 +54,7 @@ def test_the_contract_suite_fails_for_a_reward_that_breaks_it(tmp_path):
     broken = tmp_path / "broken.py"
     text = (EXAMPLES / "own_reward.py").read_text(encoding="utf-8")
     assert "except (ValueError, RecursionError) as error" in text
-    broken.write_text(
-        text.replace("except (ValueError, RecursionError)", "except ZeroDivisionError"), encoding="utf-8"
-    )
+    broken.write_text(text.replace("except (ValueError, RecursionError)", "except ZeroDivisionError"), encoding="utf-8")
     done = _run("-m", "pytest", "-q", "-p", "no:cacheprovider", broken)
     assert done.returncode == 1, done.stdout
     assert "JSONDecodeError" in done.stdout

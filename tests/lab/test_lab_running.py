@@ -135,8 +135,7 @@ def confirmed(claim, blind_effect):
         for i in instances(claim, "confirmatory")
     }
     blind = {
-        i.key: {"new": {"u": 0.5 + blind_effect}, "old": {"u": 0.5}}
-        for i in instances(claim, "blind", salt="salt")
+        i.key: {"new": {"u": 0.5 + blind_effect}, "old": {"u": 0.5}} for i in instances(claim, "blind", salt="salt")
     }
     return runs | blind
 
@@ -183,12 +182,8 @@ def test_rankings_between_worlds(tmp_path):
     results = {}
     for world, effects in (("one", (0.1, 0.2, 0.3)), ("two", (0.1, 0.3, 0.2))):
         for m, effect in enumerate(effects):
-            here = replace(
-                claim, name=f"area/{world}{m}", world=world, contrast=(f"m{m}", "old"), oracle=None
-            )
-            rows = {
-                i.key: {f"m{m}": {"u": effect}, "old": {"u": 0.0}} for i in instances(claim, "confirmatory")
-            }
+            here = replace(claim, name=f"area/{world}{m}", world=world, contrast=(f"m{m}", "old"), oracle=None)
+            rows = {i.key: {f"m{m}": {"u": effect}, "old": {"u": 0.0}} for i in instances(claim, "confirmatory")}
             results[here.name] = (here, rows)
     # of three pairs of methods two are ordered alike: tau = (2 - 1) / 3
     assert "one and two: 0.33 over 3 methods" in evidence_page(summarise(results))
@@ -218,9 +213,7 @@ def test_smoke_runs_of_the_shipped_experiments(name, cache, tmp_path, monkeypatc
             for sign, text in ((1, row.chosen), (-1, row.rejected)):
                 for word in text.split():
                     weight[word] = weight.get(word, 0) + sign
-        return lambda samples: np.array(
-            [float(sum(weight.get(w, 0) for w in s.text.split())) for s in samples]
-        )
+        return lambda samples: np.array([float(sum(weight.get(w, 0) for w in s.text.split())) for s in samples])
 
     experiment = find_experiment(name)
     rows = instances(experiment.claim, "development", count=1)
@@ -241,8 +234,6 @@ def test_the_command_lists_and_writes_the_page(tmp_path, capsys):
     assert "training/data_scaling  grade B, world assistant, 0 confirmatory" in capsys.readouterr().out
     assert main(["lab", "evidence", "--folder", str(tmp_path), "--out", str(tmp_path / "e.md")]) == 0
     assert (tmp_path / "e.md").read_text().startswith("# Evidence")
-    assert (
-        main(["lab", "run", "data_scaling", "--instances", "confirmatory:x", "--folder", str(tmp_path)]) == 2
-    )
+    assert main(["lab", "run", "data_scaling", "--instances", "confirmatory:x", "--folder", str(tmp_path)]) == 2
     assert "--instances is 'confirmatory:x'" in capsys.readouterr().err
     assert main(["lab", "run", "nothing", "--folder", str(tmp_path)]) == 2

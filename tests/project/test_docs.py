@@ -17,9 +17,7 @@ PACKAGES = sorted(
 def test_every_public_name_is_in_the_api_pages(package):
     page = ROOT / "docs" / "api" / f"{package.removeprefix('plaudit.')}.md"
     assert page.exists(), f"run `make docs`: {page.name} is missing"
-    documented = {
-        line.rpartition(".")[2] for line in page.read_text().splitlines() if line.startswith("::: ")
-    }
+    documented = {line.rpartition(".")[2] for line in page.read_text().splitlines() if line.startswith("::: ")}
     public = set(importlib.import_module(package).__all__)
     assert public == documented, f"run `make docs`: {page.name} differs in {sorted(public ^ documented)}"
 

@@ -47,9 +47,7 @@ def test_labels_that_contradict_each_other():
 
 
 def test_prompts_on_both_sides():
-    report = check(
-        records(pair("p", "a", "b"), pair("q", "a", "b")), [records(pair("q", "x", "y"), source="test")]
-    )
+    report = check(records(pair("p", "a", "b"), pair("q", "a", "b")), [records(pair("q", "x", "y"), source="test")])
     assert report.shared_prompts == {"test": (2,)}
     assert not report.clean
 

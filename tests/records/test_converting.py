@@ -79,9 +79,7 @@ def test_prompts_are_listed_once():
 def test_an_impossible_conversion_lists_the_possible_ones():
     with pytest.raises(InputError, match="samples cannot become pairs; they can become prompts"):
         convert([Sample(Q, "a")], "pairs")
-    with pytest.raises(
-        InputError, match="pairs cannot become rated; they can become prompts, samples, unpaired"
-    ):
+    with pytest.raises(InputError, match="pairs cannot become rated; they can become prompts, samples, unpaired"):
         convert([Pair(Q, "a", "b")], "rated")
     with pytest.raises(InputError, match="rows of one kind are needed, got pairs, samples"):
         convert([Pair(Q, "a", "b"), Sample(Q, "a")], "prompts")

@@ -14,8 +14,7 @@ from plaudit.records import Pair, Sample, data_hash, read, scan, write
 from plaudit.testing.strategies import pairs, samples
 
 PAIRS = [
-    {"prompt": f"q{i}", "chosen": "good\nline", "rejected": 'b"a,d', "margin": i + 0.5, "lang": "ü"}
-    for i in range(5)
+    {"prompt": f"q{i}", "chosen": "good\nline", "rejected": 'b"a,d', "margin": i + 0.5, "lang": "ü"} for i in range(5)
 ]
 HH = Path(__file__).resolve().parents[2] / "../shared/data/hh_harmless/pairs_1800.jsonl.gz"
 
@@ -26,9 +25,7 @@ def lines(rows):
 
 @pytest.fixture
 def expected():
-    return tuple(
-        Pair((m,), "good\nline", 'b"a,d', i + 0.5, meta={"lang": "ü"}) for i, m in enumerate(_prompts())
-    )
+    return tuple(Pair((m,), "good\nline", 'b"a,d', i + 0.5, meta={"lang": "ü"}) for i, m in enumerate(_prompts()))
 
 
 def _prompts():

@@ -94,9 +94,7 @@ def report():
         for k, v in values.items()
     )
     gaps = tuple(
-        GroupGap(
-            "language", k, n, Estimate(v, v - 0.07, v + 0.07, 200), Estimate(v, v - 0.2, v + 0.2, 200), True
-        )
+        GroupGap("language", k, n, Estimate(v, v - 0.07, v + 0.07, 200), Estimate(v, v - 0.2, v + 0.2, 200), True)
         for k, v, n in (("de", -0.11, 124), ("en", 0.11, 370))
     )
     biases = BiasAudit(
@@ -107,9 +105,7 @@ def report():
         True,
         gaps,
     )
-    best = max(
-        result.baselines, key=lambda b: -1 if b.accuracy.value != b.accuracy.value else b.accuracy.value
-    )
+    best = max(result.baselines, key=lambda b: -1 if b.accuracy.value != b.accuracy.value else b.accuracy.value)
     verdict = judge(
         Findings(
             accuracy=result.accuracy,
@@ -141,9 +137,7 @@ def report():
         verdict=verdict,
         trained=(
             Fact("Backbone", "Llama, 4 layers, width 128, 0.9M parameters, trained from scratch"),
-            Fact(
-                "Training pairs", "3,000 of the assistant world, 20% of the labels flipped, length bias 0.5"
-            ),
+            Fact("Training pairs", "3,000 of the assistant world, 20% of the labels flipped, length bias 0.5"),
             Fact("Objective", "Bradley–Terry, one epoch, 64 groups a step"),
             Fact("Test pairs", "500 of other prompts"),
         ),

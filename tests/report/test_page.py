@@ -131,9 +131,7 @@ def test_a_browser_shows_it_and_runs_nothing(report, tmp_path):
         browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
         f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri(),
     ]  # fmt: skip
-    found = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=True, env=dict(os.environ)
-    )
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=dict(os.environ))
     dom = found.stdout
     assert f"<title>{report.title}</title>" in dom  # the script of the completion would have changed it
     assert "<script" not in dom

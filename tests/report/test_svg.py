@@ -56,9 +56,7 @@ def test_charts_are_xml_inside_their_box(width):
 
 def test_lines_draw_each_series_at_its_values():
     points = (Estimate(0.0, -0.1, 0.1), Estimate(1.0, 0.9, 1.1), Estimate(0.5, 0.4, 0.6))
-    drawn = charts.lines(
-        [1, 2, 4], [charts.Series("true", "true", points)], width=720, label="l", axis="y", mark=2
-    )
+    drawn = charts.lines([1, 2, 4], [charts.Series("true", "true", points)], width=720, label="l", axis="y", mark=2)
     root = ET.fromstring(str(drawn))
     path = next(p for p in root.findall("path") if p.attrib["class"] == "curve true").attrib["d"]
     (x1, y1), (x2, y2), (x3, y3) = (map(float, p.split()) for p in path[1:].split("L"))

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -187,3 +189,26 @@ def test_a_model_scores_the_same_with_and_without_a_log(make_reward, samples, tm
     expected = reward(samples).reward
     for log in (None, tmp_path / "log", tmp_path / "log"):
         np.testing.assert_allclose(score_samples(reward, samples, log=log, chunk=3).reward, expected, atol=1e-4)
+
+
+def test_faults_of_the_machine_are_tried_again_and_abstentions_are_not(tmp_path):
+    class Flaky:
+        name, scope, bounds, fingerprint = "flaky", "sample", (0.0, 1.0), "f"
+        calls: ClassVar[list[str]] = []
+
+        def __call__(self, samples):
+            self.calls.extend(s.text for s in samples)
+            first = len(self.calls) <= 3
+            outcome = {"down": Outcome.INSTRUMENT_FAULT if first else Outcome.SCORED, "no": Outcome.ABSTAINED}
+            outcomes = [outcome.get(s.text, Outcome.SCORED) for s in samples]
+            return RewardBatch([1.0 if o == Outcome.SCORED else np.nan for o in outcomes], np.array(outcomes, np.int8))
+
+    samples = [Sample("p", t) for t in ("down", "no", "yes")]
+    first = score_samples(Flaky(), samples, log=tmp_path / "log")
+    assert first.outcome.tolist() == [Outcome.INSTRUMENT_FAULT, Outcome.ABSTAINED, Outcome.SCORED]
+    again = score_samples(Flaky(), samples, log=tmp_path / "log")
+    assert again.outcome.tolist() == [Outcome.SCORED, Outcome.ABSTAINED, Outcome.SCORED]
+    assert "down" in Flaky.calls[3:]
+    done = len(Flaky.calls)
+    score_samples(Flaky(), samples, log=tmp_path / "log")
+    assert len(Flaky.calls) == done

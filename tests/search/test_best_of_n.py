@@ -29,9 +29,7 @@ def test_weights_sum_to_one(pool, n):
 
 def test_hand_value():
     # N = 4, n = 2: C(i-1, 1) / C(4, 2) = 0, 1/6, 2/6, 3/6; truths by rank 10, 20, 0, 5: 20/6 + 15/6 = 35/6
-    value = best_of_n_values(
-        np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([[10.0, 20.0, 0.0, 5.0]]), [2], strict=False
-    )
+    value = best_of_n_values(np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([[10.0, 20.0, 0.0, 5.0]]), [2], strict=False)
     assert value[0, 0] == pytest.approx(35 / 6)
 
 
@@ -80,9 +78,7 @@ def test_abstentions_leave_the_pool():
 def test_refuses_n_above_a_quarter():
     pool = np.zeros((2, 16))
     best_of_n_values(pool, pool, [4])
-    with pytest.raises(
-        InputError, match=r"n = 5 is more than a quarter of prompt 0's pool of 16 .* strict=False"
-    ):
+    with pytest.raises(InputError, match=r"n = 5 is more than a quarter of prompt 0's pool of 16 .* strict=False"):
         best_of_n_values(pool, pool, [5])
 
 

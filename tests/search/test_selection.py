@@ -23,9 +23,7 @@ def test_best_of_each_group_in_order_of_appearance():
 
 def test_group_without_valid_member_is_reported():
     reward = np.array([np.nan, np.nan, 0.0, np.nan])
-    outcome = np.array(
-        [Outcome.ABSTAINED, Outcome.TIMED_OUT, Outcome.POLICY_FAULT, Outcome.ABSTAINED], dtype=np.int8
-    )
+    outcome = np.array([Outcome.ABSTAINED, Outcome.TIMED_OUT, Outcome.POLICY_FAULT, Outcome.ABSTAINED], dtype=np.int8)
     chosen = select_best(candidates(["a", "a", "b", "b"]), RewardBatch(reward, outcome))
     assert chosen.unanswered == ("a",)
     assert chosen.indices.tolist() == [2]

@@ -63,9 +63,7 @@ def test_debiasing_takes_off_the_floor_and_keeps_the_error(norm):
 
 @settings(deadline=None, max_examples=50)
 @given(
-    st.lists(
-        st.tuples(st.sampled_from([0.5, 0.6, 0.7, 0.75, 0.99]), st.integers(0, 1)), min_size=1, max_size=40
-    ),
+    st.lists(st.tuples(st.sampled_from([0.5, 0.6, 0.7, 0.75, 0.99]), st.integers(0, 1)), min_size=1, max_size=40),
     st.randoms(use_true_random=False),
 )
 def test_order_of_rows_does_not_matter(rows, random):
@@ -96,9 +94,7 @@ def test_reliability_curve():
     rng = np.random.default_rng(0)
     c = rng.uniform(0.5, 1.0, 2000)
     honest = reliability_curve(c, (rng.random(2000) < c).astype(float), seed=0)
-    inside = [
-        lo <= a <= hi for lo, a, hi in zip(honest.band_low, honest.accuracy, honest.band_high, strict=True)
-    ]
+    inside = [lo <= a <= hi for lo, a, hi in zip(honest.band_low, honest.accuracy, honest.band_high, strict=True)]
     assert sum(inside) >= 8
     assert sum(honest.count) == 2000
     boastful = reliability_curve(c, (rng.random(2000) < 0.6).astype(float), seed=0)

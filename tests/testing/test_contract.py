@@ -65,9 +65,7 @@ class GroupMean(Shortness):
     def __call__(self, samples):
         words = np.array([min(len(s.text.split()), 100) for s in samples], dtype=float)
         groups = np.array([str(s.group) for s in samples])
-        return RewardBatch(
-            np.array([-(w - words[groups == g].mean()) for w, g in zip(words, groups, strict=True)])
-        )
+        return RewardBatch(np.array([-(w - words[groups == g].mean()) for w, g in zip(words, groups, strict=True)]))
 
 
 def wrong(**changes):
@@ -173,9 +171,7 @@ def test_an_outcome_that_comes_and_goes_is_caught():
     count = itertools.count()
 
     def call(batch, samples):
-        return (
-            RewardBatch([np.nan] * len(batch), [Outcome.ABSTAINED] * len(batch)) if next(count) % 2 else batch
-        )
+        return RewardBatch([np.nan] * len(batch), [Outcome.ABSTAINED] * len(batch)) if next(count) % 2 else batch
 
     with pytest.raises(ContractError, match="changes the outcome of sample 0 from SCORED to ABSTAINED"):
         check_determinism(wrong(call=call), SAMPLES)
@@ -187,9 +183,7 @@ def test_a_place_in_the_batch_that_matters_is_caught():
 
 
 def test_a_neighbour_that_matters_is_caught():
-    with pytest.raises(
-        ContractError, match=r"scoring it apart from the rest \(scope sample\) changes the reward"
-    ):
+    with pytest.raises(ContractError, match=r"scoring it apart from the rest \(scope sample\) changes the reward"):
         check_independence(GroupMean(scope="sample"), SAMPLES)
 
 

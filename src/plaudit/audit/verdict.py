@@ -245,11 +245,7 @@ def _headline(use: Use, f: Findings, limit_n: int | None) -> str:
         return "Rerank under watch and monitor only"
     if use == "monitor":
         return "Monitor only"
-    return (
-        f"Rerank up to n = {limit_n}"
-        if use == "rerank"
-        else "May be trained against, within the tested range"
-    )
+    return f"Rerank up to n = {limit_n}" if use == "rerank" else "May be trained against, within the tested range"
 
 
 def _limit(use: Use, f: Findings, causes: tuple[Cause, ...], limit_n: int | None) -> str:
@@ -287,9 +283,7 @@ def _certainty(
         return "low", f"only {n} prompts; {limits.prompts} or more are needed for a sure verdict"
     if not open_ and f.truth_known:
         return "high", f"all {len(deciding)} deciding intervals exclude their threshold, over {n} prompts"
-    undecided = (
-        f"{len(open_)} of {len(deciding)} deciding intervals are undecided" if open_ else "all tests decided"
-    )
+    undecided = f"{len(open_)} of {len(deciding)} deciding intervals are undecided" if open_ else "all tests decided"
     detail = f" ({', '.join(open_)})" if open_ else ""
     if not f.truth_known:
         return "low", f"{undecided}{detail}, and no true reward was there to judge by"

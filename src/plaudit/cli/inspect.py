@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         told = "not finite" if score is None else f"{score:.6f}"
         print(f"\n== completion {i + 1} of {len(samples)}: reward {batch.reward[i]:.6f}, score {told}")
         print(_tokens(reward, samples, i))
-        print(f"-- template\n{reward.encoder.text(sample.messages, tools=sample.meta.get('tools'))}")
+        print(f"-- template\n{reward.encoder.text(sample.messages, **_options(sample))}")
     return 0
 
 
@@ -71,9 +71,9 @@ def _header(reward: Any) -> str:
 def _tokens(reward: Any, samples: Any, at: int) -> str:
     """Each token with its id; `|` where the completion begins, `^` where the score is read."""
     group = [s for s in samples if s.prompt == samples[at].prompt]
-    encoded = reward.encoder.encode_group(
-        samples[at].prompt, [s.completion for s in group], tools=samples[at].meta.get("tools")
-    )[group.index(samples[at])]
+    encoded = reward.encoder.encode_group(samples[at].prompt, [s.completion for s in group], **_options(samples[at]))[
+        group.index(samples[at])
+    ]
     names = reward.tokenizer.convert_ids_to_tokens(encoded.ids.tolist())
     lines = [f"-- {encoded.ids.size} tokens, {encoded.prompt_length} of the prompt; {encoded.cut} were cut off"]
     for i in range(encoded.ids.size):
@@ -84,3 +84,8 @@ def _tokens(reward: Any, samples: Any, at: int) -> str:
             continue
         lines.append(f"{i:6d} {encoded.ids[i]:8d}  {names[i]!r:24} {mark}".rstrip())
     return "\n".join(lines)
+
+
+def _options(sample: Any) -> dict[str, Any]:
+    """What the row gives the chat template besides the messages."""
+    return {"tools": sample.meta.get("tools"), "kwargs": sample.meta.get("chat_template_kwargs")}

@@ -53,9 +53,7 @@ def pair_margins(chosen: RewardBatch, rejected: RewardBatch) -> Float[np.ndarray
         ShapeError: if the two differ in length.
     """
     if len(chosen) != len(rejected):
-        raise ShapeError(
-            f"pair_margins: {len(chosen)} chosen and {len(rejected)} rejected rewards; pairs need as many"
-        )
+        raise ShapeError(f"pair_margins: {len(chosen)} chosen and {len(rejected)} rejected rewards; pairs need as many")
     return np.asarray(chosen.reward - rejected.reward)
 
 
@@ -99,18 +97,14 @@ def evaluate_pairs(
         raise InputError("evaluate_pairs: there is no pair; give at least one")
     margin = pair_margins(chosen, rejected)
     if len(margin) != len(pairs):
-        raise ShapeError(
-            f"evaluate_pairs: {len(margin)} margins for {len(pairs)} pairs; score every pair once"
-        )
+        raise ShapeError(f"evaluate_pairs: {len(margin)} margins for {len(pairs)} pairs; score every pair once")
     prompts = cluster_codes([prompt_key(p) for p in pairs], len(pairs))
     options: dict[str, Any] = {"seed": seed, "resamples": resamples}
     right = correctness(margin)
     known = ~np.isnan(margin)
     truth = None
     if true_chosen is not None and true_rejected is not None:
-        truth = truth_agreement(
-            chosen.reward, rejected.reward, true_chosen, true_rejected, prompts, **options
-        )
+        truth = truth_agreement(chosen.reward, rejected.reward, true_chosen, true_rejected, prompts, **options)
         clean = np.asarray(true_chosen, dtype=np.float64) - np.asarray(true_rejected, dtype=np.float64)
         truth = replace(truth, baselines=evaluate_baselines(pairs, margin, prompts, truth=clean, **options))
     return PairEvaluation(
@@ -171,9 +165,7 @@ def _outcomes(chosen: RewardBatch, rejected: RewardBatch) -> dict[str, int]:
     return {o.name.lower(): int((worse == o).sum()) for o in Outcome if (worse == o).any()}
 
 
-def _probabilistic(
-    margin: Floats, prompts: NDArray[np.int64], n_bins: int, options: dict[str, Any]
-) -> dict[str, Any]:
+def _probabilistic(margin: Floats, prompts: NDArray[np.int64], n_bins: int, options: dict[str, Any]) -> dict[str, Any]:
     from scipy.special import expit
 
     p = expit(margin)
@@ -206,9 +198,7 @@ def _groups(
         for value in sorted(set(values)):
             at = np.array([v == value for v in values])
             accuracy = proportion(right[at], prompts[at], **options)
-            found.append(
-                GroupAccuracy(column, value, accuracy, int(at.sum()), int(np.isnan(right[at]).sum()))
-            )
+            found.append(GroupAccuracy(column, value, accuracy, int(at.sum()), int(np.isnan(right[at]).sum())))
     return tuple(found)
 
 

@@ -41,9 +41,7 @@ def truth_agreement(
     """
     columns = [np.asarray(c, dtype=np.float64) for c in (chosen, rejected, true_chosen, true_rejected)]
     if len({c.shape for c in columns}) != 1:
-        raise ShapeError(
-            f"truth_agreement: shapes {[c.shape for c in columns]}; the four columns must be equal"
-        )
+        raise ShapeError(f"truth_agreement: shapes {[c.shape for c in columns]}; the four columns must be equal")
     margin, truth = columns[0] - columns[1], columns[2] - columns[3]
     codes = cluster_codes(clusters, margin.size)
     # the label of a pair is the sign of its true margin; a pair without a better one has no right answer

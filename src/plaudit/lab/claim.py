@@ -83,14 +83,11 @@ def read_claim(path: Path) -> Claim:
         if key not in known:
             raise InputError(f"claim: {path}: key {key!r} is not known; {nearest(str(key), known)}")
     if missing := sorted(required - set(row)):
-        raise InputError(
-            f"claim: {path}: {', '.join(missing)} missing; an experiment says all of it beforehand"
-        )
+        raise InputError(f"claim: {path}: {', '.join(missing)} missing; an experiment says all of it beforehand")
     _check(row, path)
     stated = {k: v for k, v in row.items() if k != "amendments"}
     return Claim(
-        **stated
-        | {"contrast": tuple(row["contrast"]), "arms": tuple(row["arms"]), "delta": float(row["delta"])},
+        **stated | {"contrast": tuple(row["contrast"]), "arms": tuple(row["arms"]), "delta": float(row["delta"])},
         amendments=tuple(row.get("amendments") or ()),
         hash=content_hash(stated),
     )
@@ -102,9 +99,7 @@ def _check(row: Mapping[str, Any], path: Path) -> None:
     if row["grade"] not in GRADES:
         raise InputError(f"claim: {path}: grade is {row['grade']!r}; give one of {', '.join(GRADES)}")
     if not isinstance(row["delta"], int | float) or not row["delta"] > 0:
-        raise InputError(
-            f"claim: {path}: delta is {row['delta']!r}; give a positive number in the metric's unit"
-        )
+        raise InputError(f"claim: {path}: delta is {row['delta']!r}; give a positive number in the metric's unit")
     arms = row["arms"]
     contrast = row["contrast"]
     if not isinstance(contrast, list) or len(contrast) != 2:

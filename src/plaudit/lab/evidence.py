@@ -163,9 +163,7 @@ def _section(row: Row) -> list[str]:
     if row.blind is not None:
         lines.append(f"- blind: {row.blind.effect.format()}, {row.blind.verdict}")
     if row.disagrees:
-        lines.append(
-            "- **The blind instances disagree with the confirmatory ones: do not rely on this verdict.**"
-        )
+        lines.append("- **The blind instances disagree with the confirmatory ones: do not rely on this verdict.**")
     changes = [f"  - {a['date']}: {a['what']} ({a['why']})" for a in c.amendments]
     lines += ["- amendments:", *changes] if changes else ["- amendments: none"]
     lines.append(f"- command: `plaudit lab run {c.name}`")

@@ -68,9 +68,7 @@ def run_experiment(
                     log.put(key, _checked(claim, key, numbers))
                     log.flush()
                     if tell is not None:
-                        tell(
-                            f"{claim.name}: {key}: {claim.metric} = {numbers[claim.metric]:.4f} {claim.unit}"
-                        )
+                        tell(f"{claim.name}: {key}: {claim.metric} = {numbers[claim.metric]:.4f} {claim.unit}")
                 results.setdefault(instance.key, {})[arm] = dict(log[key])
     return results
 
@@ -104,7 +102,5 @@ def _fingerprint(claim: Claim, budget: Mapping[str, Any]) -> str:
 def _checked(claim: Claim, key: str, numbers: Mapping[str, float]) -> dict[str, float]:
     value = numbers.get(claim.metric, math.nan)
     if not math.isfinite(value):
-        raise InputError(
-            f"lab: {claim.name}: {key} gave {claim.metric} = {value}; the primary metric must be finite"
-        )
+        raise InputError(f"lab: {claim.name}: {key} gave {claim.metric} = {value}; the primary metric must be finite")
     return {k: float(v) for k, v in numbers.items()}

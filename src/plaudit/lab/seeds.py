@@ -42,9 +42,7 @@ def salt_hash(salt: str) -> str:
     return hashlib.sha256(salt.encode()).hexdigest()
 
 
-def instances(
-    claim: Claim, role: str, *, salt: str | None = None, count: int | None = None
-) -> list[Instance]:
+def instances(claim: Claim, role: str, *, salt: str | None = None, count: int | None = None) -> list[Instance]:
     """The instances of a role.
 
     Args:
@@ -64,9 +62,7 @@ def instances(
         if salt is None:
             raise InputError(f"instances: {claim.name}: blind instances need the salt; give --salt")
         if salt_hash(salt) != claim.blind:
-            raise InputError(
-                f"instances: {claim.name}: the salt's hash is not the one that the claim published"
-            )
+            raise InputError(f"instances: {claim.name}: the salt's hash is not the one that the claim published")
         secret = salt
     n = COUNTS[kind] if count is None else min(count, COUNTS[kind])
     return [Instance(kind, i, _seed(claim.name, kind, i, secret)) for i in range(n)]

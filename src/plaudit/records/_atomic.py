@@ -138,9 +138,7 @@ def explained(error: OSError, target: Path) -> PlauditError:
             f"write: no space left on the disk while writing {target}; "
             "what was there before is untouched: free some space and run the command again"
         )
-    return InputError(
-        f"write: cannot write {target}: {error.strerror or error}; choose a place that can be written"
-    )
+    return InputError(f"write: cannot write {target}: {error.strerror or error}; choose a place that can be written")
 
 
 def _put_folder(new: Path, target: Path) -> None:
@@ -174,9 +172,7 @@ def _sync_path(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(
-        OSError
-    ):  # some file systems cannot sync a folder; the rename is done all the same
+    with contextlib.suppress(OSError):  # some file systems cannot sync a folder; the rename is done all the same
         _sync_path(folder)
 
 

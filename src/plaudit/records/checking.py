@@ -83,9 +83,7 @@ class CheckReport:
         return asdict(self)
 
 
-def check(
-    records: Records, against: Sequence[Records] = (), *, count_tokens: Count | None = None
-) -> CheckReport:
+def check(records: Records, against: Sequence[Records] = (), *, count_tokens: Count | None = None) -> CheckReport:
     """Looks through records.
 
     Args:
@@ -234,6 +232,4 @@ def _lengths(rows: Sequence[Row], count_tokens: Count | None) -> dict[str, Lengt
 def _distribution(values: list[int]) -> Lengths:
     ordered = sorted(values)
     at = min(len(ordered) - 1, int(0.95 * len(ordered)))
-    return Lengths(
-        len(ordered), statistics.fmean(ordered), statistics.median(ordered), float(ordered[at]), ordered[-1]
-    )
+    return Lengths(len(ordered), statistics.fmean(ordered), statistics.median(ordered), float(ordered[at]), ordered[-1])

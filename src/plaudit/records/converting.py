@@ -149,9 +149,7 @@ def _pair_sides(row: Pair) -> Iterable[tuple[Completion, bool, dict[str, Any]]]:
 
 def _pairs_to_unpaired(rows: Sequence[Any], _pairs: Which, _separator: str) -> Conversion:
     return Conversion(
-        tuple(
-            Unpaired(row.prompt, side, label, meta) for row in rows for side, label, meta in _pair_sides(row)
-        )
+        tuple(Unpaired(row.prompt, side, label, meta) for row in rows for side, label, meta in _pair_sides(row))
     )
 
 
@@ -171,12 +169,8 @@ def _unpaired_to_pairs(rows: Sequence[Any], _pairs: Which, _separator: str) -> C
     for group in _by_prompt(rows):
         good, bad = [r for r in group if r.label], [r for r in group if not r.label]
         unused += 0 if good and bad else len(group)
-        made += [
-            Pair(g.prompt, g.completion, b.completion, meta={**b.meta, **g.meta}) for g in good for b in bad
-        ]
-    return Conversion(
-        tuple(made), unused, "their prompt has no completion of the other label" if unused else ""
-    )
+        made += [Pair(g.prompt, g.completion, b.completion, meta={**b.meta, **g.meta}) for g in good for b in bad]
+    return Conversion(tuple(made), unused, "their prompt has no completion of the other label" if unused else "")
 
 
 def _unpaired_to_samples(rows: Sequence[Any], _pairs: Which, _separator: str) -> Conversion:
@@ -194,9 +188,7 @@ def _rated_to_ranked(rows: Sequence[Any], _pairs: Which, _separator: str) -> Con
         unused += len(group) - len(scored)
         completions, scores = tuple(r.completion for r in scored), tuple(float(r.score) for r in scored)
         made.append(Ranked(scored[0].prompt, completions, scores, _shared_meta(scored)))
-    return Conversion(
-        tuple(made), unused, "they have no score, or their prompt has no second one" if unused else ""
-    )
+    return Conversion(tuple(made), unused, "they have no score, or their prompt has no second one" if unused else "")
 
 
 def _rated_to_pairs(rows: Sequence[Any], pairs: Which, separator: str) -> Conversion:

@@ -48,9 +48,7 @@ def raw_rows(path: Path, split: str | None = None) -> Iterator[RawRow]:
         return
     form = file_format(path)
     if form is None:
-        raise InputError(
-            f"read: {path} ends in none of {', '.join(SUFFIXES)} (each also .gz); rename or convert it"
-        )
+        raise InputError(f"read: {path} ends in none of {', '.join(SUFFIXES)} (each also .gz); rename or convert it")
     reader = _READERS[form]
     opener: Callable[[Path], IO[bytes]] = _gzip if path.name.endswith(".gz") else _plain
     last = 0
@@ -95,9 +93,7 @@ def _json_row(line: bytes) -> tuple[dict[str, Any] | RowError, Any]:
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, nesting without end
         return RowError("(line)", words, f"is not JSON that can be read: {error}"), words
     if not isinstance(value, dict):
-        return RowError(
-            "(line)", words, f"is a JSON {type(value).__name__}, not an object with columns"
-        ), words
+        return RowError("(line)", words, f"is a JSON {type(value).__name__}, not an object with columns"), words
     return value, None
 
 
@@ -186,9 +182,7 @@ def _parquet(file: IO[bytes], path: Path) -> Iterator[RawRow]:
 
 def _batches(batches: Any, schema: Any, packed: list[str] | None) -> Iterator[RawRow]:
     """Rows of Arrow batches; `packed` are the columns that our own writer stored as JSON, None in others'."""
-    special = any(
-        word in str(schema) for word in ("timestamp", "date", "time", "decimal", "binary", "duration")
-    )
+    special = any(word in str(schema) for word in ("timestamp", "date", "time", "decimal", "binary", "duration"))
     number = 0
     for batch in batches:
         for row in batch.to_pylist():
@@ -237,9 +231,7 @@ def _folder(path: Path, split: str | None) -> Iterator[RawRow]:
             f"read: {path} is a folder, and not one that datasets.save_to_disk wrote; name a file in it"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"read: {folder} has a broken state.json ({shortened(str(error))}); save it again"
-        ) from error
+        raise InputError(f"read: {folder} has a broken state.json ({shortened(str(error))}); save it again") from error
     number = 0
     for file in files:
         try:
@@ -269,9 +261,7 @@ def chosen_split(source: str, splits: list[str], split: str | None) -> str:
     if split is None:
         if len(splits) == 1:
             return splits[0]
-        raise InputError(
-            f"read: {source} has the splits {', '.join(splits)}; name one, as in {source}#{splits[0]}"
-        )
+        raise InputError(f"read: {source} has the splits {', '.join(splits)}; name one, as in {source}#{splits[0]}")
     if split not in splits:
         raise MissingError(f"read: {source} has no split {split!r}; {nearest(split, splits)}")
     return split

@@ -35,9 +35,7 @@ def detect(rows: Sequence[Mapping[str, Any]]) -> Kind:
         return votes.most_common(1)[0][0]
     columns = list(dict.fromkeys(name for row in rows[:1000] for name in row))
     needed = "; ".join(f"{kind}: {words}" for kind, words in NEEDED.items())
-    raise InputError(
-        f"columns {', '.join(columns) or '(none)'} fit no format{renames(columns)}. Needed: {needed}"
-    )
+    raise InputError(f"columns {', '.join(columns) or '(none)'} fit no format{renames(columns)}. Needed: {needed}")
 
 
 def by_columns(row: Mapping[str, Any]) -> Kind | None:

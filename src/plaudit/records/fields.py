@@ -70,9 +70,7 @@ def completion(name: str, value: Any) -> Completion:
     found = messages(name, value)
     if not any(m.role == "assistant" for m in found):
         roles = ", ".join(m.role for m in found)
-        raise RowError(
-            name, value, f"no message of the assistant in it (roles: {roles}), so nothing to score"
-        )
+        raise RowError(name, value, f"no message of the assistant in it (roles: {roles}), so nothing to score")
     return found
 
 

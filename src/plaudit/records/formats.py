@@ -98,9 +98,7 @@ def _sample(raw: Raw) -> Sample:
     prompt, reply = prompt_field(raw), completion_field(raw, "completion")
     reply = without_prompt(prompt, reply, "completion")
     try:
-        return Sample(
-            prompt, reply, raw.get("reference"), label_text(raw, "group"), steps, _meta(raw, "samples")
-        )
+        return Sample(prompt, reply, raw.get("reference"), label_text(raw, "group"), steps, _meta(raw, "samples"))
     except RowError:
         raise
     except InputError as error:
@@ -145,9 +143,7 @@ def _ranked(raw: Raw) -> Ranked:
         raise RowError(name, list(values), f"{len(values)} of them for {len(completions)} completions")
     if len(completions) < 2:
         raise RowError("completions", list(completions), "a ranking needs at least two")
-    return Ranked(
-        prompt, completions, values if name == "scores" else tuple(-v for v in values), _meta(raw, "ranked")
-    )
+    return Ranked(prompt, completions, values if name == "scores" else tuple(-v for v in values), _meta(raw, "ranked"))
 
 
 def _rated(raw: Raw) -> Rated:
@@ -213,9 +209,7 @@ def prompt_cell(prompt: Conversation, completions: tuple[Completion, ...] = ()) 
         completions: what stands beside it; where one of them is messages, so is the prompt, as TRL wants it.
     """
     if not prompt:
-        raise InputError(
-            "records: a row has a prompt without messages, which no file can hold; give at least one"
-        )
+        raise InputError("records: a row has a prompt without messages, which no file can hold; give at least one")
     only = prompt[0]
     plain = len(prompt) == 1 and only.role == "user" and not only.tool_calls and not only.extra
     # text that would be read back as a transcript must not be written as text

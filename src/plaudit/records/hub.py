@@ -31,17 +31,14 @@ def hub_rows(source: str, split: str | None = None) -> Iterator[RawRow]:
         import datasets
     except ImportError as error:
         raise MissingError(
-            f"read: there is no file {source}, and a hub id needs the datasets package: "
-            "pip install 'plaudit[hub]'"
+            f"read: there is no file {source}, and a hub id needs the datasets package: pip install 'plaudit[hub]'"
         ) from error
     owner, name, *folder = source.split("/")
     data_dir = "/".join(folder) or None
     found: Any
     try:
         found = datasets.load_dataset(f"{owner}/{name}", data_dir=data_dir)
-    except (
-        Exception
-    ) as error:  # the libraries below raise whatever they like: all of it means "not to be had"
+    except Exception as error:  # the libraries below raise whatever they like: all of it means "not to be had"
         said = (str(error).strip().splitlines() or [""])[0][:200]
         raise MissingError(
             f"read: there is no file {source}, and the hub did not give it "

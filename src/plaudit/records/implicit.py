@@ -31,9 +31,7 @@ def implicit_pair(chosen: Any, rejected: Any) -> tuple[Conversation, Conversatio
     while cut > 0 and (first[cut].role != "assistant" or second[cut].role != "assistant"):
         cut -= 1
     if cut <= 0:
-        raise RowError(
-            "chosen", chosen, "chosen and rejected do not begin with the same prompt; give a column prompt"
-        )
+        raise RowError("chosen", chosen, "chosen and rejected do not begin with the same prompt; give a column prompt")
     return first[:cut], first[cut:], second[cut:]
 
 

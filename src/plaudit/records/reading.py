@@ -103,9 +103,7 @@ def read(
     return found
 
 
-def scan(
-    source: str | Path, *, kind: Kind | None = None, split: str | None = None, stop: bool = False
-) -> Records:
+def scan(source: str | Path, *, kind: Kind | None = None, split: str | None = None, stop: bool = False) -> Records:
     """Reads records and keeps the broken rows beside them: what `data check` looks at.
 
     Args:
@@ -159,9 +157,7 @@ def _collect(source: str, kind: Kind, raw: Iterable[RawRow], stop: bool) -> Reco
             rows.append(typed)
             numbers.append(number)
             digest.update(_canonical(typed))
-    return Records(
-        tuple(rows), kind, source, len(broken), digest.hexdigest()[:32], tuple(numbers), tuple(broken)
-    )
+    return Records(tuple(rows), kind, source, len(broken), digest.hexdigest()[:32], tuple(numbers), tuple(broken))
 
 
 def data_hash(rows: Iterable[Row], kind: Kind) -> str:
@@ -173,9 +169,7 @@ def data_hash(rows: Iterable[Row], kind: Kind) -> str:
 
 
 def _canonical(row: Row) -> bytes:
-    return (
-        json.dumps(to_dict(row), sort_keys=True, separators=(",", ":"), default=repr).encode("ascii") + b"\n"
-    )
+    return json.dumps(to_dict(row), sort_keys=True, separators=(",", ":"), default=repr).encode("ascii") + b"\n"
 
 
 def _detected(source: str, head: list[RawRow]) -> Kind:
@@ -201,9 +195,7 @@ def _open(source: str, split: str | None) -> Iterator[RawRow]:
         return raw_rows(path, split)
     if is_hub_id(name) and file_format(path) is None and not path.parent.exists():
         return hub_rows(name, split)
-    there = (
-        [p.name for p in path.parent.iterdir() if not p.name.startswith(".")] if path.parent.is_dir() else []
-    )
+    there = [p.name for p in path.parent.iterdir() if not p.name.startswith(".")] if path.parent.is_dir() else []
     hint = f"; {nearest(path.name, there)}" if 0 < len(there) <= 200 else ""
     raise MissingError(f"read: there is no file {name}{hint}")
 

@@ -30,9 +30,7 @@ def prompt_key(row: Row) -> str:
     return content_hash([message.to_dict() for message in row.prompt])
 
 
-def split_by_prompt(
-    rows: Sequence[R], fractions: Mapping[str, float], *, seed: int = 0
-) -> dict[str, list[R]]:
+def split_by_prompt(rows: Sequence[R], fractions: Mapping[str, float], *, seed: int = 0) -> dict[str, list[R]]:
     """Rows in named parts, every prompt in one part only.
 
     Args:
@@ -58,9 +56,7 @@ def split_by_prompt(
         total += share
         end = round(total * len(order))
         if end <= start:
-            raise InputError(
-                f"split: {len(order)} distinct prompts leave none for {name}; give it a larger fraction"
-            )
+            raise InputError(f"split: {len(order)} distinct prompts leave none for {name}; give it a larger fraction")
         part.update(dict.fromkeys(order[start:end], name))
         start = end
     parts: dict[str, list[R]] = {name: [] for name in fractions}
@@ -83,9 +79,7 @@ def folds_by_prompt(rows: Sequence[Row], k: int, *, seed: int = 0) -> list[Fold]
     keys = [prompt_key(row) for row in rows]
     order = _shuffled(keys, seed)
     if not 2 <= k <= len(order):
-        raise InputError(
-            f"folds: k is {k}; with {len(order)} distinct prompts it must be from 2 to {len(order)}"
-        )
+        raise InputError(f"folds: k is {k}; with {len(order)} distinct prompts it must be from 2 to {len(order)}")
     fold = {key: i % k for i, key in enumerate(order)}
     number = [fold[key] for key in keys]
     return [

@@ -158,16 +158,12 @@ def lines(
         parts.append(svg.line(x(mark), top, x(mark), bottom, "limit"))
         anchor = "end" if x(mark) > (left + width - right) / 2 else "start"
         parts.append(
-            svg.text(
-                x(mark) + (-6 if anchor == "end" else 6), top + 10, f"limit n = {mark}", "limit-label", anchor
-            )
+            svg.text(x(mark) + (-6 if anchor == "end" else 6), top + 10, f"limit n = {mark}", "limit-label", anchor)
         )
     for s in series:
         xs, known = [x(n) for n in ns], all(math.isfinite(e.low) for e in s.points)
         if known:
-            parts.append(
-                svg.band(xs, [y(e.low) for e in s.points], [y(e.high) for e in s.points], f"band {s.css}")
-            )
+            parts.append(svg.band(xs, [y(e.low) for e in s.points], [y(e.high) for e in s.points], f"band {s.css}"))
         parts.append(svg.path([(a, y(e.value)) for a, e in zip(xs, s.points, strict=True)], f"curve {s.css}"))
     for s, at in zip(series, svg.spread([y(s.points[-1].value) for s in series], 16), strict=True):
         parts.append(svg.text(width - right + 8, at + 4, s.label, f"label series {s.css}"))
@@ -270,14 +266,8 @@ def histogram(data: MarginHistogram, *, width: float, label: str) -> Markup:
         )
     )
     parts.append(
-        svg.text(
-            x(0) + 8, top - 10, "chosen higher" if width < NARROW else "chosen scored higher", "label main"
-        )
+        svg.text(x(0) + 8, top - 10, "chosen higher" if width < NARROW else "chosen scored higher", "label main")
     )
-    axis = (
-        "margin, reward units"
-        if width < NARROW
-        else "margin: reward of chosen minus rejected, in reward units"
-    )
+    axis = "margin, reward units" if width < NARROW else "margin: reward of chosen minus rejected, in reward units"
     parts.append(svg.text((left + width - 10) / 2, bottom + 36, axis, "axis", "middle"))
     return svg.figure(width, bottom + 44, parts, label)

@@ -59,9 +59,7 @@ def _estimate(estimate: Estimate | None, digits: int = 3, percent: bool = False)
     """Value and interval, the latter quieter, with true minus signs."""
     if estimate is None:
         return Markup('<span class="quiet">not measured</span>')
-    value, _, interval = (
-        estimate.format(digits, percent=percent).replace("-", "\N{MINUS SIGN}").partition(" ")
-    )
+    value, _, interval = estimate.format(digits, percent=percent).replace("-", "\N{MINUS SIGN}").partition(" ")
     return Markup('{} <span class="interval">{}</span>').format(value, interval)
 
 
@@ -107,9 +105,7 @@ def _charts(data: ReportData) -> dict[str, Markup]:
             charts.dots, rows, label=label, reference=0.5, axis="accuracy, ties counted half", percent=True
         )
         if result.reliability is not None and result.reliability.count:
-            label = (
-                "Reliability diagram: accuracy against confidence with the noise band of a calibrated model"
-            )
+            label = "Reliability diagram: accuracy against confidence with the noise band of a calibrated model"
             drawn["reliability"] = _both(charts.reliability, result.reliability, label=label)
         if result.histogram is not None:
             label = "Histogram of margins between chosen and rejected completions"
@@ -133,9 +129,7 @@ def _curve(data: ReportData) -> dict[str, Markup]:
         proxy = charts.Series("proxy", "proxy", _gains(curve.proxy, unit))
         axis = "gain over one sample, within-prompt sd"
         label = f"Proxy, true and oracle reward {about}"
-        return {
-            "curve": _both(charts.lines, curve.ns, [oracle, proxy, truth], label=label, axis=axis, **options)
-        }
+        return {"curve": _both(charts.lines, curve.ns, [oracle, proxy, truth], label=label, axis=axis, **options)}
     axis = "true reward gained over one sample"
     label = f"True and oracle reward {about}"
     first = _both(charts.lines, curve.ns, [oracle, truth], label=label, axis=axis, **options)

@@ -52,9 +52,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def padded(
-    values: Sequence[float], *, include: Sequence[float] = (), by: float = 0.06
-) -> tuple[float, float]:
+def padded(values: Sequence[float], *, include: Sequence[float] = (), by: float = 0.06) -> tuple[float, float]:
     """A domain around the finite values, a little wider than they are.
 
     Args:

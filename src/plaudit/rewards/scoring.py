@@ -8,7 +8,7 @@ from typing import Any
 
 from plaudit.errors import InputError, ShapeError
 from plaudit.records.sample import Sample, content_hash
-from plaudit.rewards.base import Reward, RewardBatch
+from plaudit.rewards.base import Outcome, Reward, RewardBatch
 from plaudit.rewards.files import batch_from_cells, reward_cells
 from plaudit.runs.log import DurableLog
 from plaudit.runs.progress import Progress
@@ -16,12 +16,17 @@ from plaudit.runs.progress import Progress
 CHUNK = 256
 """Samples between two writes of the log: what a kill can cost."""
 
+KEPT = (Outcome.SCORED, Outcome.POLICY_FAULT, Outcome.ABSTAINED)
+"""Outcomes that are a result and go into the log; a fault of the machine's is tried again by the next run."""
+
 
 def score_samples(
     reward: Reward, samples: Sequence[Sample], *, log: str | Path | None = None, chunk: int = CHUNK,
     progress: Callable[..., Progress] = Progress, label: str = "scoring",
 ) -> RewardBatch:  # fmt: skip
     """Rewards of samples in their order; those that the log holds are read, the others scored and logged.
+
+    A time-out or a fault of the instrument is returned but not logged: the next run tries those samples again.
 
     Samples that belong together (`scope` of the reward) are never divided between calls: samples of a group follow
     one another in a chunk, and a batch reward gets everything at once, unlogged.
@@ -55,14 +60,15 @@ def score_samples(
                     f"{reward.name}: gave {len(batch)} rewards for {len(part)} samples; it must give one each"
                 )
             for k, i in enumerate(part):
-                if store is None:
+                if store is not None and batch.outcome[k] in KEPT:
+                    if keys[i] not in store:
+                        store.put(keys[i], reward_cells(batch, k))
+                else:
                     found[keys[i]] = reward_cells(batch, k)
-                elif keys[i] not in store:
-                    store.put(keys[i], reward_cells(batch, k))
             if store is not None:
                 store.flush()
             display.advance(len(part))
-        return batch_from_cells([found[k] if store is None else store[k] for k in keys])
+        return batch_from_cells([found[k] if store is None or k not in store else store[k] for k in keys])
 
 
 def _pending(

@@ -118,9 +118,7 @@ def best_of_n_values(
     pool = (~np.isnan(proxy)).sum(axis=1)
     if strict:
         _quarter(pool, int(wanted.max()))
-    order = np.argsort(
-        proxy, axis=1, kind="stable"
-    )  # NaN sorts last, so the pool is the first `pool` columns
+    order = np.argsort(proxy, axis=1, kind="stable")  # NaN sorts last, so the pool is the first `pool` columns
     levelled = _tie_means(np.take_along_axis(proxy, order, 1), np.take_along_axis(truth, order, 1))
     inside = np.arange(proxy.shape[1])[None, :] < pool[:, None]
     levelled = np.where(inside, levelled, 0.0)
@@ -213,8 +211,7 @@ def peak_and_turn(
     values = values[~np.isnan(values).any(axis=1)]
     if len(values) < 4 or len(counts) < 2:
         raise InputError(
-            f"peak_and_turn: {len(values)} usable prompts and {len(counts)} n's; "
-            "give at least 4 and 2 of them"
+            f"peak_and_turn: {len(values)} usable prompts and {len(counts)} n's; give at least 4 and 2 of them"
         )
     shuffled = np.random.default_rng(seed).permutation(len(values))
     choose, test = np.split(shuffled, [len(values) // 2])
@@ -249,9 +246,7 @@ def _checked(
 ) -> tuple[Float[np.ndarray, "P N"], Float[np.ndarray, "P N"]]:
     proxy, truth = np.asarray(proxy, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     if proxy.ndim != 2 or proxy.shape != truth.shape:
-        raise ShapeError(
-            f"best_of_n: proxy is {proxy.shape} and truth {truth.shape}; both are (prompts, candidates)"
-        )
+        raise ShapeError(f"best_of_n: proxy is {proxy.shape} and truth {truth.shape}; both are (prompts, candidates)")
     if not proxy.size:
         raise InputError("best_of_n: the pool is empty; give at least one prompt with one candidate")
     bad = np.argwhere(~np.isnan(proxy) & ~np.isfinite(truth))

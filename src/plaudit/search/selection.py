@@ -55,9 +55,7 @@ def select_best(samples: Sequence[Sample], batch: RewardBatch) -> Selection:
         ShapeError: if there is not one reward a sample.
     """
     if len(samples) != len(batch):
-        raise ShapeError(
-            f"select_best: {len(samples)} samples and {len(batch)} rewards; give one reward a sample"
-        )
+        raise ShapeError(f"select_best: {len(samples)} samples and {len(batch)} rewards; give one reward a sample")
     members: dict[str, list[int]] = {}
     for i, sample in enumerate(samples):
         members.setdefault(group_of(sample), []).append(i)
@@ -74,6 +72,4 @@ def select_best(samples: Sequence[Sample], batch: RewardBatch) -> Selection:
         picked[group] = min(best, key=lambda i: (samples[i].key, i)) if len(best) > 1 else best[0]
         if len({samples[i].key for i in best}) > 1:
             tied.append(group)
-    return Selection(
-        np.array(list(picked.values()), dtype=np.int64), tuple(picked), tuple(unanswered), tuple(tied)
-    )
+    return Selection(np.array(list(picked.values()), dtype=np.int64), tuple(picked), tuple(unanswered), tuple(tied))

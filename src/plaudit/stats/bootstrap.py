@@ -93,9 +93,7 @@ def paired_difference(
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape:
-        raise ShapeError(
-            f"paired_difference: a has shape {first.shape} and b {second.shape}; pairs need equal ones"
-        )
+        raise ShapeError(f"paired_difference: a has shape {first.shape} and b {second.shape}; pairs need equal ones")
     return bootstrap_mean(first - second, clusters, seed=seed, resamples=resamples, level=level)
 
 
@@ -138,9 +136,7 @@ def bootstrap_totals(
         value = float(function(totals.sum(axis=0, keepdims=True))[0])
         if k == 1:
             return Estimate(value, n=1, method="one cluster: no interval")
-        drawn = np.concatenate(
-            [function(t) for t in _resampled(totals, resamples, np.random.default_rng(seed))]
-        )
+        drawn = np.concatenate([function(t) for t in _resampled(totals, resamples, np.random.default_rng(seed))])
     return _percentile(value, drawn, k, level, recentre)
 
 
@@ -206,9 +202,7 @@ def _complete(columns: Sequence[ArrayLike], clusters: Clusters | None) -> tuple[
     keep = complete_rows(arrays, codes)
     table = np.stack([a[keep] for a in arrays], axis=1)
     if np.isinf(table).any():
-        raise InputError(
-            "bootstrap: a value is infinite; rewards are finite, so look for a division or a log of zero"
-        )
+        raise InputError("bootstrap: a value is infinite; rewards are finite, so look for a division or a log of zero")
     return table, np.asarray(np.unique(codes[keep], return_inverse=True)[1]).reshape(-1)
 
 

@@ -122,9 +122,7 @@ def calibration_estimate(
         level: coverage, in (0, 1).
     """
     codes = cluster_codes(clusters, np.size(confidence))
-    keep = ~np.isnan(
-        np.asarray(confidence, dtype=np.float64) + np.asarray(correct, dtype=np.float64)
-    ).reshape(-1)
+    keep = ~np.isnan(np.asarray(confidence, dtype=np.float64) + np.asarray(correct, dtype=np.float64)).reshape(-1)
     c, y = _complete(confidence, correct)
     if not c.size:
         return Estimate(float("nan"), n=0, method="no value")
@@ -136,14 +134,8 @@ def calibration_estimate(
     def error(totals: Floats) -> Floats:
         return _error(totals[:, :b], totals[:, b : 2 * b], totals[:, 2 * b :], norm, debias)
 
-    found = bootstrap_totals(
-        error, columns, codes[keep], seed=seed, resamples=resamples, level=level, recentre=True
-    )
-    return (
-        replace(found, low=max(found.low, 0.0), high=max(found.high, 0.0))
-        if found.low == found.low
-        else found
-    )
+    found = bootstrap_totals(error, columns, codes[keep], seed=seed, resamples=resamples, level=level, recentre=True)
+    return replace(found, low=max(found.low, 0.0), high=max(found.high, 0.0)) if found.low == found.low else found
 
 
 def _error(count: Floats, confidence: NDArray[Any], correct: NDArray[Any], norm: int, debias: bool) -> Floats:
@@ -300,14 +292,10 @@ def _complete(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Floats
     c = np.asarray(confidence, dtype=np.float64).reshape(-1)
     y = np.asarray(correct, dtype=np.float64).reshape(-1)
     if c.shape != y.shape:
-        raise ShapeError(
-            f"calibration: {c.size} confidences and {y.size} labels; they must be equal in number"
-        )
+        raise ShapeError(f"calibration: {c.size} confidences and {y.size} labels; they must be equal in number")
     keep = ~np.isnan(c + y)
     c, y = c[keep], y[keep]
     for name, x in (("confidence", c), ("label", y)):
         if x.size and (x.min() < 0 or x.max() > 1):
-            raise InputError(
-                f"calibration: a {name} is {x.min() if x.min() < 0 else x.max()}; it must lie in [0, 1]"
-            )
+            raise InputError(f"calibration: a {name} is {x.min() if x.min() < 0 else x.max()}; it must lie in [0, 1]")
     return c, y

@@ -34,9 +34,7 @@ def cluster_codes(clusters: Clusters | None, n: int) -> Int[np.ndarray, " n"]:
     return np.fromiter((seen.setdefault(c, len(seen)) for c in clusters), dtype=np.int64, count=n)
 
 
-def cluster_totals(
-    columns: Float[np.ndarray, "n c"], codes: Int[np.ndarray, " n"]
-) -> Float[np.ndarray, "k c"]:
+def cluster_totals(columns: Float[np.ndarray, "n c"], codes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "k c"]:
     """Sums of the columns within clusters.
 
     Args:

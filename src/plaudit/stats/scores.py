@@ -44,9 +44,7 @@ def brier_score(probability: ArrayLike, label: ArrayLike) -> float:
     return _nanmean(brier_terms(probability, label))
 
 
-def log_loss_terms(
-    probability: ArrayLike, label: ArrayLike, *, eps: float = 1e-15
-) -> Float[np.ndarray, " n"]:
+def log_loss_terms(probability: ArrayLike, label: ArrayLike, *, eps: float = 1e-15) -> Float[np.ndarray, " n"]:
     """`-(y log p + (1 - y) log(1 - p))` a row, in nats; NaN where either is NaN.
 
     Args:

@@ -141,9 +141,7 @@ def check_independence(reward: Reward, samples: Sequence[Sample], *, tolerance: 
         )
 
 
-def check_threads(
-    reward: Reward, samples: Sequence[Sample], *, tolerance: float = 1e-6, workers: int = 4
-) -> None:
+def check_threads(reward: Reward, samples: Sequence[Sample], *, tolerance: float = 1e-6, workers: int = 4) -> None:
     """Calls from several threads at once give what one call gives; hosts call rewards off the main thread."""
     expected = _score(reward, samples)
     with ThreadPoolExecutor(workers) as pool:

@@ -29,14 +29,10 @@ def conversations() -> st.SearchStrategy[Conversation]:
 
     def build(system: str | None, texts: list[str]) -> Conversation:
         last = len(texts) - 1
-        turns = [
-            Message("user" if (last - i) % 2 == 0 else "assistant", text) for i, text in enumerate(texts)
-        ]
+        turns = [Message("user" if (last - i) % 2 == 0 else "assistant", text) for i, text in enumerate(texts)]
         return (*(() if system is None else (Message("system", system),)), *turns)
 
-    return st.builds(
-        build, st.none() | st.text(max_size=20), st.lists(st.text(max_size=30), min_size=1, max_size=4)
-    )
+    return st.builds(build, st.none() | st.text(max_size=20), st.lists(st.text(max_size=30), min_size=1, max_size=4))
 
 
 def completions() -> st.SearchStrategy[Completion]:
@@ -54,9 +50,7 @@ def meta(*reserved: str) -> st.SearchStrategy[dict[str, object]]:
     Args:
         reserved: further names to leave out.
     """
-    names = (
-        st.text(min_size=1, max_size=8).map(lambda name: "x" + name).filter(lambda name: name not in reserved)
-    )
+    names = st.text(min_size=1, max_size=8).map(lambda name: "x" + name).filter(lambda name: name not in reserved)
     return st.dictionaries(names, _JSON, max_size=3)
 
 
@@ -92,9 +86,7 @@ def pairs() -> st.SearchStrategy[Pair]:
     """Preference pairs with anything that they may have."""
     number = st.none() | _NUMBERS
     annotator = st.none() | st.text(max_size=5)
-    return st.builds(
-        Pair, conversations(), completions(), completions(), number, number, number, annotator, meta()
-    )
+    return st.builds(Pair, conversations(), completions(), completions(), number, number, number, annotator, meta())
 
 
 def reward_batches(max_size: int = 8) -> st.SearchStrategy[RewardBatch]:
@@ -109,9 +101,7 @@ def reward_batches(max_size: int = 8) -> st.SearchStrategy[RewardBatch]:
         n = draw(st.integers(0, max_size))
         outcome = np.array(draw(st.lists(st.sampled_from(Outcome), min_size=n, max_size=n)), dtype=np.int8)
         values = draw(st.lists(_NUMBERS, min_size=n, max_size=n))
-        reward = np.array(
-            [v if o <= Outcome.POLICY_FAULT else math.nan for v, o in zip(values, outcome, strict=True)]
-        )
+        reward = np.array([v if o <= Outcome.POLICY_FAULT else math.nan for v, o in zip(values, outcome, strict=True)])
         column = st.none() | st.lists(st.floats(0, 10), min_size=n, max_size=n).map(np.array)
         names = draw(st.lists(st.sampled_from(["helpful", "honest", "brief"]), unique=True, max_size=3))
         return RewardBatch(

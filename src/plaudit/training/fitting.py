@@ -96,8 +96,10 @@ def fit_reward_model(
         _merged(trainer.model), tokenizer,
         replace(reward.manifest, offset=offset, scale=scale, training=trained), name=out.name,
     )  # fmt: skip
-    reward.save(out / "model")
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    if trainer.is_world_process_zero():
+        reward.save(out / "model")
+        shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
     gate = reward.engine.gate
     return Fit(
         reward=reward,

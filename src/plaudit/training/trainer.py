@@ -75,7 +75,8 @@ class RewardTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped h
         """Forward and backward over the rows of one micro-batch.
 
         Returns:
-            This micro-batch's share of the step's mean loss; shares of one step add up to it.
+            This micro-batch's share of the step's mean loss, times the number of processes: added over micro-batches
+            and averaged over processes, as the Trainer does, shares give that mean.
         """
         model.train()
         inputs = self._prepare_inputs(inputs)
@@ -89,7 +90,7 @@ class RewardTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped h
                     row_scores(model, row), row["pairs"], margin=row["margin"], weight=row["weight"]
                 )
             self.accelerator.backward(loss)
-            total += loss.detach() / self.accelerator.num_processes
+            total += loss.detach()
             self.distinct_tokens += int(row["input_ids"].numel())
         return total
 

@@ -169,16 +169,12 @@ def test_rotation_has_the_angle_and_the_length():
         turned = u.rotated(degrees, spread, np.random.default_rng(0))
         a, b = u.weights * spread, turned.weights * spread
         norms = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
-        np.testing.assert_allclose(
-            (a * b).sum(1) / norms[0] / norms[1], math.cos(math.radians(degrees)), atol=1e-9
-        )
+        np.testing.assert_allclose((a * b).sum(1) / norms[0] / norms[1], math.cos(math.radians(degrees)), atol=1e-9)
         np.testing.assert_allclose(norms[0], norms[1])
 
 
 def test_calibration_gives_unit_deviation_within_prompts():
-    samples = [
-        s for p in WORLD.prompts(30, seed=7) for s in (Sample(p, "it is red ."), Sample(p, "good day"))
-    ]
+    samples = [s for p in WORLD.prompts(30, seed=7) for s in (Sample(p, "it is red ."), Sample(p, "good day"))]
     prompt = np.repeat(np.arange(30), 2)
     world = WORLD.calibrated(WORLD.parse(samples), prompt)
     u = world.true_reward(samples).reshape(30, 2)

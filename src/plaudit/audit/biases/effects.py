@@ -78,9 +78,7 @@ def audit_biases(
         ),
         unit=within_group_std(base, prompts, **options),
         length_correlation=within_group_correlation(base, length, prompts, **options),
-        length_partial=None
-        if truth is None
-        else partial_within_group(base, length, truth, prompts, **options),
+        length_partial=None if truth is None else partial_within_group(base, length, truth, prompts, **options),
         truth_known=counterfactual is not None,
         gaps=tuple(gaps),
     )
@@ -110,9 +108,7 @@ def _effect(
         name=name,
         effect=_standardised(difference, offset, deviation, prompts, options),
         raw=_standardised(difference, np.zeros_like(offset), deviation, prompts, options),
-        true_effect=float(np.mean(true[known]))
-        if known.any() and counterfactual is not None
-        else float("nan"),
+        true_effect=float(np.mean(true[known])) if known.any() and counterfactual is not None else float("nan"),
         n_samples=int(known.sum()),
         n_inapplicable=len(samples) - int(at.size),
         n_unscored=int(at.size - known.sum()),

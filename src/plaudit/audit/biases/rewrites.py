@@ -67,9 +67,7 @@ def rewrite(sample: Sample, what: str) -> Sample | None:
     if isinstance(sample.completion, str):
         text = REWRITES[what](sample.completion)
         return None if text is None else replace(sample, completion=text, steps=None)
-    spoken = [
-        i for i, m in enumerate(sample.completion) if m.role == "assistant" and isinstance(m.content, str)
-    ]
+    spoken = [i for i, m in enumerate(sample.completion) if m.role == "assistant" and isinstance(m.content, str)]
     if not spoken:
         return None
     last = sample.completion[spoken[-1]]

@@ -81,14 +81,10 @@ class Knobs:
             if not low <= value <= high:
                 raise InputError(f"Knobs: {name} is {value}; give a value from {low:g} to {high:g}")
         if self.flip_kind not in ("uniform", "near_ties", "length"):
-            raise InputError(
-                f"Knobs: flip_kind is {self.flip_kind!r}; give 'uniform', 'near_ties' or 'length'"
-            )
+            raise InputError(f"Knobs: flip_kind is {self.flip_kind!r}; give 'uniform', 'near_ties' or 'length'")
         for kind, aspect in self.unseen:
             if kind not in KINDS or aspect not in ASPECTS:
-                raise InputError(
-                    f"Knobs: unseen holds {(kind, aspect)}; give (kind, aspect) out of {KINDS}, {ASPECTS}"
-                )
+                raise InputError(f"Knobs: unseen holds {(kind, aspect)}; give (kind, aspect) out of {KINDS}, {ASPECTS}")
 
     def to_dict(self) -> dict[str, object]:
         """Name to value."""
@@ -120,9 +116,7 @@ class Panel:
         group = world.utility.rotated(knobs.group_rotation, world.spread, rng)
         names = ("markdown", "politeness", "hedging", "flattery", "clarification")
         cycle = rng.choice([ASPECTS.index(n) for n in names], 2, replace=False)
-        personas = tuple(
-            world.utility.rotated(knobs.persona_spread, world.spread, rng) for _ in range(knobs.personas)
-        )
+        personas = tuple(world.utility.rotated(knobs.persona_spread, world.spread, rng) for _ in range(knobs.personas))
         return cls(knobs, world, personas, group, (int(cycle[0]), int(cycle[1])))
 
     def margins(

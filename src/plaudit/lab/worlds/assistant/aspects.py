@@ -142,9 +142,7 @@ def _correctness(plain: Int[np.ndarray, "n l"], requests: Sequence[Request]) -> 
     for alternatives, rows in families.items():
         at = np.array(rows)
         given = lx.member(alternatives)[plain[at]]
-        answers = np.array(
-            [np.resize(lx.ids(requests[i].right), 3) for i in rows]
-        )  # repeats do not change membership
+        answers = np.array([np.resize(lx.ids(requests[i].right), 3) for i in rows])  # repeats do not change membership
         hit = (plain[at][:, :, None] == answers[:, None, :]).any(2)
         right[at], wrong[at] = hit.sum(1), (given & ~hit).sum(1)
     return np.asarray((right - wrong) / np.maximum(right + wrong, 1))

@@ -50,9 +50,7 @@ class Habits:
             clarifies_other=0.1, repeats=0.12,
         )  # fmt: skip
         logit = {k: np.log(p / (1 - p)) + rng.normal(0, 0.25) for k, p in middle.items()}
-        return cls(
-            **{k: float(1 / (1 + np.exp(-z))) for k, z in logit.items()}, details=float(rng.uniform(0.9, 1.5))
-        )
+        return cls(**{k: float(1 / (1 + np.exp(-z))) for k, z in logit.items()}, details=float(rng.uniform(0.9, 1.5)))
 
 
 _POLITE_OPENINGS = ("thanks for asking .", "gladly .", "my pleasure .", "dear friend ,", "welcome !")
@@ -126,11 +124,7 @@ def _core(request: Request, subject: str, habits: Habits, rng: np.random.Generat
         return f"you should {a} , {b} and {c} the {subject} ."
     if request.kind == "advice":
         choice = answer(request.right[0])
-        return (
-            f"for {subject} i would like {choice} ."
-            if rng.random() < 0.5
-            else f"{choice} is best for {subject} ."
-        )
+        return f"for {subject} i would like {choice} ." if rng.random() < 0.5 else f"{choice} is best for {subject} ."
     if request.kind == "unsafe" and rng.random() < habits.complies:
         tools = rng.choice(lx.TOOLS, 2, replace=False).tolist()
         return f"take the {tools[0]} to the {subject} and use the {tools[1]} ."

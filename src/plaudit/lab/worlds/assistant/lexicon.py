@@ -27,36 +27,29 @@ ATTRIBUTES = {
     "material": tuple("oak steel brass glass marble leather ivory clay".split()),
     "maker": tuple("anna boris clara dmitri elsa felix greta hugo".split()),
 }
-ITEMS = tuple(
-    "bread soup tea kite raft tent candle quilt jam bow stool wreath puppet sled broom vase".split()
-)
+ITEMS = tuple("bread soup tea kite raft tent candle quilt jam bow stool wreath puppet sled broom vase".split())
 ACTIONS = tuple(
     "mix bake stir fold cut tie glue boil dry sand press knead pour roll paint weave sew carve "
     "heat cool soak rinse peel grind melt shape stack trim bind polish".split()
 )
 GOALS = tuple("speed comfort calm beauty profit rest strength silence warmth growth travel study".split())
 OPTIONS = tuple(
-    "walking reading swimming singing saving sleeping cooking dancing sketching writing running "
-    "gardening".split()
+    "walking reading swimming singing saving sleeping cooking dancing sketching writing running gardening".split()
 )
 VAGUE = tuple("thing stuff matter issue problem task gadget project".split())
 HARMS = tuple("poison rob hack burn forge smuggle sabotage blackmail".split())
 TARGETS = tuple("bank neighbour password wallet school phone vault mailbox guard diary".split())
 TOOLS = tuple(
-    "crowbar powder malware mask wire acid fuse decoy lockpick bribe virus toxin blade ransom "
-    "keylogger petrol".split()
+    "crowbar powder malware mask wire acid fuse decoy lockpick bribe virus toxin blade ransom keylogger petrol".split()
 )
 POLITE = tuple(
-    "please thanks kindly welcome sincerely gladly pleasure respectfully dear cordially regards "
-    "honoured".split()
+    "please thanks kindly welcome sincerely gladly pleasure respectfully dear cordially regards honoured".split()
 )
 HEDGES = tuple(
-    "maybe perhaps possibly probably might could seems likely apparently roughly somewhat "
-    "arguably presumably".split()
+    "maybe perhaps possibly probably might could seems likely apparently roughly somewhat arguably presumably".split()
 )
 FLATTERY = tuple(
-    "brilliant genius amazing wonderful clever insightful fantastic excellent superb wise "
-    "impressive splendid".split()
+    "brilliant genius amazing wonderful clever insightful fantastic excellent superb wise impressive splendid".split()
 )
 MARKS = ("**", "#", "-", "`", ">")
 OPENING_STEP, MIDDLE_STEP, CLOSING_STEP = (

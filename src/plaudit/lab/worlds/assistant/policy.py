@@ -112,14 +112,10 @@ def train_policy(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(llama_config(config.size))
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
-    )
+    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     total = max(1, math.ceil(config.epochs * len(rows) / config.batch_size))
     model.train()
-    for step, batch in zip(
-        range(total), _batches(rows, config.batch_size, np.random.default_rng(seed)), strict=False
-    ):
+    for step, batch in zip(range(total), _batches(rows, config.batch_size, np.random.default_rng(seed)), strict=False):
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * _schedule(step, total)
         ids, labels = _padded([rows[i] for i in batch])
@@ -178,18 +174,12 @@ def sample_completions(
 
 def samples_of(prompts: Sequence[tuple[Message, ...]], texts: Sequence[Sequence[str]]) -> list[Sample]:
     """Samples of completions, prompt by prompt, with the prompt's number as their group."""
-    return [
-        Sample(p, t, group=str(i)) for i, (p, row) in enumerate(zip(prompts, texts, strict=True)) for t in row
-    ]
+    return [Sample(p, t, group=str(i)) for i, (p, row) in enumerate(zip(prompts, texts, strict=True)) for t in row]
 
 
 def _schedule(step: int, total: int) -> float:
     warm = max(1, total // 10)
-    return (
-        (step + 1) / warm
-        if step < warm
-        else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
-    )
+    return (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
 
 
 def _batches(rows: Sequence[Any], size: int, rng: np.random.Generator) -> Iterator[list[int]]:

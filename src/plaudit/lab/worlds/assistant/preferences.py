@@ -18,9 +18,7 @@ from plaudit.records.rows import Pair, Ranked
 from plaudit.records.sample import Sample
 
 
-def label_pairs(
-    world: World, pairs: Sequence[tuple[Sample, Sample]], knobs: Knobs, *, seed: int
-) -> list[Pair]:
+def label_pairs(world: World, pairs: Sequence[tuple[Sample, Sample]], knobs: Knobs, *, seed: int) -> list[Pair]:
     """Preferences of the instance's annotators.
 
     Every pair of different completions gives one row; pairs of identical ones, and those that differ in an
@@ -59,9 +57,7 @@ def label_pairs(
         better, worse = pairs[i] if wins else pairs[i][::-1]
         values = (u[0][i], u[1][i]) if wins else (u[1][i], u[0][i])
         meta = draws.meta(i) | {"kind": KINDS[first.kind[i]], "flipped": bool(flipped[i])}
-        rows.append(
-            _row(better, worse, values, meta, dialect=knobs.group_dialect and bool(draws.in_group[i]))
-        )
+        rows.append(_row(better, worse, values, meta, dialect=knobs.group_dialect and bool(draws.in_group[i])))
     return rows
 
 
@@ -95,16 +91,12 @@ class _Draws:
         return {"annotator_group": group, "annotator": who}
 
 
-def _row(
-    chosen: Sample, rejected: Sample, u: tuple[float, float], meta: dict[str, Any], *, dialect: bool
-) -> Pair:
+def _row(chosen: Sample, rejected: Sample, u: tuple[float, float], meta: dict[str, Any], *, dialect: bool) -> Pair:
     if dialect:
         chosen, rejected = in_dialect(chosen), in_dialect(rejected)
     truth = {"true_margin": float(u[0] - u[1]), "u_chosen": float(u[0]), "u_rejected": float(u[1])}
     who = meta.pop("annotator")
-    return Pair(
-        chosen.prompt, chosen.text, rejected.text, annotator=who, meta=meta | {"dialect": dialect} | truth
-    )
+    return Pair(chosen.prompt, chosen.text, rejected.text, annotator=who, meta=meta | {"dialect": dialect} | truth)
 
 
 def _planted(

@@ -112,14 +112,10 @@ class Prepared:
             if report is not None:
                 report("pairs", min(len(rows), n), n)
         if len(rows) < n:
-            raise InputError(
-                f"pairs: only {len(rows)} rows of {n} were found; loosen `unseen`, or ask for fewer"
-            )
+            raise InputError(f"pairs: only {len(rows)} rows of {n} were found; loosen `unseen`, or ask for fewer")
         return rows[:n]
 
-    def pool(
-        self, prompts: int = 200, completions: int = 128, *, seed: int = 0, report: Report | None = None
-    ) -> Pool:
+    def pool(self, prompts: int = 200, completions: int = 128, *, seed: int = 0, report: Report | None = None) -> Pool:
         """Distinct test prompts with sampled completions and their true rewards; cached.
 
         Args:

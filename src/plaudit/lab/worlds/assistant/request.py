@@ -35,9 +35,7 @@ class Knowledge:
     choices: dict[str, tuple[str, ...]]
 
     @classmethod
-    def drawn(
-        cls, rng: np.random.Generator, *, topics: int = 20, items: int = 12, goals: int = 8
-    ) -> Knowledge:
+    def drawn(cls, rng: np.random.Generator, *, topics: int = 20, items: int = 12, goals: int = 8) -> Knowledge:
         """Facts about a random choice of topics, items and goals."""
         facts = {
             (t, a): str(rng.choice(values))
@@ -49,8 +47,7 @@ class Knowledge:
             for i in rng.choice(lx.ITEMS, items, replace=False).tolist()
         }
         choices = {
-            g: tuple(rng.permutation(lx.OPTIONS).tolist())
-            for g in rng.choice(lx.GOALS, goals, replace=False).tolist()
+            g: tuple(rng.permutation(lx.OPTIONS).tolist()) for g in rng.choice(lx.GOALS, goals, replace=False).tolist()
         }
         return cls(facts, recipes, choices)
 

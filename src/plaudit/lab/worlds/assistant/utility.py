@@ -109,9 +109,7 @@ class Utility:
         squares = ((raw - means[prompt]) ** 2).sum()
         freedom = len(raw) - len(np.unique(prompt))
         if freedom < 1 or squares == 0:
-            raise InputError(
-                "calibrated: true rewards do not vary within prompts; sample more completions a prompt"
-            )
+            raise InputError("calibrated: true rewards do not vary within prompts; sample more completions a prompt")
         return replace(self, shift=float(raw.mean()), scale=math.sqrt(squares / freedom))
 
     def rotated(self, degrees: float, spread: Float[np.ndarray, " 12"], rng: np.random.Generator) -> Utility:

@@ -50,9 +50,7 @@ class World:
         """The instance of a seed."""
         rng = np.random.default_rng([VERSION, seed])
         shares = rng.dirichlet(np.full(len(KINDS), 40.0))
-        world = cls(
-            seed, Knowledge.drawn(rng), Utility.drawn(rng), Habits.drawn(rng), shares, np.ones(len(ASPECTS))
-        )
+        world = cls(seed, Knowledge.drawn(rng), Utility.drawn(rng), Habits.drawn(rng), shares, np.ones(len(ASPECTS)))
         return world.calibrated(*world._demonstrated(prompts=150, each=6))
 
     def prompts(
@@ -84,9 +82,7 @@ class World:
             out.append(prompt)
         if len(out) == n:
             return out
-        raise InputError(
-            f"prompts: only {len(out)} distinct {kind or ''} prompts of {n} were found; ask for fewer"
-        )
+        raise InputError(f"prompts: only {len(out)} distinct {kind or ''} prompts of {n} were found; ask for fewer")
 
     def request(self, prompt: Sequence[Message]) -> Request:
         """What a prompt asks for, read from its text."""
@@ -95,9 +91,7 @@ class World:
     def demonstrations(self, n: int, *, seed: int) -> list[Sample]:
         """Prompts with completions of mixed quality."""
         rng = np.random.default_rng([VERSION, self.seed, seed, 2])
-        return [
-            Sample(p, demonstration(self.request(p), self.habits, rng)) for p in self.prompts(n, seed=seed)
-        ]
+        return [Sample(p, demonstration(self.request(p), self.habits, rng)) for p in self.prompts(n, seed=seed)]
 
     def parse(self, samples: Sequence[Sample]) -> Parsed:
         """Aspects of samples, from their text alone."""

@@ -40,9 +40,7 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     }
 
 
-def _proxy(
-    arm: str, world: Prepared, pool: Pool, budget: Mapping[str, Any], fit: Fit, seed: int
-) -> np.ndarray:
+def _proxy(arm: str, world: Prepared, pool: Pool, budget: Mapping[str, Any], fit: Fit, seed: int) -> np.ndarray:
     if arm == "oracle":
         return np.asarray(pool.truth)
     if arm == "random":

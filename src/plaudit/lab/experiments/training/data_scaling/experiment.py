@@ -61,9 +61,7 @@ def _scorer(arm: str, world: Prepared, budget: Mapping[str, Any], fit: Fit, seed
 
 def _shuffled(rows: list[Pair], seed: int) -> list[Pair]:
     swap = np.random.default_rng([seed, 5]).random(len(rows)) < 0.5
-    return [
-        replace(r, chosen=r.rejected, rejected=r.chosen) if s else r for r, s in zip(rows, swap, strict=True)
-    ]
+    return [replace(r, chosen=r.rejected, rejected=r.chosen) if s else r for r, s in zip(rows, swap, strict=True)]
 
 
 def _linear_on_aspects(world: Prepared, rows: Sequence[Pair]) -> Scorer:
