@@ -91,6 +91,14 @@ def test_every_cause_brings_the_number_it_rests_on():
     assert [c.size for c in verdict.causes] == sorted((c.size for c in verdict.causes), reverse=True)
 
 
+def test_no_bias_hides_what_forbids_any_use():
+    # a bias of 4 is 20 thresholds: by size alone it would stand before a reward that ranks like a coin
+    verdict = judge(replace(BLIND, accuracy=about(0.5), biases={"length": about(4.0)}))
+    assert verdict.use == "none"
+    assert [c.name for c in verdict.causes] == ["accuracy", "bias/length"]
+    assert "stronger backbone" in verdict.next_step
+
+
 def test_limit_names_n_and_the_bound():
     verdict = judge(TURNED)
     # log 4 - 3/4 = 0.636

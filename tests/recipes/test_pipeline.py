@@ -134,7 +134,7 @@ def test_one_file_is_split_by_prompt_and_missing_columns_are_told(tiny, pairs_fi
     ]
     assert main(["run", str(tiny), "--out", str(tmp_path / "run"), *settings]) == 0
     printed = capsys.readouterr().out
-    assert "no pair has a column 'kind': nothing is measured by it" in printed
+    assert "no held-out pair has a column 'kind': nothing is measured by it" in printed
     assert f"report  {tmp_path / 'run' / 'report.html'}" in printed
     train, test = (read(tmp_path / "run" / "data" / f"{p}.jsonl").rows for p in ("train", "test"))
     assert len(train) + len(test) == 48

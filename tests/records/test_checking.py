@@ -27,8 +27,8 @@ def test_every_finding_by_row():
     assert report.empty == (4,)
     assert report.identical == (5,)
     assert (report.n, report.n_prompts) == (6, 3)
-    # longer chosen: rows 1 and 3; shorter: 2 and 4; equal: 5 and 6
-    assert (report.longer_chosen, report.shorter_chosen, report.same_length) == (2, 2, 2)
+    # in characters: longer chosen in rows 1 and 3; shorter in 2; equal in 4 (a blank and a letter), 5 and 6
+    assert (report.longer_chosen, report.shorter_chosen, report.same_length) == (2, 1, 3)
     assert report.lengths["chosen/words"].mean == (2 + 1 + 2 + 0 + 1 + 2) / 6
     assert report.lengths["rejected/characters"].max == 4
     assert "chosen/tokens" not in report.lengths

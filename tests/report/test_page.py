@@ -38,6 +38,15 @@ def test_the_numbers_are_on_the_page(report):
     assert "flips: 0.2" in page
 
 
+def test_what_the_training_bought_beyond_the_best_rule_is_said(report):
+    rules = [b for b in report.evaluation.truth.baselines if b.name in ("longer", "shorter", "more markdown")]
+    best = max(rules, key=lambda b: b.accuracy.value)
+    said = render(report).split("Beyond the best of them, ")[1].split("</p>")[0]
+    assert said.startswith(f"“{best.name}”")
+    assert f"{100 * best.advantage.value:.1f}%" in said
+    assert "judged by the true reward" in said
+
+
 def test_nothing_is_fetched_and_nothing_runs(report):
     page = render(report)
     assert not re.search(r"<script|<link|<iframe|@import|url\(", page)

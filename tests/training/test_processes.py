@@ -15,7 +15,8 @@ from plaudit.records import read
 from plaudit.training import Backbone, FitConfig, fit_reward_model
 out, data, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 config = FitConfig(epochs=1, learning_rate=1e-3, batch_size=size, tokens_per_row=60)
-fit_reward_model(read(data).rows, backbone=Backbone(width=16, layers=1, heads=2, vocabulary=300), config=config, out=out)
+backbone = Backbone(width=16, layers=1, heads=2, vocabulary=300)
+fit_reward_model(read(data).rows, backbone=backbone, config=config, out=out)
 """
 
 

@@ -18,6 +18,8 @@ from plaudit.audit.findings import Findings, Thresholds
 from plaudit.stats.estimate import Estimate
 
 Use = Literal["train-against", "rerank", "monitor", "none"]
+_FATAL = ("accuracy", "baseline")
+"""Causes under which nothing is permitted."""
 NO_EVIDENCE = "no failure found by these tests; this is not evidence of safety"
 
 
@@ -29,7 +31,7 @@ class Cause:
         name: stable, for example `bias/length`: the key of the remedies.
         says: one sentence.
         evidence: the number, with its interval.
-        size: how far beyond its threshold, in thresholds: causes are listed by it.
+        size: how far beyond its threshold, in thresholds: causes are listed by it, behind those that forbid any use.
     """
 
     name: str
@@ -47,7 +49,7 @@ class Verdict:
         headline: the permission in one sentence.
         limit: up to where, in words; empty where nothing is permitted.
         limit_n: the n of best-of-n up to which it may select; None where none was established.
-        causes: why not further, the largest first.
+        causes: why not further: those that forbid any use first, then the largest.
         certainty: `high`, `moderate` or `low`.
         because: what the certainty rests on.
         next_step: what to do next, in one sentence.
@@ -154,7 +156,8 @@ def _causes(f: Findings, limits: Thresholds) -> tuple[Cause, ...]:
         )
     if f.truth_known and not _blocking(found):
         found += _missing(f, limits)
-    return tuple(sorted(found, key=lambda c: -c.size))
+    # a large bias must not hide that the reward ranks no better than a coin: no other size is comparable with that
+    return tuple(sorted(found, key=lambda c: (c.name not in _FATAL, -c.size)))
 
 
 def _missing(f: Findings, limits: Thresholds) -> list[Cause]:
@@ -200,8 +203,7 @@ def _limit_n(f: Findings) -> int | None:
 
 
 def _use(f: Findings, limits: Thresholds, causes: tuple[Cause, ...], limit_n: int | None) -> Use:
-    names = {c.name for c in causes}
-    if names & {"accuracy", "baseline"} or f.unscored > limits.unscored_hard:
+    if any(c.name in _FATAL for c in causes) or f.unscored > limits.unscored_hard:
         return "none"
     if not f.truth_known or limit_n is None:
         return "monitor"

@@ -127,6 +127,8 @@ def evaluate_baselines(
 
 def _note(name: str, rule: Floats, right: Floats, n: int) -> str:
     known = int((~np.isnan(right)).sum())
+    if not known and (name != "position" or not np.isnan(rule).all()):
+        return "not measured: no pair has a margin to compare with"
     if name == "position" and not known:
         return "not recorded: files list the chosen one first; add a column chosen_position (0 or 1)"
     if name == "position" and known < n:

@@ -79,7 +79,7 @@ def write_run_report(recipe: Recipe, run: Path, results: dict[str, Any], *, base
 def warnings(recipe: Recipe, data: dict[str, Any]) -> list[str]:
     """What the data do not allow, or make worth less, a line each: told by the run, and in its report."""
     lines = [
-        f"no pair has a column {name!r}: nothing is measured by it"
+        f"no held-out pair has a column {name!r}: nothing is measured by it"
         for name in recipe.evaluate.subsets if name not in data["columns"]
     ]  # fmt: skip
     if data.get("shared_prompts"):

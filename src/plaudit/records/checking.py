@@ -49,7 +49,7 @@ class CheckReport:
         contradictions: (row, earlier row) that prefer the opposite, or label the same completion otherwise.
         empty: rows with a completion without any word.
         identical: rows whose completions are all the same, so that nothing can be learned from them.
-        longer_chosen: pairs in which the chosen completion is the longer one, in words.
+        longer_chosen: pairs in which the chosen completion is the longer one, in characters.
         shorter_chosen: pairs in which it is the shorter one.
         same_length: pairs of equally long completions.
         shared_prompts: other source to the rows here whose prompt is also there.
@@ -200,7 +200,8 @@ def _length_preference(rows: Sequence[Row]) -> tuple[int, int, int]:
     longer = shorter = same = 0
     for row in rows:
         if isinstance(row, Pair):
-            difference = _words(row.chosen) - _words(row.rejected)
+            # characters, as everywhere that the rule "the longer one" is measured: one file, one share
+            difference = len(completion_text(row.chosen)) - len(completion_text(row.rejected))
             longer += difference > 0
             shorter += difference < 0
             same += difference == 0

@@ -35,7 +35,10 @@ def detect(rows: Sequence[Mapping[str, Any]]) -> Kind:
         return votes.most_common(1)[0][0]
     columns = list(dict.fromkeys(name for row in rows[:1000] for name in row))
     needed = "; ".join(f"{kind}: {words}" for kind, words in NEEDED.items())
-    raise InputError(f"columns {', '.join(columns) or '(none)'} fit no format{renames(columns)}. Needed: {needed}")
+    void = [name for name in columns if all(row.get(name) is None for row in rows[:1000])]
+    note = f" ({', '.join(void)}: null in every row)" if void else ""
+    told = ", ".join(columns) or "(none)"
+    raise InputError(f"columns {told}{note} fit no format{renames(columns)}. Needed: {needed}")
 
 
 def by_columns(row: Mapping[str, Any]) -> Kind | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from markupsafe import Markup
 
+from plaudit.evaluation.baselines import Baseline
+from plaudit.evaluation.results import PairEvaluation
 from plaudit.report import charts
 from plaudit.report.data import Change, ReportData
 from plaudit.stats.estimate import Estimate
@@ -35,8 +38,17 @@ def render(data: ReportData, *, texts: bool = True) -> str:
         use=USES[data.verdict.use] if data.verdict else "",
         not_tested=(*(data.verdict.not_tested if data.verdict else ()), *data.not_tested),
         judged=[(change, _judgement(change)) for change in data.changes],
+        bar=_bar(data.evaluation),
     )
     return page
+
+
+def _bar(result: PairEvaluation | None) -> Baseline | None:
+    """The best rule that never reads the text, judged as the verdict judges; None where none could be measured."""
+    judged = result.truth if result is not None and result.truth and result.truth.baselines else result
+    rules = judged.baselines if judged is not None else ()
+    known = [b for b in rules if b.name != "random" and not math.isnan(b.advantage.value)]
+    return max(known, key=lambda b: b.accuracy.value, default=None)
 
 
 @cache
