@@ -148,3 +148,10 @@ def test_a_torn_cache_is_made_again(features, samples, tmp_path):
     for torn in (path.read_bytes()[:200], b"", b"not a zip"):
         path.write_bytes(torn)
         np.testing.assert_allclose(cached_features(features, samples, path), made)
+
+
+def test_samples_that_are_not_read_whole_are_counted(features):
+    short = Sample("hi", "yes")
+    long_context, long_reply = Sample("abc " * 40, "yes"), Sample("hi", "word " * 60)
+    assert features.truncated([short]) == 0
+    assert features.truncated([short, long_context, long_reply]) == 2

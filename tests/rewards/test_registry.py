@@ -326,3 +326,10 @@ def test_the_fingerprint_tells_partials_and_objects_apart():
     for prints in (partials, objects):
         assert prints[0] == prints[1] != prints[2]
     assert FunctionReward(Scaled(1)).name == "Scaled"
+
+
+def test_a_reward_that_raises_is_named_in_one_line(tmp_path):
+    (tmp_path / "mine.py").write_text("def broken(samples):\n    return [1 / 0 for s in samples]\n")
+    reward = plaudit.load(f"{tmp_path}/mine.py:broken")
+    with pytest.raises(InputError, match=r"^broken: raised ZeroDivisionError: division by zero \(mine\.py, line 2\)"):
+        reward([Sample("p", "c")])

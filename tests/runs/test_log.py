@@ -73,6 +73,22 @@ def test_a_damaged_record_in_the_middle_is_not_passed_over(tmp_path):
         DurableLog(path, fingerprint="f")
 
 
+@pytest.mark.parametrize("text", ['{"prompt":"a","completion":"b"}\n', "a,b\nc,d\n", "{}\n"])
+def test_a_file_that_is_no_log_is_left_as_it_was(tmp_path, text):
+    path = tmp_path / "samples.jsonl"  # one line would look like a torn last record, and be cut off
+    path.write_text(text)
+    with pytest.raises(IntegrityError, match=r"samples\.jsonl: is there already and is no log; name another file"):
+        DurableLog(path, fingerprint="f")
+    assert path.read_text() == text
+
+
+def test_what_a_power_cut_left_of_a_first_record_is_cut_off(tmp_path):
+    path = tmp_path / "l"
+    path.write_bytes(bytes(40))
+    with DurableLog(path, fingerprint="f") as log:
+        assert (len(log), log.torn) == (0, 40)
+
+
 def test_another_fingerprint_is_refused_and_both_are_named(tmp_path):
     path = tmp_path / "l"
     with DurableLog(path, fingerprint="old") as log:

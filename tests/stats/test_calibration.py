@@ -142,3 +142,10 @@ def test_interval_covers_the_true_error():
         estimate = calibration_estimate(c, y, seed=trial, debias=True, resamples=300)
         covered += estimate.low <= 0.15 <= estimate.high
     assert covered >= 50
+
+
+def test_an_interval_holds_a_debiased_error_below_zero():
+    # 30 coins in one bin: gap 0, variance 0.25 / 29; the folded normal's mean, sd sqrt(2 / pi), is taken off
+    found = calibration_estimate(np.full(30, 0.5), np.full(30, 0.5), debias=True)
+    assert found.value == pytest.approx(-math.sqrt(0.25 / 29 * 2 / math.pi))
+    assert found.low <= found.value <= found.high

@@ -10,6 +10,7 @@ import errno
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -56,9 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141  # as the shell reports it of any program: 0 would call a run done that was cut short
     except Exception as error:
         known = explained(error)
-        if known is None:
-            raise  # a fault of ours: its traceback is what a report of it needs
-        return _fail(known)
+        if known is not None:
+            return _fail(known)
+        traceback.print_exc()  # a fault of ours: its traceback is what a report of it needs
+        return 70  # not Python's own 1, which here means that a threshold was missed
 
 
 def explained(error: BaseException) -> PlauditError | None:

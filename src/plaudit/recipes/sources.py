@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +138,8 @@ def _from_world(spec: WorldSpec, seed: int) -> Source:
 def _from_files(recipe: Recipe, folder: Path) -> Source:
     spec = recipe.data
     records = _read(first_there(spec.train), spec, folder / "data" / "broken-train.jsonl")
+    records = replace(records, rows=records.rows[: spec.limit or None])
     rows, unused = _pairs(records)
-    rows = rows[: spec.limit or None]
     facts: dict[str, Any] = {
         "source": records.source, "data_hash": records.data_hash,
         "broken": records.n_broken, "unused": unused,

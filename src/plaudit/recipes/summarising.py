@@ -194,7 +194,7 @@ def _trained(recipe: Recipe, results: dict[str, Any]) -> tuple[Fact, ...]:
         facts.append(
             Fact("training loss, first and last tenth", f"{train['first_loss']:.4f}, {train['last_loss']:.4f}")
         )
-        facts.append(Fact("truncated sequences", f"{train['truncated']} of {train['sequences']:,}"))
+    facts.append(Fact("truncated sequences", f"{train['truncated']:,} of {train['sequences']:,}"))
     facts.append(Fact("computation", str(train["sharing"])))
     return tuple(facts)
 

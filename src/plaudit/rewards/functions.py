@@ -9,13 +9,14 @@ import inspect
 import marshal
 import math
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
-from plaudit.errors import InputError, MissingError, nearest
+from plaudit.errors import InputError, MissingError, PlauditError, nearest
 from plaudit.records.sample import Sample
 from plaudit.rewards.base import Comparison, Outcome, Reward, RewardBatch, Scope
 
@@ -41,9 +42,9 @@ class FunctionReward:
         """Calls the function.
 
         Raises:
-            InputError: if it returns another number of values, or one that is neither a finite number nor None.
+            InputError: if it raises, returns another number of values, or one that is neither a finite number nor None.
         """
-        returned = self.function(list(samples))
+        returned = self._returned(samples)
         if isinstance(returned, str) or not isinstance(returned, Iterable):
             raise InputError(f"{self.name}: returned {type(returned).__name__}; return a list of numbers, one a sample")
         values = list(returned)
@@ -57,6 +58,19 @@ class FunctionReward:
             )
         outcome = np.where(np.isnan(reward), Outcome.ABSTAINED, Outcome.SCORED).astype(np.int8)
         return RewardBatch(reward, outcome)
+
+    def _returned(self, samples: Sequence[Sample]) -> Any:
+        try:
+            return self.function(list(samples))
+        except PlauditError:
+            raise
+        except Exception as error:  # the user's own code may raise anything; its traceback stays as the cause
+            trace = traceback.extract_tb(error.__traceback__)[-1]
+            said, where = " ".join(str(error).split())[:200], f"{Path(trace.filename).name}, line {trace.lineno}"
+            raise InputError(
+                f"{self.name}: raised {type(error).__name__}: {said} ({where}); "
+                "return None for a sample that cannot be judged"
+            ) from error
 
     def _number(self, value: Any, index: int) -> float:
         try:

@@ -69,6 +69,16 @@ class PooledFeatures:
         context = "\n".join(f"{m.role}: {m.text}" for m in sample.prompt)[-self.context_chars :]
         return well_formed(f"{context}\nassistant: {sample.text}"), well_formed(sample.text)
 
+    def truncated(self, samples: Sequence[Sample]) -> int:
+        """How many samples are not read whole: a context longer than `context_chars`, or a text than `max_length`."""
+        texts = [t for s in samples for t in self.texts(s)]
+        rows = self.tokenizer(texts, add_special_tokens=True, return_attention_mask=False, verbose=False)["input_ids"]
+        return sum(
+            len("\n".join(f"{m.role}: {m.text}" for m in sample.prompt)) > self.context_chars
+            or max(len(rows[2 * i]), len(rows[2 * i + 1])) > self.max_length
+            for i, sample in enumerate(samples)
+        )
+
     def _encode(self, texts: list[str], progress: Progress | None) -> np.ndarray[Any, np.dtype[np.float32]]:
         rows = self.tokenizer(texts, add_special_tokens=True, return_attention_mask=False, verbose=False)["input_ids"]
         ids = [row if len(row) <= self.max_length else [row[0], *row[-self.max_length + 1 :]] for row in rows]

@@ -20,6 +20,9 @@ from typing import Any, Self, final
 from plaudit.errors import InputError, IntegrityError, PlauditError
 from plaudit.runs.atomic import explained
 
+_PREFIX = b'{"sum":"'
+"""How every record begins."""
+
 
 @final
 class DurableLog:
@@ -38,7 +41,7 @@ class DurableLog:
             sync_seconds: seconds after which the next record flushes it.
 
         Raises:
-            IntegrityError: if a record is damaged before the last line, or has another fingerprint.
+            IntegrityError: if the file is no log, a record is damaged before the last line, or has another fingerprint.
             PlauditError: if another process holds the log.
         """
         self.path = Path(path)
@@ -147,6 +150,8 @@ class DurableLog:
             for number, line in enumerate(file, start=1):
                 record = _record(line)
                 if record is None:
+                    if number == 1 and not _could_begin(line):  # a file of the user's must not be cut off as torn
+                        raise IntegrityError(f"log {self.path}: is there already and is no log; name another file")
                     if file.read(1):
                         raise IntegrityError(
                             f"log {self.path}: line {number} is damaged and is not the last one; "
@@ -192,14 +197,19 @@ def _line(key: str, value: Any, fingerprint: str) -> bytes:
     return f'{{"sum":"{_checksum(body)}",{body[1:]}\n'.encode("ascii")
 
 
+def _could_begin(line: bytes) -> bool:
+    """Whether a line may be what a kill (a part of a record) or a power cut (zero bytes) left of a first record."""
+    begun = line[: len(_PREFIX)].rstrip(b"\0")
+    return _PREFIX.startswith(begun)
+
+
 def _record(line: bytes) -> dict[str, Any] | None:
     """The record of a line, or None where the line is torn or damaged."""
-    prefix = b'{"sum":"'
-    start = len(prefix) + 16
-    if not line.endswith(b"}\n") or not line.startswith(prefix) or line[start : start + 2] != b'",':
+    start = len(_PREFIX) + 16
+    if not line.endswith(b"}\n") or not line.startswith(_PREFIX) or line[start : start + 2] != b'",':
         return None
     body = "{" + line[start + 2 : -1].decode("ascii", "replace")
-    if line[len(prefix) : start].decode("ascii", "replace") != _checksum(body):
+    if line[len(_PREFIX) : start].decode("ascii", "replace") != _checksum(body):
         return None
     record: dict[str, Any] = json.loads(body)
     return record

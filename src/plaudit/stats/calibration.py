@@ -135,7 +135,8 @@ def calibration_estimate(
         return _error(totals[:, :b], totals[:, b : 2 * b], totals[:, 2 * b :], norm, debias)
 
     found = bootstrap_totals(error, columns, codes[keep], seed=seed, resamples=resamples, level=level, recentre=True)
-    return replace(found, low=max(found.low, 0.0), high=max(found.high, 0.0)) if found.low == found.low else found
+    floor = min(found.value, 0.0)  # no error is below 0, but debiasing may leave one, and an interval holds its value
+    return replace(found, low=max(found.low, floor), high=max(found.high, 0.0)) if found.low == found.low else found
 
 
 def _error(count: Floats, confidence: NDArray[Any], correct: NDArray[Any], norm: int, debias: bool) -> Floats:

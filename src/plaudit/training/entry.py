@@ -42,7 +42,7 @@ class Trained:
         ]
         if f.get("last_loss") is not None:
             lines.append(f"loss {f['first_loss']:.4f} -> {f['last_loss']:.4f} (log 2 = 0.6931 is chance)")
-        if f.get("raw_tokens"):
+        if "truncated" in f:
             lines.append(f"{f['sharing']}; {f['truncated']} of {f['sequences']} sequences truncated")
         return lines
 
@@ -117,7 +117,10 @@ def _frozen(
         reward,
         {
             "base": backbone.name, "parameters": int(reward.weight.size), "groups": len(pairs), "pairs": len(pairs),
-            "l2": reward.manifest.training["l2"], "sharing": "frozen features, each text encoded once",
+            "l2": reward.manifest.training["l2"],
+            "sequences": 2 * len(pairs),
+            "truncated": encoder.truncated([s for p in pairs for s in p.samples()]),
+            "sharing": "frozen features, each text encoded once",
             "config": asdict(config), "backbone": asdict(backbone),
         },
     )  # fmt: skip
