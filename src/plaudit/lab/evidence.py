@@ -142,7 +142,9 @@ def _table_row(row: Row) -> str:
     if row.confirmed:
         done, needed = row.confirmed.effect.n, COUNTS["confirmatory"]
         # the protocol's verdict rests on all of them; fewer may be looked at, and must not pass for it
-        verdict = str(row.confirmed.verdict) if done >= needed else f"interim, {done} of {needed}: {row.confirmed.verdict}"
+        verdict = (
+            str(row.confirmed.verdict) if done >= needed else f"interim, {done} of {needed}: {row.confirmed.verdict}"
+        )
     adjusted = "-" if math.isnan(row.adjusted) else f"{row.adjusted:.3g}"
     blind = "not run" if row.blind is None else ("**disagrees**" if row.disagrees else "agrees")
     return f"| {c.name} | {c.grade} | {c.world} | {effect} | {verdict} | {adjusted} | {blind} |"
