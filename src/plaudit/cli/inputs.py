@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from plaudit.records import Pair, Records, Sample
+    from plaudit.rewards.base import Reward, RewardBatch
+
+
+def add_scoring(parser: argparse.ArgumentParser, *, data: str, out: str) -> None:
+    """The options of a verb that scores samples and writes scored rows.
+
+    Args:
+        parser: of the verb.
+        data: help of the input.
+        out: help of the output.
+    """
+    parser.add_argument("data", help=data)
+    parser.add_argument(
+        "--reward", required=True, metavar="REF", help="folder, hub id, name?options, module.py:function"
+    )
+    parser.add_argument("--out", required=True, metavar="FILE", help=out)
+    parser.add_argument("--log", metavar="FILE", help="durable log of rewards (default: OUT.log)")
+    parser.add_argument("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
+
+
+def score_input(args: argparse.Namespace) -> tuple[Records, list[Sample], Reward, RewardBatch]:
+    """Reads and scores what `add_scoring`'s options name; whatever is wrong with the output is found before that."""
+    from plaudit.records.writing import check_target
+    from plaudit.rewards.files import check_columns
+    from plaudit.rewards.registry import load
+    from plaudit.rewards.scoring import score_samples
+
+    check_target(args.out)
+    records, samples = read_samples(args.data, args.skip_broken)
+    check_columns(samples)
+    reward = load(args.reward)
+    log = Path(args.log or f"{args.out}.log")
+    return records, samples, reward, score_samples(reward, samples, log=None if reward.scope == "batch" else log)
 
 
 def read_samples(source: str, skip_broken: str | None) -> tuple[Records, list[Sample]]:
