@@ -15,8 +15,9 @@ from typing import Any
 from common import Cells, Workload, arguments, ratio_row, show, spread, summary, target, tokens
 
 CASES = {
-    "log-normal 180 + 100": Workload(),
-    "the same, spread 1.0": Workload(spread=1.0),  # the 1,800 pairs of hh-rlhf have 1.15 and 1.02, in words
+    # the target's: as uneven as real pairs are (prompts and completions of hh-rlhf have 1.15 and 1.02, in words)
+    "log-normal 180 + 100, spread 1.0": Workload(spread=1.0),
+    "log-normal 180 + 100, spread 0.6": Workload(),
     "equal 180 + 100": Workload(spread=0.0),
     "log-normal 20 + 200": Workload(prompt=20, completion=200),
     "equal 20 + 200": Workload(prompt=20, completion=200, spread=0.0),
