@@ -5,6 +5,9 @@ from plaudit._lazy import exports
 __getattr__, __all__ = exports(
     __name__,
     {
+        "TwinAudit": "attacks.verifiers",
+        "audit_verifier": "attacks.verifiers",
+        "twin_metrics": "attacks.verifiers",
         "BiasAudit": "biases.results",
         "BiasEffect": "biases.results",
         "GroupGap": "biases.results",

@@ -17,12 +17,13 @@ class Twin:
     Attributes:
         attack: the family, such as `empty answer` or `every candidate listed`; lower case.
         sample: the attack, with the reference it is made against.
-        most: the largest reward that is not a pass: what an honest wrong answer of the same kind may get.
+        most: the largest reward that is not a pass: what an honest wrong answer of the same kind may get; None for the
+            verifier's floor.
     """
 
     attack: str
     sample: Sample
-    most: float = 0.0
+    most: float | None = None
 
 
 class Verifier(SampleReward):

@@ -1,11 +1,16 @@
-"""Attacks that every verifier faces, made from samples that it must accept."""
+"""Attacks that every verifier faces, made from samples that it must accept; and which of them it lets through."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
+
+from plaudit.records.fields import shortened
 from plaudit.records.sample import Sample
+from plaudit.rewards.base import Outcome, Reward, RewardBatch
 from plaudit.rewards.verifiers.base import Twin
 
 FLATTERY = (
@@ -54,4 +59,56 @@ def derived_twins(honest: Sequence[Sample]) -> tuple[Twin, ...]:
         for sample in honest
         for attack, attempts in texts.items()
         for text in attempts
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Escape:
+    """An attack that was not refused, or a right answer that was.
+
+    Attributes:
+        attack: the family; `right answer refused` for an honest sample.
+        completion: its text, shortened.
+        outcome: what the verifier said.
+        reward: NaN where the outcome has none.
+        detail: what the verifier gave as its reason.
+    """
+
+    attack: str
+    completion: str
+    outcome: Outcome
+    reward: float
+    detail: Mapping[str, Any]
+
+
+REFUSED_HONEST = "right answer refused"
+"""The family of the escapes that `refused_honest` finds."""
+
+
+def escapes(reward: Reward, twins: Sequence[Twin]) -> list[Escape]:
+    """The twins that the reward does not refuse.
+
+    A twin is refused when it is scored at most `Twin.most`, or is a fault at the floor. An outcome without a
+    reward is no refusal: a candidate that can bring itself out of the count has found a way out.
+
+    Args:
+        reward: a verifier.
+        twins: attacks on it.
+    """
+    batch = reward([twin.sample for twin in twins])
+    most = np.array([reward.bounds[0] if twin.most is None else twin.most for twin in twins])
+    out = ~batch.valid | ((batch.outcome == Outcome.SCORED) & ~(batch.reward <= most))
+    return [_escape(twins[i].attack, twins[i].sample, batch, i) for i in np.flatnonzero(out)]
+
+
+def refused_honest(reward: Reward, honest: Sequence[Sample]) -> list[Escape]:
+    """The right answers that do not get the highest reward."""
+    batch = reward(honest)
+    low = ~batch.valid | ~(batch.reward >= reward.bounds[1] - 1e-9)
+    return [_escape(REFUSED_HONEST, honest[i], batch, i) for i in np.flatnonzero(low)]
+
+
+def _escape(attack: str, sample: Sample, batch: RewardBatch, i: int) -> Escape:
+    return Escape(
+        attack, shortened(sample.text, 120), Outcome(int(batch.outcome[i])), float(batch.reward[i]), batch.detail[i]
     )
