@@ -5,9 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from plaudit.records.sample import Sample
+from plaudit.records.sample import Completion, Sample, conversation
 from plaudit.rewards.verdicts import SampleReward
+
+
+def case(question: str, completion: Completion, reference: Any = None, *, group: str | None = None) -> Sample:
+    """A sample with a plain question, for the right answers and the attacks of a verifier."""
+    return Sample(conversation(question), completion, reference, group)
 
 
 @dataclass(frozen=True, slots=True)
