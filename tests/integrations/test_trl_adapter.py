@@ -57,9 +57,9 @@ def test_a_missing_column_is_named_with_the_nearest():
 
 def test_a_reward_of_groups_is_refused_where_groups_are_divided(monkeypatch):
     class Grouped(LengthReward):
-        pass
+        scope = "group"
 
-    reward = Grouped(scope="group")
+    reward = Grouped()
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UnsupportedError, match="TRL divides groups among 2 processes"):
         as_reward_func(reward)(prompts=["q"], completions=["a"])

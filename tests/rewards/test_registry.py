@@ -77,7 +77,7 @@ def test_yaml_that_names_nothing_usable(text, message, tmp_path):
         ("lenght", MissingError, "lenght: neither a path that exists nor a known reward; did you mean 'rule/length'?"),
         ("nowhere.yaml", MissingError, "nowhere.yaml: no such file"),
         ("rule/length?taget=3", InputError, "rule/length: unknown option 'taget'; did you mean 'target'?"),
-        ("rule/length?scope=group", InputError, "rule/length: unknown option 'scope'; known: sign, target"),
+        ("rule/length?scope=group", InputError, "rule/length: unknown option 'scope'; did you mean 'cap'"),
         ("rule/length?target=many", InputError, "rule/length: target is 'many'; give a whole number"),
         ("rule/length?target", InputError, "rule/length: target is ''; give a whole number"),
         ("model", InputError, "model: needs the option 'path'; give it as model?path=... or in a mapping"),

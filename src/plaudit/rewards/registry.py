@@ -91,11 +91,10 @@ def make(name: str, options: Mapping[str, Any]) -> Reward | Comparison:
     module, _, attribute = catalog()[name].path.partition(":")
     factory = getattr(importlib.import_module(module), attribute)
     parameters = inspect.signature(factory).parameters
-    known = [p for p in parameters if p != "scope"]
     typed = {}
     for key, value in options.items():
-        if key not in known:
-            raise InputError(f"{name}: unknown option {key!r}; {nearest(key, known)}")
+        if key not in parameters:
+            raise InputError(f"{name}: unknown option {key!r}; {nearest(key, parameters)}")
         typed[key] = _typed(f"{name}: {key}", value, parameters[key])
     for key, parameter in parameters.items():
         if parameter.default is parameter.empty and key not in typed:
