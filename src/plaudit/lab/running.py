@@ -11,9 +11,13 @@ from plaudit.errors import InputError
 from plaudit.lab.claim import Claim
 from plaudit.lab.experiment import Experiment, Fit
 from plaudit.lab.seeds import Instance
-from plaudit.lab.worlds.assistant.world import VERSION as WORLD_VERSION
+from plaudit.lab.worlds.arithmetic.policy import VERSION as ARITHMETIC
+from plaudit.lab.worlds.assistant.world import VERSION as ASSISTANT
 from plaudit.records.sample import content_hash
 from plaudit.runs.log import DurableLog
+
+WORLDS = {"assistant": ASSISTANT, "arithmetic": ARITHMETIC}
+"""Version of each world: results of another version are not mixed in. Real data has none: its hash is in the budget."""
 
 Results = dict[str, dict[str, dict[str, float]]]
 """Instance key to arm to numbers."""
@@ -96,7 +100,7 @@ def read_results(folder: Path, claim: Claim, *, smoke: bool = False) -> Results:
 
 
 def _fingerprint(claim: Claim, budget: Mapping[str, Any]) -> str:
-    return content_hash([claim.hash, dict(budget), WORLD_VERSION])
+    return content_hash([claim.hash, dict(budget), WORLDS.get(claim.world, 0)])
 
 
 def _checked(claim: Claim, key: str, numbers: Mapping[str, float]) -> dict[str, float]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,27 +17,7 @@ from urllib.parse import parse_qsl
 
 from plaudit.errors import InputError, MissingError, nearest
 from plaudit.rewards.base import Comparison, Reward
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A reward that can be named.
-
-    Attributes:
-        path: `module:factory`, imported only when it is used.
-        summary: one line for `plaudit rewards`.
-    """
-
-    path: str
-    summary: str
-
-
-BUILTIN: dict[str, Entry] = {
-    "rule/length": Entry(
-        "plaudit.rewards.rules.length:LengthReward", "words of the completion, or nearness to a target"
-    ),
-    "model": Entry("plaudit.rewards.registry:open_model", "a reward model: path=FOLDER_OR_HUB_ID (or just the path)"),
-}
+from plaudit.rewards.builtin import BUILTIN, Entry
 
 
 @cache

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from plaudit.errors import InputError, nearest
 from plaudit.lab.worlds.assistant import lexicon as lx
 from plaudit.lab.worlds.assistant.world import World
+from plaudit.lab.worlds.imitation import imitate
 from plaudit.records.message import Message
 from plaudit.records.sample import Sample
 
 if TYPE_CHECKING:
-    import torch
     from transformers import LlamaForCausalLM
 
 SIZES = {"small": (2, 64, 4), "medium": (4, 128, 4), "large": (6, 224, 7)}
@@ -104,32 +101,13 @@ def train_policy(
         seed: of initialisation and order; demonstrations depend on the instance only.
         progress: called with steps done and their total.
     """
-    import torch
-    from transformers import LlamaForCausalLM
-
     demos = world.demonstrations(config.demonstrations, seed=1)
     rows = [(prompt_ids(s.prompt), [*lx.ids(s.text.split()).tolist(), lx.EOS]) for s in demos]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = LlamaForCausalLM(llama_config(config.size))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    total = max(1, math.ceil(config.epochs * len(rows) / config.batch_size))
-    model.train()
-    for step, batch in zip(range(total), _batches(rows, config.batch_size, np.random.default_rng(seed)), strict=False):
-        for group in optimiser.param_groups:
-            group["lr"] = config.learning_rate * _schedule(step, total)
-        ids, labels = _padded([rows[i] for i in batch])
-        # right padding under a causal mask: no real token sees it, so no attention mask is needed
-        logits = model(input_ids=ids).logits[:, :-1]
-        wanted = labels[:, 1:] >= 0  # the softmax over the vocabulary only where a completion is predicted
-        loss = torch.nn.functional.cross_entropy(logits[wanted], labels[:, 1:][wanted])
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        if progress is not None:
-            progress(step + 1, total)
-    return model.eval()
+    model: LlamaForCausalLM = imitate(
+        llama_config(config.size), rows, epochs=config.epochs, batch_size=config.batch_size,
+        learning_rate=config.learning_rate, seed=seed, progress=progress,
+    )  # fmt: skip
+    return model
 
 
 def sample_completions(
@@ -175,31 +153,3 @@ def sample_completions(
 def samples_of(prompts: Sequence[tuple[Message, ...]], texts: Sequence[Sequence[str]]) -> list[Sample]:
     """Samples of completions, prompt by prompt, with the prompt's number as their group."""
     return [Sample(p, t, group=str(i)) for i, (p, row) in enumerate(zip(prompts, texts, strict=True)) for t in row]
-
-
-def _schedule(step: int, total: int) -> float:
-    warm = max(1, total // 10)
-    return (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
-
-
-def _batches(rows: Sequence[Any], size: int, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Endless epochs of batches, each of rows of like length (less padding), in random order."""
-    length = np.array([len(p) + len(c) for p, c in rows])
-    while True:
-        order = np.argsort(length + rng.uniform(0, 4, len(rows)), kind="stable")
-        chunks = [order[i : i + size].tolist() for i in range(0, len(order), size)]
-        for k in rng.permutation(len(chunks)).tolist():
-            yield chunks[k]
-
-
-def _padded(rows: Sequence[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor]:
-    import torch
-
-    width = max(len(p) + len(c) for p, c in rows)
-    ids = torch.full((len(rows), width), lx.PAD, dtype=torch.long)
-    labels = torch.full((len(rows), width), -100, dtype=torch.long)
-    for i, (prompt, completion) in enumerate(rows):
-        both = torch.tensor(prompt + completion)
-        ids[i, : len(both)] = both
-        labels[i, len(prompt) : len(both)] = both[len(prompt) :]
-    return ids, labels

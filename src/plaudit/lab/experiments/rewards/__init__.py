@@ -1,0 +1,1 @@
+"""Experiments on where rewards come from."""

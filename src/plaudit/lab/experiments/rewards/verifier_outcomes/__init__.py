@@ -1,0 +1,1 @@
+"""What does a policy learn from a verifier that time-outs are hidden from?"""
