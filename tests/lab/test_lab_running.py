@@ -202,7 +202,7 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.mark.parametrize("name", ["data_scaling", "best_of_n_overoptimisation"])
+@pytest.mark.parametrize("name", ["data_scaling", "best_of_n_overoptimisation", "verifier_outcomes"])
 def test_smoke_runs_of_the_shipped_experiments(name, cache, tmp_path, monkeypatch):
     """With a scorer fitted by counting words: the machinery, not the claim."""
     monkeypatch.setenv("PLAUDIT_CACHE", str(cache))
@@ -224,6 +224,10 @@ def test_smoke_runs_of_the_shipped_experiments(name, cache, tmp_path, monkeypatc
         assert arms["oracle"]["accuracy"] == 1.0
         assert all(0 <= numbers["accuracy"] <= 1 for numbers in arms.values())
         assert arms["pairs_3000"]["distinct_pairs"] > arms["pairs_300"]["distinct_pairs"]
+    elif name == "verifier_outcomes":
+        assert all(0 <= numbers["unfinished"] <= 1 for numbers in arms.values())
+        assert arms["start"]["loops_trained"] == 0.0
+        assert arms["coin"]["reward_trained"] > 0.2  # half of what a coin gives, whatever the policy says
     else:
         assert arms["oracle"]["drop"] == 0.0  # the truth as its own proxy only rises
         assert len({numbers["true_1"] for numbers in arms.values()}) == 1  # arms share the pool
