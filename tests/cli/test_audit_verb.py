@@ -31,3 +31,8 @@ def test_a_careless_one_exits_with_1_and_names_what_passed(verifiers, capsys):
 def test_a_reward_without_attacks_is_refused_in_one_line(capsys):
     assert main(["audit", "--reward", "rule/length"]) == 2
     assert "carries no attacks of its own" in capsys.readouterr().err
+
+
+def test_unsafe_is_for_rewards_that_run_programs(capsys):
+    assert main(["audit", "--reward", "verify/math", "--unsafe"]) == 2
+    assert "--unsafe: verify/math runs no candidate's program" in capsys.readouterr().err

@@ -5,25 +5,26 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from plaudit.cli.inputs import add_reward
+
 if TYPE_CHECKING:
     from plaudit.audit.attacks import TwinAudit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    add = parser.add_argument
-    add("--reward", required=True, metavar="REF", help="a verifier: verify/math, verify/code?timeout=4, ...")
-    add("--json", metavar="FILE", help="write the same numbers with configuration and versions")
+    add_reward(parser)
+    parser.add_argument("--json", metavar="FILE", help="write the same numbers with configuration and versions")
     parser.epilog = "Exits with 1 when an attack passes or a right answer is refused."
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the attacks, prints the table and every escape."""
     from plaudit.audit.attacks import audit_verifier, twin_metrics
+    from plaudit.cli.inputs import open_reward
     from plaudit.cli.output import show, write_json
-    from plaudit.rewards.registry import load
 
-    reward = load(args.reward)
+    reward = open_reward(args)
     audit = audit_verifier(reward)
     table = twin_metrics(audit)
     tried = sum(tally.tried for tally in audit.attacks)

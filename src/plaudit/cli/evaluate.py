@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from plaudit.cli.inputs import add_reward
 from plaudit.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     add = parser.add_argument
     add("data", help="preference pairs (ranked rows become all their pairs)")
-    add("--reward", required=True, metavar="REF", help="folder, hub id, name?options, module.py:function")
+    add_reward(parser)
     add(
         "--subset",
         action="append",
@@ -39,18 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scores both sides of every pair, prints the table, checks the thresholds."""
-    from plaudit.cli.inputs import read_pairs
+    from plaudit.cli.inputs import open_reward, read_pairs
     from plaudit.cli.output import show, write_json
     from plaudit.evaluation.pairs import evaluate_pairs, group_values
     from plaudit.evaluation.results import metrics
-    from plaudit.rewards.registry import load
     from plaudit.rewards.scoring import score_samples
 
     floors = thresholds(args.fail_under)  # a mistake here should not cost a scoring run
     records, pairs = read_pairs(args.data, args.skip_broken)
     for column in args.subset:
         group_values(pairs, column)  # refuses one that no pair has, before anything is scored
-    reward = load(args.reward)
+    reward = open_reward(args)
     both = [side for pair in pairs for side in pair.samples()]
     batch = score_samples(reward, both, log=None if reward.scope == "batch" else args.log)
     result = evaluate_pairs(

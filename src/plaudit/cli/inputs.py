@@ -21,25 +21,46 @@ def add_scoring(parser: argparse.ArgumentParser, *, data: str, out: str) -> None
         out: help of the output.
     """
     parser.add_argument("data", help=data)
-    parser.add_argument(
-        "--reward", required=True, metavar="REF", help="folder, hub id, name?options, module.py:function"
-    )
+    add_reward(parser)
     parser.add_argument("--out", required=True, metavar="FILE", help=out)
     parser.add_argument("--log", metavar="FILE", help="durable log of rewards (default: OUT.log)")
     parser.add_argument("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
+
+
+def add_reward(parser: argparse.ArgumentParser) -> None:
+    """The options that name a reward."""
+    add = parser.add_argument
+    add("--reward", required=True, metavar="REF", help="folder, hub id, name?options, module.py:function")
+    add("--unsafe", action="store_true", help="run candidates' programs without isolation, where the machine has none")
+
+
+def open_reward(args: argparse.Namespace) -> Reward:
+    """The reward that `add_reward`'s options name.
+
+    Raises:
+        InputError: if `--unsafe` is given with a reward that runs no programs.
+    """
+    from plaudit.errors import InputError
+    from plaudit.rewards.registry import load
+
+    if not args.unsafe:
+        return load(args.reward)
+    name, _, query = args.reward.partition("?")
+    if name != "verify/code":
+        raise InputError(f"--unsafe: {args.reward} runs no candidate's program; leave it out (it is for verify/code)")
+    return load(f"{name}?{query}{'&' if query else ''}unsafe=true")
 
 
 def score_input(args: argparse.Namespace) -> tuple[Records, list[Sample], Reward, RewardBatch]:
     """Reads and scores what `add_scoring`'s options name; whatever is wrong with the output is found before that."""
     from plaudit.records.writing import check_target
     from plaudit.rewards.files import check_columns
-    from plaudit.rewards.registry import load
     from plaudit.rewards.scoring import score_samples
 
     check_target(args.out)
     records, samples = read_samples(args.data, args.skip_broken)
     check_columns(samples)
-    reward = load(args.reward)
+    reward = open_reward(args)
     log = Path(args.log or f"{args.out}.log")
     return records, samples, reward, score_samples(reward, samples, log=None if reward.scope == "batch" else log)
 
