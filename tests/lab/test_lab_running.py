@@ -1,6 +1,7 @@
 """Claims, instances, resumption, evidence and the command, on an experiment that takes no time."""
 
 import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,6 +158,10 @@ def test_evidence_states_effect_verdict_hash_and_blind_disagreement(tmp_path):
         "plaudit lab run area/method",
     ):
         assert part in page
+    table = [line for line in page.splitlines() if line.startswith("| new |")]
+    assert len(table) == 1  # each number is a mean over the confirmatory instances, with its interval
+    mean = np.mean([arms["new"]["u"] for key, arms in confirmed(claim, 0.4).items() if key[0] == "c"])
+    assert re.search(rf"\| {mean:.3f} \[\d\.\d+, \d\.\d+\] \|", table[0])
     agrees = summarise({"a": (claim, confirmed(claim, 0.4))})
     assert not agrees[0].disagrees
     assert "**disagrees**" not in evidence_page(agrees)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.errors import InputError, IntegrityError, PlauditError
-from plaudit.runs import DurableLog
+from plaudit.runs import DurableLog, read_log
 
 
 def test_what_was_put_is_there_after_opening_again(tmp_path):
@@ -210,3 +210,15 @@ def test_opening_twenty_thousand_records_takes_under_two_seconds(tmp_path):
     with DurableLog(tmp_path / "l", fingerprint="f" * 32) as log:
         assert len(log) == 20_000
     assert time.monotonic() - clock < 2.0
+
+
+def test_a_log_can_be_read_while_it_is_written(tmp_path):
+    with DurableLog(tmp_path / "l", fingerprint="f") as log:
+        log.put("a", 1)
+        assert read_log(tmp_path / "l", fingerprint="f") == {"a": 1}
+        log.put("a", 2)
+        with (tmp_path / "l").open("ab") as file:
+            file.write(b'{"sum":"torn')
+        assert read_log(tmp_path / "l", fingerprint="f") == {"a": 2}
+    with pytest.raises(IntegrityError, match="written under fingerprint 'f'"):
+        read_log(tmp_path / "l", fingerprint="g")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
@@ -15,6 +15,7 @@ from plaudit.lab.seeds import COUNTS
 from plaudit.lab.verdict import Judgement, Verdict, gap_closed, judge
 from plaudit.stats.correlation import kendall_tau
 from plaudit.stats.estimate import Estimate
+from plaudit.stats.intervals import t_interval
 from plaudit.stats.tests import benjamini_hochberg
 
 
@@ -28,6 +29,7 @@ class Row:
         blind: judgement on the blind ones; None before they were run.
         gap: share of the gap to the oracle that the first arm closed, or None.
         adjusted: p-value after Benjamini-Hochberg within the area; NaN where there is none.
+        arms: for each arm that was run its numbers, as means over the confirmatory instances with t intervals.
     """
 
     claim: Claim
@@ -35,6 +37,7 @@ class Row:
     blind: Judgement | None
     gap: Estimate | None
     adjusted: float = math.nan
+    arms: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
 
     @property
     def disagrees(self) -> bool:
@@ -91,7 +94,18 @@ def evidence_page(rows: Sequence[Row]) -> str:
 
 def _row(claim: Claim, runs: Results) -> Row:
     judged = {role: _judged(claim, runs, role) for role in ("confirmatory", "blind")}
-    return Row(claim, judged["confirmatory"], judged["blind"], _gap(claim, runs))
+    return Row(claim, judged["confirmatory"], judged["blind"], _gap(claim, runs), arms=_arms(claim, runs))
+
+
+def _arms(claim: Claim, runs: Results) -> dict[str, dict[str, Estimate]]:
+    """Every number of every arm; the primary metric first."""
+    found: dict[str, dict[str, Estimate]] = {}
+    for arm in claim.arms:
+        rows = [v[arm] for k, v in runs.items() if k.startswith("confirmatory-") and arm in v]
+        names = sorted({name for row in rows for name in row}, key=lambda name: (name != claim.metric, name))
+        if rows:
+            found[arm] = {name: t_interval([row.get(name, math.nan) for row in rows]) for name in names}
+    return found
 
 
 def _complete(runs: Results, role: str, arms: Sequence[str]) -> list[str]:
@@ -173,4 +187,16 @@ def _section(row: Row) -> list[str]:
     changes = [f"  - {a['date']}: {a['what']} ({a['why']})" for a in c.amendments]
     lines += ["- amendments:", *changes] if changes else ["- amendments: none"]
     lines.append(f"- command: `plaudit lab run {c.name}`")
+    return [*lines, *_arms_table(row)]
+
+
+def _arms_table(row: Row) -> list[str]:
+    """Means of all numbers over the confirmatory instances, an arm a line."""
+    if not row.arms:
+        return []
+    names = list(dict.fromkeys(name for numbers in row.arms.values() for name in numbers))
+    lines = ["", f"| arm | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
+    for arm, numbers in row.arms.items():
+        cells = [numbers[name].format() if name in numbers else "-" for name in names]
+        lines.append(f"| {arm} | {' | '.join(cells)} |")
     return lines

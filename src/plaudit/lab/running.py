@@ -14,7 +14,7 @@ from plaudit.lab.seeds import Instance
 from plaudit.lab.worlds.arithmetic.policy import VERSION as ARITHMETIC
 from plaudit.lab.worlds.assistant.world import VERSION as ASSISTANT
 from plaudit.records.sample import content_hash
-from plaudit.runs.log import DurableLog
+from plaudit.runs.log import DurableLog, read_log
 
 WORLDS = {"assistant": ASSISTANT, "arithmetic": ARITHMETIC}
 """Version of each world: results of another version are not mixed in. Real data has none: its hash is in the budget."""
@@ -78,7 +78,7 @@ def run_experiment(
 
 
 def read_results(folder: Path, claim: Claim, *, smoke: bool = False) -> Results:
-    """What has been run so far; empty where nothing has.
+    """What has been run so far, while it runs too; empty where nothing has.
 
     Args:
         folder: of the logs.
@@ -92,10 +92,9 @@ def read_results(folder: Path, claim: Claim, *, smoke: bool = False) -> Results:
     out: Results = {}
     if path.exists():
         budget = claim.budget["smoke" if smoke else "full"]
-        with DurableLog(path, fingerprint=_fingerprint(claim, budget)) as log:
-            for key in log:
-                instance, arm = key.split("/", 1)
-                out.setdefault(instance, {})[arm] = dict(log[key])
+        for key, numbers in read_log(path, fingerprint=_fingerprint(claim, budget)).items():
+            instance, arm = key.split("/", 1)
+            out.setdefault(instance, {})[arm] = dict(numbers)
     return out
 
 

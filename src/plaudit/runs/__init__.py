@@ -10,6 +10,7 @@ __getattr__, __all__ = exports(
         "replacing": "atomic",
         "atomic_folder": "atomic",
         "DurableLog": "log",
+        "read_log": "log",
         "Progress": "progress",
         "provenance": "origin",
         "versions": "origin",

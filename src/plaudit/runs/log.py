@@ -145,34 +145,55 @@ class DurableLog:
         self._pending, self._synced = 0, time.monotonic()
 
     def _load(self) -> int:
-        with open(self.path, "rb") as file:
-            good = 0
-            for number, line in enumerate(file, start=1):
-                record = _record(line)
-                if record is None:
-                    if number == 1 and not _could_begin(line):  # a file of the user's must not be cut off as torn
-                        raise IntegrityError(f"log {self.path}: is there already and is no log; name another file")
-                    if file.read(1):
-                        raise IntegrityError(
-                            f"log {self.path}: line {number} is damaged and is not the last one; "
-                            "restore the file, or delete it to compute its records again"
-                        )
-                    break
-                self._check(record["fingerprint"], number)
-                self._values[record["key"]] = record["value"]
-                good += len(line)
+        self._values, good = _read(self.path, self.fingerprint)
         self.torn = os.fstat(self._handle).st_size - good
         if self.torn:
             os.ftruncate(self._handle, good)
         return good
 
-    def _check(self, fingerprint: str, number: int) -> None:
-        if fingerprint != self.fingerprint:
-            raise IntegrityError(
-                f"log {self.path}: line {number} was written under fingerprint {fingerprint!r}, and this "
-                f"run's is {self.fingerprint!r} (other weights, options or code); "
-                "write to another folder, or delete the log"
-            )
+
+def read_log(path: str | Path, *, fingerprint: str) -> dict[str, Any]:
+    """What a log holds at this moment, by key; another process may be writing it.
+
+    Args:
+        path: the file.
+        fingerprint: what its records must carry.
+
+    Raises:
+        IntegrityError: as `DurableLog`.
+    """
+    return _read(Path(path), fingerprint)[0]
+
+
+def _read(path: Path, fingerprint: str) -> tuple[dict[str, Any], int]:
+    """Values by key, and the length of the file up to a torn last line."""
+    values: dict[str, Any] = {}
+    good = 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            record = _record(line)
+            if record is None:
+                if number == 1 and not _could_begin(line):  # a file of the user's must not be cut off as torn
+                    raise IntegrityError(f"log {path}: is there already and is no log; name another file")
+                if file.read(1):
+                    raise IntegrityError(
+                        f"log {path}: line {number} is damaged and is not the last one; "
+                        "restore the file, or delete it to compute its records again"
+                    )
+                break
+            _check(path, record["fingerprint"], fingerprint, number)
+            values[record["key"]] = record["value"]
+            good += len(line)
+    return values, good
+
+
+def _check(path: Path, found: str, wanted: str, number: int) -> None:
+    if found != wanted:
+        raise IntegrityError(
+            f"log {path}: line {number} was written under fingerprint {found!r}, and this "
+            f"run's is {wanted!r} (other weights, options or code); "
+            "write to another folder, or delete the log"
+        )
 
 
 def _open_locked(path: Path) -> int:
