@@ -7,7 +7,9 @@ __getattr__, __all__ = exports(
     {
         "CosineLengthReward": "cosine",
         "FormatReward": "format",
+        "LanguageReward": "language",
         "LengthReward": "length",
+        "language_shares": "language",
         "R3Reward": "relevance",
         "ReasoningPatternReward": "reasoning",
         "RelevanceReward": "relevance",

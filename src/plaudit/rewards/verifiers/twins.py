@@ -98,14 +98,14 @@ def escapes(reward: Reward, twins: Sequence[Twin]) -> list[Escape]:
     batch = reward([twin.sample for twin in twins])
     most = np.array([reward.bounds[0] if twin.most is None else twin.most for twin in twins])
     out = ~batch.valid | ((batch.outcome == Outcome.SCORED) & ~(batch.reward <= most))
-    return [_escape(twins[i].attack, twins[i].sample, batch, i) for i in np.flatnonzero(out)]
+    return [_escape(twins[i].attack, twins[i].sample, batch, i) for i in np.flatnonzero(out).tolist()]
 
 
 def refused_honest(reward: Reward, honest: Sequence[Sample]) -> list[Escape]:
     """The right answers that do not get the highest reward."""
     batch = reward(honest)
     low = ~batch.valid | ~(batch.reward >= reward.bounds[1] - 1e-9)
-    return [_escape(REFUSED_HONEST, honest[i], batch, i) for i in np.flatnonzero(low)]
+    return [_escape(REFUSED_HONEST, honest[i], batch, i) for i in np.flatnonzero(low).tolist()]
 
 
 def _escape(attack: str, sample: Sample, batch: RewardBatch, i: int) -> Escape:
