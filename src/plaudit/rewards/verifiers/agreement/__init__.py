@@ -7,6 +7,8 @@ __getattr__, __all__ = exports(
     {
         "CrossViewReward": "views",
         "MajorityReward": "majority",
+        "ProgramAgreementReward": "programs",
+        "survivors": "programs",
         "answer_classes": "classes",
         "cross_labels": "views",
         "majority_label": "classes",
