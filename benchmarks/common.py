@@ -209,12 +209,12 @@ def _busy_seconds() -> float:
 
 
 def _code(name: str) -> list[str]:
-    """Hashes of what is timed: the engine and the training room, the benchmark, and this module."""
+    """Hashes of what is timed (the verifiers, or the engine and the training room), the benchmark, and this module."""
+    timed = ("rewards/verifiers",) if name.startswith("bench_verify") else ("engine", "training")
     files = [
         HERE / f"{name}.py",
         HERE / "common.py",
-        *sorted(SOURCE.glob("engine/**/*.py")),
-        *sorted(SOURCE.glob("training/**/*.py")),
+        *(path for room in timed for path in sorted(SOURCE.glob(f"{room}/**/*.py"))),
     ]
     return [hashlib.sha256(f.read_bytes()).hexdigest() for f in files]
 
