@@ -53,7 +53,7 @@ def test_yaml_files(text, expected, tmp_path):
             "rule/length: {}\nmodel: {}\n",
             "a mapping needs one key, the reward's name; got ['model', 'rule/length']",
         ),
-        ("rule/lenght: {}\n", "'rule/lenght' is not known; did you mean 'rule/length'?"),
+        ("rule/lenght: {}\n", "'rule/lenght' is not known; did you mean 'rule/length'"),
         ("rule/length: 5\n", "rule/length: options are 5; give a mapping of option to value"),
         ("rule/length: {target: 2.5}\n", "rule/length: target is 2.5; give a whole number"),
         ("rule/length: {target: true}\n", "rule/length: target is True; give a whole number"),
@@ -72,9 +72,9 @@ def test_yaml_that_names_nothing_usable(text, message, tmp_path):
 @pytest.mark.parametrize(
     ("reference", "kind", "message"),
     [
-        ("rule/lenght", MissingError, "neither a path that exists nor a known reward; did you mean 'rule/length'?"),
-        ("verify/math", MissingError, "neither a path that exists nor a known reward; known: model, rule/length"),
-        ("lenght", MissingError, "lenght: neither a path that exists nor a known reward; did you mean 'rule/length'?"),
+        ("rule/lenght", MissingError, "neither a path that exists nor a known reward; did you mean 'rule/length'"),
+        ("verify/mathz", MissingError, "neither a path that exists nor a known reward; did you mean 'verify/math'"),
+        ("lenght", MissingError, "lenght: neither a path that exists nor a known reward; did you mean 'rule/length'"),
         ("nowhere.yaml", MissingError, "nowhere.yaml: no such file"),
         ("rule/length?taget=3", InputError, "rule/length: unknown option 'taget'; did you mean 'target'?"),
         ("rule/length?scope=group", InputError, "rule/length: unknown option 'scope'; did you mean 'cap'"),

@@ -104,28 +104,28 @@ def _opened(kind: Any, reference: str, where: Path | None, what: str, options: d
         raise
 
 
-def open_classifier(reference: str, *, fresh_head: bool = False, **options: Any) -> Any:
-    """A sequence-classification model with one output.
+def open_classifier(reference: str, *, fresh_head: bool = False, outputs: int = 1, **options: Any) -> Any:
+    """A sequence-classification model with so many outputs.
 
     Args:
         reference: a folder, or a hub id.
+        outputs: numbers that its head emits.
         fresh_head: whether weights that the folder lacks may be drawn at random: where training starts, never where
             something is to be scored.
         **options: passed on to transformers.
 
     Raises:
         InputError: if weights are missing and may not be drawn.
-        UnsupportedError: if the model has several outputs.
+        UnsupportedError: if the model has another number of outputs.
     """
     from transformers import AutoModelForSequenceClassification
 
     model, report = open_pretrained(
         AutoModelForSequenceClassification, reference, use_safetensors=True, output_loading_info=True, **options
     )
-    if model.config.num_labels != 1:
-        raise UnsupportedError(
-            f"{reference}: has {model.config.num_labels} outputs; a scalar reward model has one (num_labels=1)"
-        )
+    if model.config.num_labels != outputs:
+        wanted = "a scalar reward model has one (num_labels=1)" if outputs == 1 else f"its manifest says {outputs}"
+        raise UnsupportedError(f"{reference}: has {model.config.num_labels} outputs; {wanted}")
     lacking = sorted(report["missing_keys"])
     if lacking and not fresh_head:
         raise InputError(

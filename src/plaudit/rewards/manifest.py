@@ -27,6 +27,8 @@ class Manifest:
         offset: score that counts as reward 0: `reward = (score - offset) / scale`.
         scale: score units per reward unit, positive.
         floor: lowest reward; what a fault of the policy's own is worth. Scores below it are lifted to it.
+        head: what the head's outputs mean: `kind`, `outputs` and `options` of `plaudit.rewards.readers.Head`; empty for
+            one output that is the score.
         objective: what the model was fitted with.
         base: the model that training started from.
         training: configuration, data hash, counts and losses of the fit.
@@ -39,6 +41,7 @@ class Manifest:
     offset: float = 0.0
     scale: float = 1.0
     floor: float = -10.0
+    head: Mapping[str, Any] = field(default_factory=dict)
     objective: str = ""
     base: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)

@@ -18,18 +18,23 @@ from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards import folders
 from plaudit.rewards.base import Outcome, RewardBatch, Scope
 from plaudit.rewards.manifest import FILE, Manifest
+from plaudit.rewards.readers.head import Head, Readout
 from plaudit.runs.atomic import atomic_folder, write_text
+
+LOGISTIC = ("bradley-terry", "plackett-luce")
+"""Objectives under which a difference of scores is the log-odds of a preference."""
 
 
 @final
 class ModelReward:
     """A sequence-classification reward model, ours or the hub's.
 
-    The score of a sample is the head's output at its last token; the reward is `(score - offset) / scale`, not below
-    the floor. Samples of one prompt are run on one prefix tree and truncated alike.
+    The head's outputs at a sample's last token are read as the manifest's head says; the reward is
+    `(score - offset) / scale`, not below the floor; deviations are in the same unit, aspects as the head emits them.
+    Samples of one prompt are run on one prefix tree and truncated alike.
 
     Args:
-        model: a transformers sequence-classification model with one output.
+        model: a transformers sequence-classification model with as many outputs as the head has.
         tokenizer: its tokenizer.
         manifest: template, normalisation, provenance; made up for a model that has none.
         name: short and stable; the base name of the folder by default.
@@ -51,6 +56,7 @@ class ModelReward:
             reader = "leaf" if has_read_head(model) else "classification"
             manifest = Manifest(reader=reader, template=template.to_dict(), base=name)  # type: ignore[arg-type]
         self.name, self.manifest, self.tokenizer, self.model = name, manifest, tokenizer, model
+        self.head = Head(**manifest.head)
         self.encoder = Encoder(tokenizer, Template.from_dict(manifest.template))
         self.engine = _engine(model, manifest, mode, budget)
         self._fingerprint = ""
@@ -62,7 +68,15 @@ class ModelReward:
 
     @property
     def log_odds_per_unit(self) -> float:
-        """Log-odds of a preference per unit of reward difference: Bradley-Terry's logit is the score difference."""
+        """Log-odds of a preference per unit of reward difference: Bradley-Terry's logit is the score difference.
+
+        Raises:
+            AttributeError: if the model was fitted to something whose differences are no log-odds.
+        """
+        if self.manifest.objective.partition("?")[0] not in ("", *LOGISTIC):
+            raise AttributeError(
+                f"{self.name}: differences of scores fitted by {self.manifest.objective} are no log-odds"
+            )
         return self.manifest.scale
 
     @property
@@ -71,6 +85,7 @@ class ModelReward:
         if not self._fingerprint:
             m = self.manifest
             rest = [m.reader, dict(m.template), m.offset, m.scale, m.floor, self.tokenizer.chat_template]
+            rest += [dict(m.head)] if m.head else []  # a scalar head's fingerprint stays what it was
             self._fingerprint = folders.weights_hash(self.model, content_hash(rest), folders.vocabulary(self.tokenizer))
         return self._fingerprint
 
@@ -81,14 +96,15 @@ class ModelReward:
         groups, order = by_prompt(samples)
         encoded = [self._encode([samples[i] for i in group]) for group in groups]
         with torch.inference_mode():
-            flat = self.engine.scores([[e.ids for e in group] for group in encoded])[:, 0]
-        scores = np.empty(len(samples))
-        scores[order] = flat.double().cpu().numpy()
+            flat = self.engine.scores([[e.ids for e in group] for group in encoded]).double().cpu()
+        outputs = torch.empty_like(flat)
+        outputs[torch.from_numpy(order)] = flat
+        readout = self.head.read(outputs)
         details: list[Encoded] = [e for group in encoded for e in group]
         detail: list[dict[str, Any]] = [{} for _ in samples]
         for i, e in zip(order, details, strict=True):
             detail[i] = {"tokens": int(e.ids.size), **({"cut": e.cut} if e.cut else {})}
-        return batch_of(scores, self.manifest, detail)
+        return batch_of(readout.score, self.manifest, detail, readout=readout)
 
     def _encode(self, group: Sequence[Sample]) -> list[Encoded]:
         completions, meta = [s.completion for s in group], group[0].meta
@@ -129,7 +145,8 @@ class ModelReward:
             raise InputError(f"dtype {dtype!r} is not known to torch; use float32, bfloat16 or float16")
         folder = folders.check_folder(reference)
         manifest = Manifest.read(folder) if folder else None
-        model = folders.open_classifier(reference, dtype=getattr(torch, dtype))
+        outputs = Head(**manifest.head).outputs if manifest else 1
+        model = folders.open_classifier(reference, outputs=outputs, dtype=getattr(torch, dtype))
         where = device or ("cuda" if torch.cuda.is_available() else "cpu")
         tokenizer = folders.open_tokenizer(reference)
         return cls(model.to(where), tokenizer, manifest, name=name or short_name(reference), budget=budget, mode=mode)
@@ -168,14 +185,16 @@ def short_name(reference: str) -> str:
 
 
 def batch_of(
-    scores: np.ndarray[Any, np.dtype[np.float64]], manifest: Manifest, detail: Sequence[dict[str, Any]]
-) -> RewardBatch:
+    scores: np.ndarray[Any, np.dtype[np.float64]], manifest: Manifest, detail: Sequence[dict[str, Any]],
+    *, readout: Readout | None = None,
+) -> RewardBatch:  # fmt: skip
     """Rewards `max((score - offset) / scale, floor)`; where a score is not finite, an instrument fault.
 
     Args:
         scores: float64 (n,).
         manifest: normalisation and floor.
         detail: for each sample what is known of it; its `score` (and `error`) are added.
+        readout: deviations in score units, which are brought to the reward's, and aspects; none by default.
     """
     finite = np.isfinite(scores)
     rows = [{"score": float(s) if ok else None, **row} for s, ok, row in zip(scores, finite, detail, strict=True)]
@@ -183,4 +202,12 @@ def batch_of(
         rows[i]["error"] = f"score is {scores[i]}: the model's weights or activations overflowed"
     reward = np.maximum((np.where(finite, scores, 0.0) - manifest.offset) / manifest.scale, manifest.floor)
     outcome = np.where(finite, Outcome.SCORED, Outcome.INSTRUMENT_FAULT).astype(np.int8)
-    return RewardBatch(np.where(finite, reward, np.nan), outcome, detail=tuple(rows))
+    said = readout or Readout(scores)
+
+    def unit(values: np.ndarray[Any, np.dtype[np.float64]] | None) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+        return None if values is None else np.where(finite, values / manifest.scale, np.nan)
+
+    return RewardBatch(
+        np.where(finite, reward, np.nan), outcome, std=unit(said.std), noise=unit(said.noise),
+        aspects={name: np.where(finite, values, np.nan) for name, values in said.aspects.items()}, detail=tuple(rows),
+    )  # fmt: skip
