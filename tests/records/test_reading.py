@@ -152,7 +152,7 @@ def test_skipped_rows_are_written_aside_and_counted(tmp_path):
         ("a.csv", b"prompt,prompt\nq,r\n", "has the column 'prompt' more than once"),
         ("a.csv", b"prompt,completion\nq,\xff\n", "not UTF-8"),
         ("a.parquet", b"no parquet", "is no Parquet file"),
-        ("a.jsonl.gz", gzip.compress(lines(PAIRS).encode())[:60], "damaged gzip"),
+        ("a.jsonl.gz", gzip.compress(lines(PAIRS).encode(), mtime=0)[:60], "damaged gzip"),
         ("a.jsonl.gz", b"plain text", "damaged gzip"),
         ("a.txt", b"x", "ends in none of .jsonl"),
     ],
