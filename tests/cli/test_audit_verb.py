@@ -1,7 +1,9 @@
+import argparse
 import json
 
 import pytest
 
+from plaudit.cli.inputs import open_reward
 from plaudit.cli.main import main
 
 
@@ -36,3 +38,9 @@ def test_a_reward_without_attacks_is_refused_in_one_line(capsys):
 def test_unsafe_is_for_rewards_that_run_programs(capsys):
     assert main(["audit", "--reward", "verify/math", "--unsafe"]) == 2
     assert "--unsafe: verify/math runs no candidate's program" in capsys.readouterr().err
+
+
+def test_unsafe_is_taken_by_program_agreement_too(monkeypatch):
+    monkeypatch.setattr("plaudit.rewards.registry.load", lambda reference: reference)
+    given = argparse.Namespace(reward="verify/program-agreement?timeout=2", unsafe=True)
+    assert open_reward(given) == "verify/program-agreement?timeout=2&unsafe=true"

@@ -179,3 +179,22 @@ def test_as_a_program_in_a_pipe(tmp_path, model_folder):
     assert done.stdout.startswith("run on 20 pairs of 20 prompts\naccuracy ")
     assert "baseline/longer" in done.stdout
     assert [p.name for p in tmp_path.iterdir()] == ["pairs.jsonl"]
+
+
+def test_score_without_out_tells_the_mean_and_keeps_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"prompt": "6*7?", "completion": text, "reference": "42"} for text in ("The answer is 42.", "41")]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["score", "rows.jsonl", "--reward", "verify/math"]) == 0
+    assert capsys.readouterr().out == "2 samples: 2 scored; mean reward 0.5\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_a_column_that_should_be_the_reference_is_named(tmp_path, capsys):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"prompt": "6*7?", "completion": "42", "answer": "42"}) + "\n")
+    assert main(["score", str(path), "--reward", "verify/math"]) != 0
+    assert "The rows have a column 'answer': rename it to 'reference'" in capsys.readouterr().err
+    path.write_text(json.dumps({"prompt": "6*7?", "completion": None, "reference": "42"}) + "\n")
+    assert main(["score", str(path), "--reward", "verify/math"]) != 0
+    assert "prompts cannot become samples; their rows have no completion (or it is null)" in capsys.readouterr().err

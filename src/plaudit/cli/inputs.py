@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,18 +13,24 @@ if TYPE_CHECKING:
     from plaudit.rewards.base import Reward, RewardBatch
 
 
-def add_scoring(parser: argparse.ArgumentParser, *, data: str, out: str) -> None:
+RUNS_PROGRAMS = ("verify/code", "verify/program-agreement")
+REFERENCES = ("answer", "ground_truth", "gold", "gold_answer", "solution", "target", "label", "final_answer")
+"""What data sets call the column that is `reference` here."""
+
+
+def add_scoring(parser: argparse.ArgumentParser, *, data: str, out: str, needs_out: bool = True) -> None:
     """The options of a verb that scores samples and writes scored rows.
 
     Args:
         parser: of the verb.
         data: help of the input.
         out: help of the output.
+        needs_out: whether the verb is of no use without it.
     """
     parser.add_argument("data", help=data)
     add_reward(parser)
-    parser.add_argument("--out", required=True, metavar="FILE", help=out)
-    parser.add_argument("--log", metavar="FILE", help="durable log of rewards (default: OUT.log)")
+    parser.add_argument("--out", required=needs_out, metavar="FILE", help=out)
+    parser.add_argument("--log", metavar="FILE", help="durable log of rewards (default: OUT.log; none without OUT)")
     parser.add_argument("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
 
 
@@ -46,8 +53,11 @@ def open_reward(args: argparse.Namespace) -> Reward:
     if not args.unsafe:
         return load(args.reward)
     name, _, query = args.reward.partition("?")
-    if name != "verify/code":
-        raise InputError(f"--unsafe: {args.reward} runs no candidate's program; leave it out (it is for verify/code)")
+    if name not in RUNS_PROGRAMS:
+        raise InputError(
+            f"--unsafe: {args.reward} runs no candidate's program; leave it out "
+            f"(it is for {' and '.join(RUNS_PROGRAMS)})"
+        )
     return load(f"{name}?{query}{'&' if query else ''}unsafe=true")
 
 
@@ -57,12 +67,29 @@ def score_input(args: argparse.Namespace) -> tuple[Records, list[Sample], Reward
     from plaudit.rewards.files import check_columns
     from plaudit.rewards.scoring import score_samples
 
-    check_target(args.out)
+    if args.out:
+        check_target(args.out)
     records, samples = read_samples(args.data, args.skip_broken)
     check_columns(samples)
     reward = open_reward(args)
-    log = Path(args.log or f"{args.out}.log")
-    return records, samples, reward, score_samples(reward, samples, log=None if reward.scope == "batch" else log)
+    log = args.log or (f"{args.out}.log" if args.out else None)
+    with _named_references(samples):
+        batch = score_samples(reward, samples, log=None if reward.scope == "batch" else log)
+    return records, samples, reward, batch
+
+
+@contextmanager
+def _named_references(samples: Sequence[Sample]) -> Iterator[None]:
+    """Where a reward misses its references and a column has a usual name of theirs, the error says so."""
+    from plaudit.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        column = next((name for name in REFERENCES if any(name in s.meta for s in samples)), None)
+        if column is None or any(s.reference is not None for s in samples):
+            raise
+        raise InputError(f"{error}. The rows have a column {column!r}: rename it to 'reference'") from error
 
 
 def read_samples(source: str, skip_broken: str | None) -> tuple[Records, list[Sample]]:

@@ -62,7 +62,9 @@ def convert(rows: Sequence[Row], to: Kind, *, pairs: Which = "all", separator: s
         return _prompts(rows)
     route = _ROUTES.get((kind, to))
     if route is None:
-        raise InputError(f"convert: {kind} cannot become {to}; they can become {', '.join(routes(kind))}")
+        ways = ", ".join(routes(kind))
+        why = f"they can become {ways}" if ways else "their rows have no completion (or it is null)"
+        raise InputError(f"convert: {kind} cannot become {to}; {why}")
     return route(rows, pairs, separator)
 
 

@@ -249,3 +249,54 @@ def test_math500_references_against_their_own_solutions():
     rows = _rows("math500_first_150.jsonl.gz")
     batch = MathVerifier()([Sample(r["problem"], r["solution"], r["answer"]) for r in rows])
     assert batch.reward.sum() == len(rows) == 150
+
+
+@pytest.mark.parametrize(
+    ("reference", "text"),
+    [
+        ("42", "答案是42。"),
+        ("42", "答えは42です。"),
+        ("42", "답은 42입니다."),
+        ("42", "Ответ: 42"),
+        ("-5", "The answer is –5."),  # an en dash
+        ("-5", "So we get −5 in total."),  # a typographic minus within a sentence
+        ("1,2", "The solutions are $x=1$ and $x=2$."),
+        ("12", "\\boxed{12\\degree}"),
+        ("90", "\\boxed{\\frac{180\\degree}{2}}"),
+        ("42", "The answer is 42</s>"),
+        ("42", "= 42"),
+        ("42", "I think the answer is 42, not 41."),
+    ],
+)
+def test_what_models_write_around_a_right_answer(reference, text):
+    assert judge(text, reference).reward == 1.0
+
+
+@pytest.mark.parametrize(
+    ("reference", "text"),
+    [
+        ("41", "I think the answer is 42, not 41."),
+        ("5", "So we get −5 in total."),
+        ("3", "答案是3万。"),  # thirty thousand
+        ("19", "17 или 18 или 19"),
+        ("18", "17 oder 18"),
+        ("18", "<think>So the answer is 18"),  # a thought that was cut off declares nothing
+    ],
+)
+def test_what_only_looks_right_around_it(reference, text):
+    assert judge(text, reference).reward != 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is 18. The answer is 17.",
+        "Answer: 18 Answer: 17 Answer: 19",
+        "The answer is 18, the answer is 17",
+        "The answer is 18. Or the answer is 17. Or the answer is 16.",
+    ],
+)
+def test_declarations_on_one_line_contradict_each_other(text):
+    verdict = judge(text, "18")
+    assert verdict.outcome is Outcome.POLICY_FAULT
+    assert verdict.detail["reason"] == "contradicts itself"

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from plaudit.errors import InputError
 from plaudit.rewards.base import Outcome
+from plaudit.rewards.languages import language_of, languages
 from plaudit.rewards.verifiers.base import case
 from plaudit.rewards.verifiers.structure import InstructionsVerifier
-from plaudit.rewards.languages import language_of, languages
 from plaudit.rewards.verifiers.structure.constraints import CONSTRAINTS, loose_variants
 from plaudit.rewards.verifiers.text.words import sentences
 

@@ -1,6 +1,7 @@
 import json
 import socket
 import threading
+import time
 
 import jsonschema
 import pytest
@@ -260,3 +261,11 @@ def test_strict_reading_agrees_with_pythons_where_it_reads(text):
     except Malformed:
         return
     assert found == json.loads(text)
+
+
+@pytest.mark.parametrize("piece", ['\\"', '"', '"a\\"', '{"a":', '["'])
+def test_quotes_that_stay_open_are_read_once(piece):
+    start = time.process_time()
+    with pytest.raises(Malformed):
+        read_json(piece * (200_000 // len(piece)))
+    assert time.process_time() - start < 1.0

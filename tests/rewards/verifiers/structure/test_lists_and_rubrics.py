@@ -1,4 +1,5 @@
 import math
+import time
 
 import numpy as np
 import pytest
@@ -196,3 +197,9 @@ def test_adding_a_right_fact_never_lowers_the_rubric():
         assert now > before
         before = now
     assert before == 1.0
+
+
+def test_blanks_between_identifiers_are_read_once():
+    start = time.process_time()
+    assert identifiers("a" + " " * 200_000 + "b , c  >\t d;\n\n e,,f") == ["a" + " " * 200_000 + "b", *"cdef"]
+    assert time.process_time() - start < 1.0

@@ -337,3 +337,40 @@ def test_graded_verdicts():
     assert judged("<think>no</think><response>I cannot.</response>", none, graded=True).reward == 1.0
     assert judged("[other(x=1)]", none, graded=True).reward == -3.0
     assert ToolCallsVerifier(graded=True).bounds == (-3.0, 4.0)
+
+
+GET = {
+    "functions": [{"name": "get", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}],
+    "possible_answers": [{"get": {"city": ["Lima"]}}],
+}
+MARKED = (
+    '<|python_tag|>{"name": "get", "parameters": {"city": "Lima"}}<|eom_id|>',
+    '<|python_tag|>get.call(city="Lima")',
+    'I look it up. <function=get>{"city": "Lima"}</function>',
+    '[TOOL_CALLS] [{"name": "get", "arguments": {"city": "Lima"}}]</s>',
+    '[TOOL_CALLS]get[ARGS]{"city": "Lima"}',
+    '<|tool_call|>[{"name": "get", "arguments": {"city": "Lima"}}]',
+    '[get(city="Lima")]<|eot|>',
+)
+
+
+@pytest.mark.parametrize("text", MARKED)
+def test_calls_behind_the_marks_of_templates_are_read(text):
+    none = {**GET, "possible_answers": []}
+    batch = ToolCallsVerifier()([case("?", text, GET), case("?", text, none)])
+    assert batch.reward.tolist() == [1.0, 0.0]  # where no call is right, they are no talk
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('<function_calls><invoke name="get"/></function_calls>', "<function_calls>: calls in this form are not read"),
+        ('<function=get>{"city": "Lima"}', "<function=...> tags that do not match"),
+        ("[TOOL_CALLS]" * 65 + "{}", "more than 64 calls"),
+        ("[TOOL_CALLS]", "not JSON"),
+    ],
+)
+def test_attempts_behind_marks_that_fail_are_faults_where_no_call_is_right(text, reason):
+    verdict = ToolCallsVerifier().verdict(case("?", text, {**GET, "possible_answers": []}))
+    assert verdict.outcome is Outcome.POLICY_FAULT
+    assert reason in verdict.detail["reason"]

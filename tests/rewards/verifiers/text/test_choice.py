@@ -151,3 +151,29 @@ def test_references_that_cannot_be_used(reference):
 def test_boxes():
     assert boxed("\\boxed{a{b}c} \\fbox {d} \\boxed{e") == ["a{b}c", "d"]
     assert boxed("\\boxed{x\\boxed{y}}") == ["x\\boxed{y}"]
+
+
+@pytest.mark.parametrize("reference", ["B", {"answer": "B", "choices": ["Cusco", "Lima", "Quito", "Arequipa"]}])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Option B", "Option (B): Lima", "B - Lima", "So the answer must be B.", "The answer should be B.", "It's B.",
+        "Therefore B.", "The answer is clearly B.", "The answer is 'B'.", '{"answer": "B"}', "B<|im_end|>",
+        "答案是B", "正确答案是 B。", "La respuesta correcta es B.", "Die richtige Antwort ist B.", "Ответ: B",
+        "The answer is B, a city in the west.", "The answer is B, and I am sure.",
+    ],
+)  # fmt: skip
+def test_what_models_write_around_a_right_letter(text, reference):
+    assert ChoiceVerifier().verdict(case("?", text, reference)).reward == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is B. The answer is also C.", "Answer: B|C", "Answer: B;C", "Answer: B - C", "Answer: B (or C)",
+        "Answer: B... or C", "Answer: B, possibly C", "Answer: B, then C", "It's B or C", "答案不是B",
+        "Die Antwort ist nicht B",
+    ],
+)  # fmt: skip
+def test_hedges_behind_a_letter_contradict_it(text):
+    assert ChoiceVerifier().verdict(case("?", text, "B")).outcome is Outcome.POLICY_FAULT

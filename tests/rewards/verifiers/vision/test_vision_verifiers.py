@@ -191,3 +191,17 @@ def test_ten_thousand_random_answers(verifier):
     from plaudit.testing import check_fuzzed
 
     check_fuzzed(verifier, verifier.honest(), count=10_000, deadline=60)
+
+
+def test_thinking_and_end_tokens_are_no_part_of_an_answer():
+    box = case("Where?", "<think>perhaps [0, 0, 5, 5]</think>[1, 2, 30, 40]<|im_end|>", [1, 2, 30, 40])
+    assert GroundingVerifier().verdict(box).reward == 1.0
+    known = {"label": "cat", "classes": ["cat", "dog"]}
+    named = case("Which?", "<think>It might be a dog.</think>It is a cat.</s>", known)
+    assert ClassVerifier().verdict(named).reward == 1.0
+    cut = [
+        case("Which?", "<think><answer>cat</answer>", known),
+        case("Where?", "<think>[1, 2, 30, 40]", [1, 2, 30, 40]),
+    ]
+    assert ClassVerifier().verdict(cut[0]).outcome is Outcome.POLICY_FAULT
+    assert GroundingVerifier().verdict(cut[1]).outcome is Outcome.POLICY_FAULT

@@ -39,11 +39,12 @@ _SPACES = re.compile(
 _NAMES = {
     "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "leq": "le", "geq": "ge", "leqslant": "le", "geqslant": "ge",
     "neq": "ne", "lbrace": "{", "rbrace": "}", "lt": "<", "gt": ">", "varnothing": "emptyset", "infin": "infty",
-    "degree": "circ", "mbox": "text", "textbf": "text", "textit": "text", "textrm": "text", "textnormal": "text",
+    "mbox": "text", "textbf": "text", "textit": "text", "textrm": "text", "textnormal": "text",
     "mathrm": "text", "mathit": "text", "mathbf": "text", "rm": "text", "bf": "text", "mathsf": "text",
     "hbox": "text", "lor": "text{ or }", "lvert": "|", "rvert": "|", "vert": "|", "lbrack": "[", "rbrack": "]",
     "ast": "cdot", "to": "rightarrow", "dots": "ldots", "cdots": "ldots", "colon": ":", "ge": "ge", "le": "le",
 }  # fmt: skip
+_DEGREE = re.compile(r"\^\s?\{\s?\\degree\s?\}|(?:\^\s?)?\\degree(?![a-zA-Z])")
 _COMMAND = re.compile(r"\\([a-zA-Z]++)")
 _MATH = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"), ("**", "**"), ("`", "`"), ("*", "*"), ('"', '"'))
 _DIGITS = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
@@ -64,16 +65,18 @@ def clean(text: str) -> str:
         return text
     text = _RUNS.sub(_sign, text) if not text.isascii() else text
     text = _SPACES.sub(_space, _SIZES.sub("", text)).strip()
+    text = _DEGREE.sub(r"^\\circ ", text)
     text = _COMMAND.sub(_command, text).replace("{,}", ",").replace("^{\\circ}", "^\\circ")
     text = _FUNCTIONS.sub(_function, _powers(text))
     return undress(text)
 
 
 def undress(text: str) -> str:
-    """Without the signs around an answer: mathematics delimiters, emphasis, quotes and the full stop behind."""
+    """Without the signs around an answer: delimiters, emphasis, quotes, `=` before and the full stop behind."""
     while not (text[:1].isalnum() and text[-1:].isalnum()):
         before = text
         text = text.strip().rstrip(".;:,?").strip() if not text.endswith("\\") else text.strip()
+        text = text.lstrip("=\u2234\u21d2\u2192 ")  # what leads to it: `= 42`
         for start, end in _MATH:
             inner = text[len(start) : len(text) - len(end)]
             if len(text) > len(start) + len(end) and text.startswith(start) and text.endswith(end):

@@ -9,10 +9,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import zip_longest
 
 from plaudit.errors import InputError, nearest
 from plaudit.rewards.verifiers.math.cleaning import clean
 from plaudit.rewards.verifiers.math.plain import read_plain
+from plaudit.rewards.verifiers.text.answers import after_thinking
 
 TAIL = 4000
 """Characters at the end in which the last expression is looked for."""
@@ -22,7 +24,7 @@ CUT = 2001
 _BOX = re.compile(r"\\f?box(?:ed)?\s*+(?:\{|(\d++))|\\.|[{}]", re.DOTALL)
 _HASHES = re.compile(r"(?<!#)####(?!#)[ \t]*+([^\s#][^\n]*+)")
 _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
-_SAID = r"[ \t*]*+\n{0,2}+[ \t]*+([^\n]++)"
+_SAID = r"[ \t*]*+\n{0,2}+[ \t]*+(?=[^\n])"
 _PHRASES = {
     # what is searched for, as a search for a fixed text is many times faster than one for a pattern: how far before it
     # the pattern begins, and the pattern
@@ -33,13 +35,26 @@ _PHRASES = {
 }
 _INDENT = 12
 """Signs of white space and emphasis that may stand before an `A:` on its line."""
+_GLUED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+"""Scripts that set no blank beside a number: kana, Han, Hangul."""
+_TENS = "\u4e07\u842c\u5104\u4ebf\u5343\u767e\u5341"
+"""Han numerals that multiply the digits before them."""
 _NUMBER = r"(?:-[ ]?)?(?:\\?[$€£])?-?(?:\d+(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?:-[ ]?)?(?:\\?[$€£])?\.\d+"
 _EXPRESSION = re.compile(
-    rf"(?<![\w.,^)}}])(?:{_NUMBER})(?:[ ]?/[ ]?\d+)?(?:[ ]?\\?%)?(?![\w{{^_$])(?![ ]?[-+*=^\\][^\n$]{{0,200}}\$)"
+    rf"(?<![^\W{_GLUED}])(?<![.,^)}}])(?:{_NUMBER})(?:[ ]?/[ ]?\d+)?(?:[ ]?\\?%)?(?![^\W{_GLUED}]|[{{^_${_TENS}])"
+    r"(?![ ]?[-+*=^\\][^\n$]{0,200}\$)"
     r"|\$\$[^$]{1,600}\$\$|\$[^$\n]{1,400}\$|\\\((?:[^\\\n]|\\[^()]){1,400}\\\)|\\\[(?:[^\\]|\\[^\[\]]){1,600}\\\]"
-    rf"|-?\\[dt]?frac\{{[^{{}}]{{1,60}}\}}\{{[^{{}}]{{1,60}}\}}|(?<![\w.,])(?:{_NUMBER})"
+    rf"|-?\\[dt]?frac\{{[^{{}}]{{1,60}}\}}\{{[^{{}}]{{1,60}}\}}|(?<![\w.,])(?:{_NUMBER})(?![\d.]*[{_TENS}])"
 )
 _WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
+_FOREIGN = re.compile(rf"[{_GLUED}]|(?:(?![a-zA-Z\u0370-\u03ff])[^\W\d_]){{3}}")
+"""Words of other scripts; two letters may be look-alikes of variables, and Greek ones are."""
+_OTHER_ORS = frozenset(
+    "oder ou oppure atau veya eller lub \u0438\u043b\u0438 \u043b\u0438\u0431\u043e \u6216 \u6216\u8005 \u8fd8\u662f "
+    "\u307e\u305f\u306f \u304b \ub610\ub294 \ud639\uc740 \u0623\u0648".split()
+)
+_REJECTS = re.compile(r"[^\w\n]{0,3}(?:and|but)?\s{0,3}not\W{0,4}", re.IGNORECASE)
+_DASH = re.compile(r"(?<![\w)}\]])\u2013(?=\\?[\d.$])")
 _JOINS = {"or", "and"}
 _HEDGES = frozenset(
     "or and maybe perhaps possibly probably alternatively either else otherwise also not actually no wait rather "
@@ -52,6 +67,7 @@ _DENIALS = frozenset(
 )
 _DENIED = frozenset("not never isn't isnt wasn't wrong incorrect except cannot can't unlike".split())
 _WORDS = re.compile(r"[a-zA-Z']+")
+_DOLLARS = re.compile(r"\$([^$]+)\$$")
 _OPTION = re.compile(r"(?i)\b(?:option|guess|candidate|attempt|possibility|possible answer)s?+ ?[#\dA-Z]")
 _HEADING = re.compile(r"\s*#{1,6} [^\d]*$")
 _CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>")
@@ -81,15 +97,18 @@ class Extracted:
 def extract(text: str, rules: Sequence[str]) -> Extracted | None:
     """The answer of the first rule that finds one; None where none does.
 
-    Only what follows the last `</think>` counts, if there is one.
+    Only what follows the last `</think>` counts, if there is one; nothing where a `<think>` stays open. A typographic
+    minus is made a plain one.
 
     Args:
         text: the completion.
         rules: names from `RULES`, in the order in which they are tried.
     """
-    text = text.rpartition("</think>")[2]
+    text = after_thinking(text).replace("\u2212", "-")
     if "<<" in text:
         text = _CALCULATOR.sub("", text)
+    if "\u2013" in text:
+        text = _DASH.sub("-", text)
     for i, rule in enumerate(rules):
         found = list(dict.fromkeys(a for a in RULES[rule](text) if a.strip()))
         if found:
@@ -150,14 +169,19 @@ def hashes(text: str) -> list[str]:
 
 
 def phrase(text: str) -> list[str]:
-    """What follows `the answer is`, `Answer:` or, at the start of a line, `A:`."""
-    found: list[str] = []
-    for match in sorted(_openings(text), key=re.Match.start):
-        said = match[1][:CUT].strip()
+    """What follows each `the answer is`, `Answer:` or, at the start of a line, `A:`, up to the end of its sentence."""
+    openings = sorted(_openings(text), key=re.Match.start)
+    parts: dict[str, None] = {}
+    for match, following in zip_longest(openings, openings[1:]):
+        stop = following.start() if following is not None else len(text)
+        line, more, _ = text[match.end() : min(stop, match.end() + CUT)].partition("\n")
+        said = line.strip()
         if said[:2] not in ("\\[", "\\(", "$$"):
             said = _SENTENCE.split(said, maxsplit=1)[0]
-        found += _refined(said.rstrip("* \t").rstrip(".").rstrip("*"), last=False)
-    return found
+        cut = stop <= match.end() + len(line) and not more and said == line.strip() and stop < len(text)
+        if not cut or re.search(r"\d", said):  # cut: the next one stands in the same sentence
+            parts[said.rstrip("* \t").rstrip(".").rstrip("*")] = None
+    return [answer for part in parts for answer in _refined(part, last=False)]
 
 
 def _openings(text: str) -> Iterator[re.Match[str]]:
@@ -235,6 +259,8 @@ def is_prose(text: str) -> bool:
         return False
     bare = re.sub(r"\\(?:text|mathrm|mbox|operatorname|begin|end)\s*\{[^{}]*\}", " ", text)
     said = [w for w in _WORD.findall(bare) if w.lower() not in _JOINS]
+    if _FOREIGN.search(bare):
+        return True
     if re.search(r"[\d=^\\$]", text):
         return any(len(w) > 2 or w.lower() in ("is", "so", "we", "it", "to", "of") for w in said)
     return len(said) > 2
@@ -274,12 +300,17 @@ def _last_group(text: str) -> list[str]:
 
 
 def _joined(matches: Sequence[re.Match[str]]) -> str:
-    return " or ".join(dict.fromkeys(m.group().strip() for m in matches))
+    each = dict.fromkeys(m.group().strip() for m in matches)
+    return " or ".join(each) if len(each) == 1 else " or ".join(_DOLLARS.sub(r"\1", one) for one in each)
 
 
 def _strings(gap: str) -> bool:
     """Whether what stands between two expressions only strings them together."""
     if re.fullmatch(r"[\s,;.|•]*+(?:(?<=\n)[*-]\s*+|(?<=\n[ \t])[*-]\s*+)?", gap):
+        return True
+    if _REJECTS.fullmatch(gap):  # `42, not 41`
+        return False
+    if gap.strip(" ,;\u3001\uff0c") in _OTHER_ORS:
         return True
     said = _WORD.findall(gap.lower())
     return len(gap) < 80 and bool(_HEDGES & set(said)) and set(said) <= (_HEDGES | _FILLERS)

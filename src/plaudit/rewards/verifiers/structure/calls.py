@@ -19,6 +19,10 @@ _TAG = re.compile(r"<(/?)tool_call>")
 _CALLISH = re.compile(r"\s*[\[({]?\s*[^\W\d][\w.]{0,120}\s{0,4}\(")
 _NAMING = ("arguments", "parameters")
 _ABOUT = frozenset(("name", "id", "type", "index", "function", *_NAMING))
+_MARKS = re.compile(r"<\|python_tag\|>|\[TOOL_CALLS\]|<\|tool_call\|>")
+_FUNCTION = re.compile(r"<function=([\w.-]{1,120})>|</function>")
+_NAMED = re.compile(r"\s*([\w.-]{1,120})\s*(?:\[CALL_ID\]\w{1,40})?(?:\[ARGS\])?\s*(?=\{)")
+_UNREAD = ("<function_calls>", "<\uff5ctool\u2581call", "<|tool_call_begin|>", "<|tool_calls_section_begin|>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,10 @@ def calls_of(sample: Sample) -> list[Call]:
 
 
 def calls_in(text: str) -> list[Call]:
-    """The calls that a text makes: `<tool_call>` tags, one fenced block, JSON, or Python calls; none in plain talk.
+    """The calls that a text makes; none in plain talk.
+
+    They stand in `<tool_call>` tags, behind the marks that `marked_parts` knows, in one fenced block, or are the whole
+    text, as JSON or as Python calls.
 
     Raises:
         Malformed: if it begins like one of these and is none.
@@ -58,6 +65,9 @@ def calls_in(text: str) -> list[Call]:
     final = after_thinking(text)
     if "<tool_call>" in final or "</tool_call>" in final:
         return _bounded([call for part in _tagged(final) for call in _in_tag(part)])
+    marked = marked_parts(final)
+    if marked is not None:
+        return _bounded([call for name, body in marked for call in _marked(name, body)])
     inside = bare_or_fenced(final, ("", "json", "python", "py", "tool_code", "tool_call"))
     if inside[:1] + inside[-1:] in ("{}", "[]") and (inside[0] == "{" or not _CALLISH.match(inside)):
         return _bounded(_from_json(read_json(inside)))
@@ -83,6 +93,57 @@ def _tagged(text: str) -> list[str]:
     if start >= 0:
         raise Malformed("<tool_call> tags that do not match")
     return parts
+
+
+def marked_parts(text: str) -> list[tuple[str, str]] | None:
+    """The calls behind the marks of the Llama and Mistral templates: name and what follows; None without a mark.
+
+    What stands behind a mark is an attempt to call, whether or not it can be read: it is never taken for talk. So the
+    marks of templates whose calls are not read are known too, and refused by name.
+
+    Args:
+        text: the completion without its thinking.
+
+    Returns:
+        Pairs of name and JSON arguments; the name is empty where the second part is a call, or a list of them, itself.
+
+    Raises:
+        Malformed: if there are more marks, `<function=f>` is not closed, or the form is one that is not read.
+    """
+    unread = next((mark for mark in _UNREAD if mark in text), None)
+    if unread is not None:
+        raise Malformed(f"{unread}: calls in this form are not read")
+    marks = [*_MARKS.finditer(text)]
+    functions = [*_FUNCTION.finditer(text)]
+    if len(marks) > MOST_CALLS or len(functions) > 2 * MOST_CALLS:
+        raise Malformed(f"more than {MOST_CALLS} calls")
+    if functions:
+        return _functions(text, functions)
+    stops = [*(m.start() for m in marks[1:]), len(text)]
+    return [_part(text[m.end() : stop]) for m, stop in zip(marks, stops, strict=True)] if marks else None
+
+
+def _functions(text: str, tags: list[re.Match[str]]) -> list[tuple[str, str]]:
+    found = []
+    for opened, closed in zip(tags[::2], [*tags[1::2], None], strict=False):
+        if not opened[1] or closed is None or closed[1]:
+            raise Malformed("<function=...> tags that do not match")
+        found.append((opened[1], text[opened.end() : closed.start()]))
+    return found
+
+
+def _part(body: str) -> tuple[str, str]:
+    """`f[ARGS]{...}` and `f{...}` are a name and its arguments; anything else speaks for itself."""
+    named = _NAMED.match(body)
+    return (named[1], body[named.end() :]) if named else ("", body)
+
+
+def _marked(name: str, body: str) -> list[Call]:
+    if name:
+        return [Call(name, _arguments(read_json(body)))]
+    if _CALLISH.match(body):
+        return [Call(called.removesuffix(".call"), arguments) for called, arguments in python_calls(body)]
+    return _from_json(read_json(body))
 
 
 def _in_tag(part: str) -> list[Call]:

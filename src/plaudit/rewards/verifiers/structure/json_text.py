@@ -17,7 +17,8 @@ MOST_DEPTH = 64
 """Brackets that may be open at once."""
 
 _FENCE = re.compile(r"^[ \t]{0,3}(```+|~~~+)[ \t]*([\w+-]{0,20})[ \t]*\r?$", re.MULTILINE)
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+"""A string that stays open is one token to the end: else each quote in it would be tried as the start of another."""
 
 
 class Malformed(Exception):

@@ -61,8 +61,9 @@ class ToolCallsVerifier(Verifier):
     """1 where the calls are those that the row allows, else 0; or, with `graded`, how near they come.
 
     The reference is `{"functions": [schemas], "possible_answers": [{name: {parameter: [allowed values]}}]}` with an
-    optional `category`. The completion may have `tool_calls` in its messages, `<tool_call>` tags, a fenced block,
-    OpenAI's JSON, a JSON list of `{name: arguments}`, or a Python list of calls.
+    optional `category`. The completion may have `tool_calls` in its messages, `<tool_call>` tags, the marks of the
+    Llama and Mistral templates, a fenced block, OpenAI's JSON, a JSON list of `{name: arguments}`, or a Python list of
+    calls.
     """
 
     kind: ClassVar[str] = "verify/tool-calls"
@@ -151,6 +152,10 @@ class ToolCallsVerifier(Verifier):
             ("exploding expression", '[weather.get(city=__import__("os").getcwd(), days=3)]', asked),
             ("call where none is right", '[weather.get(city="Lima", days=3)]', none),
             ("broken call where none is right", "<tool_call>{</tool_call>", none),
+            ("call where none is right", '<|python_tag|>weather.get.call(city="Lima", days=3)', none),
+            ("call where none is right", '[TOOL_CALLS]weather.get[ARGS]{"city": "Lima", "days": 3}', none),
+            ("call where none is right", '<function=weather.get>{"city": "Lima", "days": 3}</function>', none),
+            ("call where none is right", "<function_calls><invoke name='weather.get'></invoke></function_calls>", none),
             ("empty answer", " ", none),
         )
         most = 3.0 if self.graded else 0.0  # graded, a near miss may get all but the format and a value

@@ -14,6 +14,8 @@ PLACES = ("completion", "answer", "line")
 """The whole completion; inside its `<answer>` tags; its last line that shows something."""
 
 _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
+_ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|eot|>", "<|eom|>", "<|end|>", "<|return|>",
+         "<\uff5cend\u2581of\u2581sentence\uff5c>", "<end_of_turn>", "</s>", "<eos>")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,20 @@ class Found:
 
 
 def after_thinking(text: str) -> str:
-    """What follows the last `</think>`; nothing where a `<think>` is open to the end."""
-    final = text.rpartition("</think>")[2]
+    """What follows the last `</think>`, without end tokens; nothing where a `<think>` is open to the end."""
+    final = without_end_tokens(text).rpartition("</think>")[2]
     return final.partition("<think>")[0] if "<think>" in final else final
+
+
+def without_end_tokens(text: str) -> str:
+    """The text without the end tokens of the usual templates behind it, which some hosts leave in. Linear."""
+    shown = len(text.rstrip())
+    end = shown
+    while (token := next((t for t in _ENDS if text.endswith(t, 0, end)), None)) is not None:
+        end -= len(token)
+        while end and text[end - 1].isspace():
+            end -= 1
+    return text if end == shown else text[:end]
 
 
 def answer_in(text: str, within: str = "completion", after: str = "") -> Found:

@@ -18,8 +18,14 @@ from plaudit.rewards.verifiers.text.words import normalised_or_literal
 Some = TypeVar("Some")
 
 _DECLARED = re.compile(
-    r"(?i:\b(?:answer|option|choice)(?:\s{1,4}(?:letter|choice|option))?\s{0,4}(?:is|would\s{1,4}be|[:=])"
-    r"(?![\w'\u2019])|\bI(?:['\u2019]d| would)?\s{1,4}(?:choose|pick|select)\b)[\s:]{0,8}"
+    r"(?i:\b(?:answer|option|choice)(?:\s{1,4}(?:letter|choice|option))?[\"']?"
+    r"\s{0,4}(?:is|(?:would|should|must|has\s{1,4}to)\s{1,4}be|[:=\uff1a])"
+    r"(?![\w'\u2019])(?:\s{1,4}(?:also|clearly|definitely|indeed|likely|obviously|probably|simply|then|therefore|thus))?"
+    r"|\bI(?:['\u2019]d| would)?\s{1,4}(?:choose|pick|select)\b"
+    r"|(?:\u7b54\u6848|\u7b54\u3048)(?:\u662f|\u4e3a|\u306f)?[:\uff1a]?"
+    r"|\b(?:antwort|l\u00f6sung)\s{1,4}(?:ist|lautet)\b:?"
+    r"|\b(?:respuesta|resposta|risposta|r\u00e9ponse)(?:\s{1,4}[^\W\d_]{4,12})?(?:\s{1,4}(?:es|est|\u00e9|\u00e8)\b|\s{0,4}:)"
+    r"|\b\u043e\u0442\u0432\u0435\u0442\s{0,4}[:\u2014-])[\s:]{0,8}"
 )
 _CORRECT = re.compile(
     r"(?<![\w'\u2019(])\(?([A-Z])\)?\s{1,4}is\s{1,4}(?:the\s{1,4})?(?:correct|right|best)"
@@ -30,18 +36,25 @@ _DENIED = re.compile(
     r"(?i:\s{1,4}(?:to|say|true|that|the|my|a|correct|final|right|best|think|believe|claim|case))*+\s{0,4}$"
 )
 _WRAP = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}]*)\}")
-_LETTER = r"(?:\(\s?([A-Za-z])\s?\)|\[\s?([A-Za-z])\s?\]|([A-Za-z])(?![\w'\u2019]))"
+_LETTER = r"(?:\(\s?([A-Za-z])\s?\)|\[\s?([A-Za-z])\s?\]|([A-Za-z])(?!\w|['\u2019]\w))"
 _FIRST = re.compile(rf"[\s*_`\"'\u201c$]{{0,8}}(?:(?i:option|choice|answer|letter)\s{{1,4}})?{_LETTER}")
-_NEXT = re.compile(rf"[\s*_`]{{0,4}}(?:,|/|&|\+|(?i:\band\b|\bor\b))[\s*_`]{{0,4}}(?i:(?:and|or)\s{{1,4}})?{_LETTER}")
+_NEXT = re.compile(
+    r"[\s*_`(\u200b.\u2026]{0,4}(?:[,;|/&+]|\s[-\u2013\u2014]\s|(?i:\b(?:and|or|then|maybe|perhaps|possibly)\b))[\s*_`(]{0,4}"
+    rf"(?i:(?:(?:and|or|also|then|maybe|perhaps|possibly|even)\s{{1,4}}){{0,3}}){_LETTER}"
+)
 _ROW = re.compile(r"(?:[ \t]{1,3}[(\[]?[A-Z][)\]]?(?![\w'\u2019]))++[ \t.!*_`}$)\]]*+$", re.MULTILINE)
 _HEAD = re.compile(r"[,;(\u2014]|\.(?:\s|$)|\s-\s|\s(?:because|since|as)\s")
 _JOINED = frozenset("and or because since as for is with from in".split())
 _LETTERS_ONLY = re.compile(
     r"[(\[]?[A-Z][)\]]?(?:(?:\s{0,3}(?:,|/|&|\+|\||;)\s{0,3}|\s{1,3}(?:and|or)\s{1,3}|\s{1,3})[(\[]?[A-Z][)\]]?)*+[.!]?"
 )
+_LEAD = re.compile(
+    r"(?i:(?:(?:so|thus|therefore|hence|then|it['\u2019]s|it\s{1,4}is|my|the|final|answer|option|choice)\b[,:]?\s{1,4}){1,4})"
+)
+_OPTION = re.compile(r"(?i:(?:option|choice)\s{1,4})(?=[(\[]?[A-Z](?!\w))")
 _SMALL = re.compile(r"[(\[]([a-z])[)\]][.!]?")
 _ALONE = re.compile(r"([a-z])[.)]?")
-_LABELLED = re.compile(r"[(\[]?([A-Z])(?:[)\]][.:]?|[.:])\s{0,4}(\S.*)$")
+_LABELLED = re.compile(r"[(\[]?([A-Z])(?:(?:[)\]][.:]?|[.:])\s{0,4}|\s[-\u2013\u2014]\s)(\S.*)$")
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s{0,4}\{")
 _BRACE = re.compile(r"[{}]")
 
@@ -140,6 +153,8 @@ def _series(first: re.Match[str], rest: str, texts: Mapping[str, str]) -> list[s
     found = [_letter(first)]
     end = first.end()
     while more := _NEXT.match(rest, end):
+        if _letter(more) in "AI" and _is_word(more, rest):  # "B, a city in the west", "B, and I am sure"
+            break
         found.append(_letter(more))
         end = more.end()
     row = _ROW.match(rest, end)
@@ -180,8 +195,11 @@ def _line(line: str, texts: Mapping[str, str]) -> list[str]:
     small = _SMALL.fullmatch(bare)
     if small:
         return [small[1].upper()]
-    if _LETTERS_ONLY.fullmatch(bare):
-        return re.findall(r"[A-Z]", bare)
+    lead = _LEAD.match(bare)
+    letters = bare[lead.end() :] if lead else bare
+    if _LETTERS_ONLY.fullmatch(letters):
+        return re.findall(r"[A-Z]", letters)
+    bare = _OPTION.sub("", bare)
     labelled = _LABELLED.match(bare)
     if labelled:
         named = _option(labelled[2][:2_000], texts)

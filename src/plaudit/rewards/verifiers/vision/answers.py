@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plaudit.rewards.verifiers.text.answers import after_thinking
+
 MOST_BOXES = 500
 """Predictions beyond which an answer is a flood."""
 MOST_CHARACTERS = 50_000
@@ -62,7 +64,8 @@ def predicted_boxes(text: str) -> Predicted:
 
 
 def _answer(text: str) -> str:
-    """What stands in the last `<answer>`, else in the last fenced block, else everything from the first bracket on."""
+    """The last `<answer>`, else the last fenced block, else all from the first bracket on; behind the thinking."""
+    text = after_thinking(text)
     for opening, closing in (("<answer>", "</answer>"), ("```json", "```"), ("```", "```")):
         end = text.rfind(closing) if opening != "```json" or opening in text else -1
         start = text.rfind(opening, 0, max(end, 0))

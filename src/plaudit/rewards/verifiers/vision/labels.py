@@ -16,6 +16,7 @@ from plaudit.errors import InputError
 from plaudit.records.sample import Sample
 from plaudit.rewards.verdicts import Verdict
 from plaudit.rewards.verifiers.base import Twin, Verifier, case
+from plaudit.rewards.verifiers.text.answers import after_thinking
 
 LONGEST = 2000
 """Characters of the part that names the class: who needs more names everything."""
@@ -61,7 +62,7 @@ class ClassVerifier(Verifier):
     def verdict(self, sample: Sample) -> Verdict:
         """Compares normalised names."""
         names, classes = _reference(sample.reference)
-        answer = self._answer(sample.text)
+        answer = self._answer(after_thinking(sample.text))
         if not answer:
             return Verdict.fault("no answer")
         if len(answer) > LONGEST:
