@@ -164,7 +164,10 @@ def test_a_fitted_tokenizer_round_trips_any_text():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"objective": "bradley-tery"}, "objective 'bradley-tery' is not known; did you mean 'bradley-terry'?"),
+        (
+            {"objective": "bradley-tery"},
+            "objective 'bradley-tery' is not known; did you mean 'bradley-terry' or 'dynamic-bradley-terry'?",
+        ),
         ({"balance": "words"}, "balance is 'words'; give 'none' or 'length'"),
         ({"label_smoothing": 0.5}, "label_smoothing is 0.5; it must lie in [0, 0.5)"),
         ({"label_smoothing": -0.1}, "label_smoothing is -0.1; it must lie in [0, 0.5)"),

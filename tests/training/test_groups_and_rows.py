@@ -16,7 +16,7 @@ from plaudit.training.balancing import length_balance
 from plaudit.training.collating import Collator
 from plaudit.training.groups import encode_groups
 from plaudit.training.objectives.pairs.logistic import bradley_terry
-from plaudit.training.trainer import row_scores
+from plaudit.training.trainer import row_outputs
 
 PROMPT = (Message("user", "which is good"),)
 
@@ -46,7 +46,9 @@ ROWS = [
 
 def loss_of(batch, model, **options):
     parts = [
-        bradley_terry(row_scores(model, row), row["pairs"], margin=row["margin"], weight=row["weight"], **options)
+        bradley_terry(
+            row_outputs(model, row)[:, 0], row["pairs"], margin=row["margin"], weight=row["weight"], **options
+        )
         for row in batch["rows"]
     ]
     return sum(parts)

@@ -8,7 +8,8 @@ from typing import Any
 
 from plaudit.cli.options import add_dataclass, from_args
 from plaudit.errors import InputError
-from plaudit.training.config import OBJECTIVES, Backbone, FitConfig
+from plaudit.training.config import Backbone, FitConfig
+from plaudit.training.methods import METHODS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Trains; prints one line a result."""
     if args.objective == "help":
-        for name, line in OBJECTIVES.items():
-            print(f"{name:16} {line}")
+        for name, method in METHODS.items():
+            options = ", ".join(f"{key}={value}" for key, value in method.options.items())
+            print(f"{name:16} {method.summary}{f' ({options})' if options else ''}\n{'':16} from {method.needs}")
         return 0
     if not args.data or not args.out:
         raise InputError("train: give DATA and --out FOLDER (see plaudit train --help)")

@@ -13,7 +13,9 @@ from plaudit.training.config import Backbone
 SPECIALS = ("<|pad|>", "<|end|>", "<|unknown|>")
 
 
-def build_backbone(spec: Backbone, texts: Iterable[str], *, max_length: int, seed: int) -> tuple[Any, Any, Template]:
+def build_backbone(
+    spec: Backbone, texts: Iterable[str], *, max_length: int, seed: int, outputs: int = 1
+) -> tuple[Any, Any, Template]:
     """Model, tokenizer and template of a fit.
 
     Args:
@@ -21,9 +23,10 @@ def build_backbone(spec: Backbone, texts: Iterable[str], *, max_length: int, see
         texts: training texts, for a tokenizer that is fitted to them.
         max_length: longest sequence in tokens; not above what the model was made for.
         seed: of random weights.
+        outputs: numbers that the head emits.
 
     Returns:
-        A sequence-classification model with one output and no dropout, its tokenizer with a pad token of its own,
+        A sequence-classification model with these outputs and no dropout, its tokenizer with a pad token of its own,
         and the template.
 
     Raises:
@@ -34,10 +37,10 @@ def build_backbone(spec: Backbone, texts: Iterable[str], *, max_length: int, see
     set_seed(seed)
     if spec.name == "scratch":
         tokenizer = folders.open_tokenizer(spec.tokenizer) if spec.tokenizer else fit_tokenizer(texts, spec.vocabulary)
-        model = scratch_llama(spec, tokenizer, max_length)
+        model = scratch_llama(spec, tokenizer, max_length, outputs=outputs)
     else:
         tokenizer = folders.open_tokenizer(spec.tokenizer or spec.name)
-        model = _pretrained(spec.name)
+        model = _pretrained(spec.name, outputs)
         positions = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or max_length)
         if max_length > positions:
             raise InputError(f"max_length is {max_length}, but {spec.name} has {positions} positions; lower max_length")
@@ -65,27 +68,27 @@ def fit_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     return tokenizer
 
 
-def scratch_llama(spec: Backbone, tokenizer: Any, max_length: int) -> Any:
-    """A small Llama with random weights and one output, sized to the tokenizer."""
+def scratch_llama(spec: Backbone, tokenizer: Any, max_length: int, *, outputs: int = 1) -> Any:
+    """A small Llama with random weights and so many outputs, sized to the tokenizer."""
     from transformers import LlamaConfig, LlamaForSequenceClassification
 
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=spec.width, intermediate_size=int(spec.width * 8 / 3 + 7) // 8 * 8,
         num_hidden_layers=spec.layers, num_attention_heads=spec.heads, num_key_value_heads=spec.heads,
         max_position_embeddings=max(max_length, 64), pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id, num_labels=1,
+        eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id, num_labels=outputs,
     )  # fmt: skip
     return LlamaForSequenceClassification(config)
 
 
-def _pretrained(name: str) -> Any:
-    """A pretrained model with a fresh scalar head (or its own, where it is a reward model already)."""
+def _pretrained(name: str, outputs: int) -> Any:
+    """A pretrained model with a fresh head (or its own, where it is such a reward model already)."""
     from transformers import AutoConfig
 
     config = folders.open_pretrained(AutoConfig, name)
-    config.num_labels = 1
+    config.num_labels = outputs
     without_dropout(config.get_text_config())
-    return folders.open_classifier(name, fresh_head=True, config=config, dtype="float32")
+    return folders.open_classifier(name, fresh_head=True, outputs=outputs, config=config, dtype="float32")
 
 
 def without_dropout(config: Any) -> None:

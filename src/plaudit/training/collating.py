@@ -14,6 +14,7 @@ from plaudit.engine.engine import padded_batches
 from plaudit.engine.planning import plan_rows
 from plaudit.engine.tree import PrefixTree
 from plaudit.training.groups import Group
+from plaudit.training.methods import Item
 
 Batch = dict[str, Any]
 
@@ -26,16 +27,18 @@ class Collator:
         budget: distinct tokens a row (padded tokens a batch where trees are not used).
         tree: whether the model runs on prefix trees.
         pad_id: fills padded batches.
+        item: what the loss is a mean over: pairs (by their weights), lists, or sequences that have a value.
     """
 
     budget: int = 8192
     tree: bool = True
     pad_id: int = 0
+    item: Item = "pair"
 
     def __call__(self, groups: Sequence[Group]) -> Batch:
-        """One step: `rows` (each a dictionary of tensors) and `n_items`, the weight of all pairs together."""
+        """One step: `rows` (each a dictionary of tensors) and `n_items`, the weight of all items together."""
         rows = self._tree_rows(groups) if self.tree else self._padded_rows(groups)
-        total = float(sum(g.weight.sum() for g in groups))
+        total = float(sum(_items(g, self.item) for g in groups))
         return {"rows": rows, "n_items": torch.tensor(total, dtype=torch.float64)}
 
     def _tree_rows(self, groups: Sequence[Group]) -> list[dict[str, Tensor]]:
@@ -79,6 +82,14 @@ def tree_tensors(tree: PrefixTree) -> dict[str, Tensor]:
     }
 
 
+def _items(group: Group, item: Item) -> float:
+    if item == "pair":
+        return float(group.weight.sum())
+    if item == "list":
+        return 1.0
+    return 0.0 if group.values is None else float(np.isfinite(group.values).sum())
+
+
 def _longest(group: Group) -> int:
     return max(int(s.size) for s in group.sequences)
 
@@ -91,4 +102,13 @@ def _labels(groups: Sequence[Group]) -> dict[str, Tensor]:
         "pairs": torch.from_numpy(np.stack([better, worse], axis=1)),
         "margin": torch.from_numpy(np.concatenate([g.margin for g in groups])),
         "weight": torch.from_numpy(np.concatenate([g.weight for g in groups])),
+        "group": torch.from_numpy(np.repeat(np.arange(len(groups)), [len(g.sequences) for g in groups])),
+        "values": torch.from_numpy(np.concatenate([_values(g) for g in groups])),
     }
+
+
+def _values(group: Group) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """A number a sequence, NaN where there is none."""
+    if group.values is None:
+        return np.full(len(group.sequences), np.nan, dtype=np.float32)
+    return group.values

@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from plaudit.errors import InputError, nearest
-
-OBJECTIVES = {"bradley-terry": "pairs and ranked rows: log-sigmoid of the score difference, with margin and smoothing"}
+from plaudit.errors import InputError
+from plaudit.training.methods import chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,7 @@ class FitConfig:
     """
 
     objective: str = "bradley-terry"
-    """What is minimised; `plaudit train --objective help` lists them."""
+    """What is minimised, with options: `quantile?levels=0.1,0.5,0.9`; `plaudit train --objective help` lists them."""
     epochs: float = 1.0
     """Passes over the data."""
     learning_rate: float = 1e-5
@@ -65,8 +64,7 @@ class FitConfig:
     """Of initialisation and data order."""
 
     def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise InputError(f"objective {self.objective!r} is not known; {nearest(self.objective, OBJECTIVES)}")
+        method = chosen(self.objective)
         if self.balance not in ("none", "length"):
             raise InputError(f"balance is {self.balance!r}; give 'none' or 'length'")
         if not 0 <= self.label_smoothing < 0.5:
@@ -87,10 +85,15 @@ class FitConfig:
         for name in ("weight_decay", "center_coef", "lora_rank", "l2", "max_grad_norm", "margin_scale"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 0")
-        self._check_combination()
+        self._check_combination(method.name)
 
-    def _check_combination(self) -> None:
+    def _check_combination(self, method: str) -> None:
         """An option that would be ignored is refused: silence would look like an effect."""
+        if method != "bradley-terry":
+            default = {f.name: f.default for f in fields(self)}
+            for name in ("use_margin", "margin_scale", "label_smoothing", "center_coef", "balance", "freeze"):
+                if getattr(self, name) != default[name]:
+                    raise InputError(f"{name} has no effect on {method}; leave it out, or use bradley-terry")
         if self.freeze:
             default = {f.name: f.default for f in fields(self)}
             for name in ("use_margin", "center_coef", "balance", "lora_rank", "gradient_checkpointing", "bf16"):

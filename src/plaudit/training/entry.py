@@ -11,13 +11,15 @@ import numpy as np
 from jaxtyping import Float
 
 from plaudit.errors import InputError
-from plaudit.records.rows import Pair, Ranked
+from plaudit.records.rows import Pair, Ranked, Rated
 from plaudit.rewards.base import Reward
 from plaudit.rewards.pooled import PooledFeatures, cached_features
 from plaudit.runs.progress import Progress
 from plaudit.training.config import Backbone, FitConfig
-from plaudit.training.fitting import check_rows, fit_reward_model
+from plaudit.training.fitting import check_rows, completions_of, fit_reward_model
 from plaudit.training.frozen import fit_frozen, open_encoder
+from plaudit.training.groups import TrainingRow
+from plaudit.training.methods import chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def train_reward(
     """Fits what the configuration asks for, and saves it under `out/model`.
 
     Args:
-        rows: pairs or ranked rows.
+        rows: pairs or ranked rows; rated ones for objectives that learn from ratings.
         backbone: what to start from.
         config: how to fit; with `freeze`, a linear head on frozen features.
         out: run folder.
@@ -63,12 +65,12 @@ def train_reward(
     Raises:
         InputError: if a row holds no preference, there are none, or the options contradict each other.
     """
-    preferences = preference_rows(rows)
+    preferences = preference_rows(rows, rated=chosen(config.objective).method.labels == "values")
     if config.freeze:
         return _frozen(preferences, backbone, config, Path(out), progress)
     fit = fit_reward_model(preferences, backbone=backbone, config=config, out=out, progress=progress)
     tenth = max(len(fit.losses) // 10, 1)
-    sequences = sum(2 if isinstance(r, Pair) else len(r.completions) for r in preferences)
+    sequences = sum(len(completions_of(r)) for r in preferences)
     return Trained(
         fit.reward,
         {
@@ -81,15 +83,15 @@ def train_reward(
     )  # fmt: skip
 
 
-def preference_rows(rows: Iterable[Any]) -> list[Pair | Ranked]:
-    """The rows, all of which must hold a preference.
+def preference_rows(rows: Iterable[Any], *, rated: bool = False) -> list[TrainingRow]:
+    """The rows, all of which must hold a preference, or with `rated` a rating.
 
     Raises:
         InputError: naming the first row that does not, and the conversion that would help.
     """
-    checked: list[Pair | Ranked] = []
+    checked: list[TrainingRow] = []
     for i, row in enumerate(rows):
-        if not isinstance(row, Pair | Ranked):
+        if not isinstance(row, Pair | Ranked) and not (rated and isinstance(row, Rated)):
             raise InputError(
                 f"row {i + 1}: a {type(row).__name__.lower()} row holds no preference; "
                 "convert it first (plaudit data convert --to pairs)"
@@ -100,7 +102,7 @@ def preference_rows(rows: Iterable[Any]) -> list[Pair | Ranked]:
 
 
 def _frozen(
-    rows: Sequence[Pair | Ranked], backbone: Backbone, config: FitConfig, out: Path, progress: Callable[..., Progress]
+    rows: Sequence[TrainingRow], backbone: Backbone, config: FitConfig, out: Path, progress: Callable[..., Progress]
 ) -> Trained:
     pairs = [r for r in rows if isinstance(r, Pair)]
     if len(pairs) != len(rows):

@@ -17,19 +17,20 @@ import torch
 from plaudit.engine.engine import has_read_head, install_head
 from plaudit.engine.rendering import Encoder, Template, well_formed
 from plaudit.errors import InputError
-from plaudit.records.rows import Pair, Ranked
-from plaudit.records.sample import completion_messages, completion_text, content_hash
+from plaudit.records.rows import Pair, Rated
+from plaudit.records.sample import Completion, completion_messages, completion_text, content_hash
 from plaudit.rewards.manifest import Manifest
 from plaudit.rewards.models import ModelReward
+from plaudit.rewards.readers.head import Head
 from plaudit.runs.progress import Progress
 from plaudit.training.balancing import length_balance
 from plaudit.training.callbacks import Recorder
 from plaudit.training.checkpoints import newest_complete
 from plaudit.training.collating import Collator
 from plaudit.training.config import Backbone, FitConfig
-from plaudit.training.groups import Group, encode_groups
-from plaudit.training.objectives.pairs.logistic import bradley_terry
-from plaudit.training.trainer import RewardTrainer
+from plaudit.training.groups import Group, TrainingRow, encode_groups
+from plaudit.training.methods import chosen
+from plaudit.training.trainer import Objective, RewardTrainer
 
 NORMALISE_ON = 2048
 """Training sequences whose scores fix the reward's zero and unit."""
@@ -61,7 +62,7 @@ class Fit:
 
 
 def fit_reward_model(
-    rows: Sequence[Pair | Ranked], *, backbone: Backbone, config: FitConfig, out: str | Path,
+    rows: Sequence[TrainingRow], *, backbone: Backbone, config: FitConfig, out: str | Path,
     progress: Callable[..., Progress] = Progress,
 ) -> Fit:  # fmt: skip
     """Trains, normalises and saves a reward model under `out/model`.
@@ -86,7 +87,10 @@ def fit_reward_model(
     check_rows(rows)
     model, tokenizer, template = build(rows, backbone, config)
     weights = length_balance(_pairs_only(rows)) if config.balance == "length" else None
-    groups = encode_groups(rows, Encoder(tokenizer, template), weights=None if weights is None else weights.tolist())
+    groups = encode_groups(
+        rows, Encoder(tokenizer, template), weights=None if weights is None else weights.tolist(),
+        labels=chosen(config.objective).method.labels,
+    )  # fmt: skip
     reward = ModelReward(model, tokenizer, _manifest(model, template, config, backbone), name=out.name)
     key = content_hash([asdict(config), asdict(backbone), [g.key for g in groups]])
     trainer = _train(reward, groups, config, out, key, progress)
@@ -111,24 +115,23 @@ def fit_reward_model(
     )  # fmt: skip
 
 
-def build(rows: Sequence[Pair | Ranked], backbone: Backbone, config: FitConfig) -> tuple[Any, Any, Template]:
+def build(rows: Sequence[TrainingRow], backbone: Backbone, config: FitConfig) -> tuple[Any, Any, Template]:
     """Model (with LoRA where asked), tokenizer and template."""
     model, tokenizer, template = build_backbone_for(rows, backbone, config)
     install_head(model)
     return (_with_lora(model, config) if config.lora_rank else model), tokenizer, template
 
 
-def build_backbone_for(
-    rows: Sequence[Pair | Ranked], backbone: Backbone, config: FitConfig
-) -> tuple[Any, Any, Template]:
+def build_backbone_for(rows: Sequence[TrainingRow], backbone: Backbone, config: FitConfig) -> tuple[Any, Any, Template]:
     """The backbone, its tokenizer fitted to the rows where it has none."""
     from plaudit.training.backbones import build_backbone
 
     texts = (t for row in rows for t in _texts(row))
-    return build_backbone(backbone, texts, max_length=config.max_length, seed=config.seed)
+    outputs = chosen(config.objective).head.outputs
+    return build_backbone(backbone, texts, max_length=config.max_length, seed=config.seed, outputs=outputs)
 
 
-def check_rows(rows: Sequence[Pair | Ranked]) -> None:
+def check_rows(rows: Sequence[TrainingRow]) -> None:
     """Refuses data that holds no preference at all.
 
     Raises:
@@ -152,14 +155,14 @@ def normalisation(reward: ModelReward, groups: Sequence[Group]) -> tuple[float, 
     Raises:
         InputError: if a score is not finite: training diverged.
     """
-    chosen: list[Group] = []
+    some: list[Group] = []
     for group in groups:
-        if sum(len(g.sequences) for g in chosen) >= NORMALISE_ON:
+        if sum(len(g.sequences) for g in some) >= NORMALISE_ON:
             break
-        chosen.append(group)
+        some.append(group)
     reward.model.eval()
     with torch.inference_mode():
-        scores = reward.engine.scores([g.sequences for g in chosen])[:, 0].double().cpu().numpy()
+        scores = reward.head.read(reward.engine.scores([g.sequences for g in some]).double().cpu()).score
     if not np.isfinite(scores).all():
         raise InputError(
             f"training: {int((~np.isfinite(scores)).sum())} of {scores.size} training scores are not finite; training "
@@ -191,6 +194,7 @@ def _train(
         budget=config.tokens_per_row if alone else sys.maxsize,
         tree=reward.engine.gate.open,
         pad_id=reward.engine.pad_id,
+        item=chosen(config.objective).method.item,
     )
     checkpoint = newest_complete(out / "checkpoints", key=key)
     with progress("training", total=int(np.ceil(steps * config.epochs))) as display:
@@ -204,14 +208,15 @@ def _train(
     return trainer
 
 
-def objective(config: FitConfig) -> Callable[..., torch.Tensor]:
-    """The objective that a configuration names, with its hyper-parameters."""
-    base = partial(bradley_terry, label_smoothing=config.label_smoothing, center_coef=config.center_coef)
-
-    def loss(scores: torch.Tensor, pairs: torch.Tensor, *, margin: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return base(scores, pairs, margin=margin * config.margin_scale if config.use_margin else None, weight=weight)
-
-    return loss
+def objective(config: FitConfig) -> Objective:
+    """The loss that a configuration names, with its options."""
+    method = chosen(config.objective)
+    if method.name != "bradley-terry":
+        return method.loss
+    return partial(
+        method.loss, label_smoothing=config.label_smoothing, center_coef=config.center_coef,
+        margin_scale=config.margin_scale if config.use_margin else 0.0,
+    )  # fmt: skip
 
 
 def _checkpointing(config: FitConfig, arguments: Any) -> dict[str, Any]:
@@ -228,7 +233,9 @@ def _printer() -> Any:
 
 
 def _manifest(model: Any, template: Template, config: FitConfig, backbone: Backbone) -> Manifest:
+    head = chosen(config.objective).head
     return Manifest(
+        head={} if head == Head() else asdict(head),
         reader="leaf" if has_read_head(model) else "classification", template=template.to_dict(),
         objective=config.objective, base=backbone.name,
     )  # fmt: skip
@@ -251,15 +258,22 @@ def _merged(model: Any) -> Any:
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
-def _pairs_only(rows: Sequence[Pair | Ranked]) -> list[Pair]:
+def _pairs_only(rows: Sequence[TrainingRow]) -> list[Pair]:
     pairs = [r for r in rows if isinstance(r, Pair)]
     if len(pairs) != len(rows):
         raise InputError("balance='length' needs pairs; convert ranked rows first (plaudit data convert)")
     return pairs
 
 
-def _texts(row: Pair | Ranked) -> list[str]:
-    completions = (row.chosen, row.rejected) if isinstance(row, Pair) else row.completions
+def completions_of(row: TrainingRow) -> Sequence[Completion]:
+    """The completions of a training row, in its order."""
+    if isinstance(row, Rated):
+        return (row.completion,)
+    return (row.chosen, row.rejected) if isinstance(row, Pair) else row.completions
+
+
+def _texts(row: TrainingRow) -> list[str]:
+    completions = completions_of(row)
     messages = [*row.prompt, *(m for c in completions for m in completion_messages(c))]
     return [well_formed(m.text) for m in messages]
 

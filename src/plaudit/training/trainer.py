@@ -1,13 +1,13 @@
 """`transformers.Trainer` over groups: what is ours is how a step runs its rows and divides its sums.
 
 Accelerate, FSDP, DeepSpeed, precision, trackers, checkpoints and the hub come with the Trainer. A step's loss is a sum
-over its rows divided by the weight of all pairs in the whole step (over accumulation and processes), so that eight
+over its rows divided by the weight of all items in the whole step (over accumulation and processes), so that eight
 steps of one group accumulated equal one step of eight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -18,12 +18,12 @@ from plaudit.engine.engine import has_read_head
 from plaudit.engine.heads import reading
 from plaudit.engine.plan import TreePlan
 
-Objective = Callable[..., Tensor]
-"""`(scores (n,), pairs (m, 2), *, margin (m,), weight (m,)) -> sum over pairs`."""
+Objective = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
+"""`(outputs (n, k), row) -> sum over the row's items`; the row holds the labels, as `Collator` makes them."""
 
 
-def row_scores(model: nn.Module, row: dict[str, Tensor]) -> Tensor:
-    """Scores at the leaves of one collated row, (n,): one forward call of the (wrapped) model."""
+def row_outputs(model: nn.Module, row: dict[str, Tensor]) -> Tensor:
+    """Head outputs at the leaves of one collated row, (n, k): one forward call of the (wrapped) model."""
     if "segments" in row:
         plan = TreePlan(row["segments"].cpu(), row["position_ids"])
         width = row["input_ids"].shape[0]
@@ -38,18 +38,18 @@ def row_scores(model: nn.Module, row: dict[str, Tensor]) -> Tensor:
         inputs = {"input_ids": row["input_ids"], "attention_mask": row["attention_mask"]}
         if not has_read_head(model):  # an encoder: its own classification output, a row each
             plain: Tensor = model(**inputs).logits
-            return plain[:, 0].index_select(0, row["leaf_positions"] // row["input_ids"].shape[1]).float()
+            return plain.index_select(0, row["leaf_positions"] // row["input_ids"].shape[1]).float()
         inputs["use_cache"] = False
     with reading(row["leaf_positions"]):
         logits: Tensor = model(**inputs).logits
-    return logits[0].float()
+    return logits[0].float().reshape(len(row["leaf_positions"]), -1)
 
 
 class RewardTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped here
     """Fits a reward model to groups. The batch size counts groups.
 
     Args:
-        objective: sum over the pairs of a row, see `Objective`.
+        objective: sum over the items of a row, see `Objective`.
         **kwargs: what `transformers.Trainer` takes; the data collator must be a `Collator`.
     """
 
@@ -60,7 +60,7 @@ class RewardTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped h
         """Tokens that this process ran forward and backward."""
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
-        """The micro-batches of one step, and the weight of their pairs summed over processes."""
+        """The micro-batches of one step, and the weight of their items summed over processes."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         if not batches:
             return batches, None
@@ -86,9 +86,7 @@ class RewardTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped h
         total = torch.zeros((), device=self.args.device)
         for row in inputs["rows"]:
             with self.compute_loss_context_manager():
-                loss = scale * self.objective(
-                    row_scores(model, row), row["pairs"], margin=row["margin"], weight=row["weight"]
-                )
+                loss = scale * self.objective(row_outputs(model, row), row)
             self.accelerator.backward(loss)
             total += loss.detach()
             self.distinct_tokens += int(row["input_ids"].numel())

@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
 from plaudit.errors import InputError, nearest
 from plaudit.rewards.base import Floats
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 READERS = {
     "scalar": "plaudit.rewards.readers.scalar:read_scalar",
