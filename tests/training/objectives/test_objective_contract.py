@@ -1,4 +1,4 @@
-"""What holds of every objective: rows add up, packing and order do not matter, gradients are right, nothing overflows."""
+"""What holds of every objective: rows add up, order means nothing, gradients are right, nothing overflows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace

@@ -129,7 +129,16 @@ def test_loss_hand_value():
         (
             lambda: borda(doubles([1, 0]), [torch.tensor([0, 1])], counts=[doubles([1.5, -0.5])]),
             InputError,
-            r"borda: counts\[0, 0\] is 1\.5; it must lie in \[0, 1\]",
+            r"borda: counts\[0, 1\] is -0\.5; it must be finite and at least 0",
+        ),
+        (
+            lambda: borda(
+                doubles([1, 0, 2]),
+                [torch.tensor([0, 1]), torch.arange(3)],
+                counts=[doubles([1.5, 0]), doubles([2, 1, 0])],
+            ),
+            InputError,
+            r"borda: counts\[0\]\[0\] is 1\.5; it must lie in \[0, 1\]",
         ),
         (
             lambda: borda(doubles([1, 0]), [torch.tensor([0, 1])], counts=[doubles([1])]),

@@ -22,6 +22,8 @@ def antisymmetric_logits(scores: Float[Tensor, " n"], pairs: Int[Tensor, "m 2"])
 
     Raises:
         ShapeError: if `pairs` is not (m, 2).
+
+    Source: Jiang et al. 2023, "LLM-Blender", PairRanker, with both orders in one logit.
     """
     check_pairs("antisymmetric_logits", pairs)
     return (scores[pairs[:, 0]] - scores[pairs[:, 1]]) / 2

@@ -98,8 +98,14 @@ def borda(
 def _check_counts(counts: Tensor, members: Tensor) -> None:
     if not counts.numel():
         return
-    check_values("borda", "counts", counts, low=0, high=counts.shape[1] - 1)
-    wanted = members * (members - 1) / 2
+    check_values("borda", "counts", counts, low=0)
+    most = members - 1
+    above = counts > most[:, None] + 1e-4
+    if bool(above.any()):
+        place, at = above.nonzero()[0].tolist()
+        shown, high = float(counts[place, at]), int(most[place])
+        raise InputError(f"borda: counts[{place}][{at}] is {shown:g}; it must lie in [0, {high}]")
+    wanted = members * most / 2
     wrong = (counts.sum(dim=1) - wanted).abs() > 1e-4 * members.square()
     if bool(wrong.any()):
         place = int(wrong.nonzero()[0, 0])

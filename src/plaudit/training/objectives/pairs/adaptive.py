@@ -71,6 +71,8 @@ def flipped(pairs: Int[Tensor, "m 2"], flip: Bool[Tensor, " m"]) -> Int[Tensor, 
 
     Raises:
         ShapeError: if `pairs` is not (m, 2), or `flip` does not have m entries.
+
+    Source: Wang et al. 2024, section 2.2 [13].
     """
     check_pairs("flipped", pairs, flip=flip)
     return torch.where(flip[:, None], pairs.flip(1), pairs)

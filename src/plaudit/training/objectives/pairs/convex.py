@@ -16,7 +16,7 @@ from plaudit.errors import InputError
 from plaudit.training.objectives.pairs.checking import check_pairs, check_values, weighted_sum
 
 _FLAT = 1e-9
-"""Share of the extent below which a turn is straight and two points are one."""
+"""Of the squared extent: a turn that spans less is straight, and points whose squared distance is less are one."""
 
 
 def hull_vertices(embeddings: Float[Tensor, "n d"]) -> Int[Tensor, " h"]:
@@ -52,7 +52,7 @@ def _distinct(plane: Tensor) -> list[Point]:
     extent = float(plane.abs().max())
     if extent:
         plane = plane / extent  # so that one tolerance serves embeddings of any size
-    far = torch.cdist(plane, plane) > _FLAT**0.5
+    far = (plane[:, None] - plane[None, :]).square().sum(dim=-1) > _FLAT
     first = [i for i in range(len(plane)) if bool(far[i, :i].all())]
     return sorted((float(plane[i, 0]), float(plane[i, 1]), i) for i in first)
 

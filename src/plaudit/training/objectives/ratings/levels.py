@@ -7,6 +7,8 @@ interpolated between two levels, as there. The thresholds are ours. Without fall
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -88,17 +90,30 @@ def level_moments(logits: Float[Tensor, "m k"]) -> tuple[Float[Tensor, " m"], Fl
 
 def _fitted(mean: Tensor, std: Tensor, levels: int, density: bool) -> Tensor:
     """The linear correction; not finite or wrong in its mean where it does not exist, which the caller looks for."""
+    centre = (levels + 1) / 2
     scale = torch.arange(1, levels + 1, dtype=mean.dtype, device=mean.device)
     wide = std.clamp(min=1e-12)[:, None]
-    below, at, above = ((scale + step - mean[:, None]) / wide for step in (-0.5, 0.0, 0.5))
-    mass = torch.special.ndtr(above) - torch.special.ndtr(below)
-    raw: Tensor = torch.exp(-0.5 * at.square()) / (wide * (2 * torch.pi) ** 0.5) if density else mass
-    centre = (levels + 1) / 2
+    raw, slope = _density(scale, mean, wide) if density else _mass(scale, mean, wide)
     total, pull = raw.sum(dim=1), (raw * (scale - centre)).sum(dim=1)
-    # at the centre of the scale the ratio is 0 / 0, and no correction of the mean is needed: only the sum
+    # at the centre of the scale the ratio is 0 / 0; its limit is the ratio of the derivatives by the mean
     central = (mean - centre).abs() <= 1e-6
-    alpha = torch.where(central, 1 / total, (mean - centre) / pull)
+    alpha = torch.where(central, 1 / (slope * (scale - centre)).sum(dim=1), (mean - centre) / pull)
     beta = (1 - alpha * total) / levels
     cut = (alpha[:, None] * raw + beta[:, None]).clamp(min=0)
     distribution: Tensor = cut / cut.sum(dim=1, keepdim=True)
     return distribution
+
+
+def _density(scale: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    """The normal density at the levels, and its derivative by the mean."""
+    at = (scale - mean[:, None]) / std
+    density = torch.exp(-0.5 * at.square()) / (std * math.sqrt(2 * math.pi))
+    return density, density * at / std
+
+
+def _mass(scale: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    """The normal probability between the midpoints, and its derivative by the mean."""
+    below, above = _density(scale - 0.5, mean, std)[0], _density(scale + 0.5, mean, std)[0]
+    upper, lower = ((scale + step - mean[:, None]) / std for step in (0.5, -0.5))
+    mass = torch.special.ndtr(upper) - torch.special.ndtr(lower)
+    return mass, below - above

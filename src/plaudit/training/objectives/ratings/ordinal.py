@@ -20,6 +20,8 @@ def ordered_thresholds(free: Float[Tensor, " t"]) -> Float[Tensor, " t"]:
 
     Raises:
         InputError: if there are none.
+
+    Source: McCullagh 1980, whose cut points must increase; the parametrisation is ours.
     """
     if not free.numel():
         raise InputError("ordered_thresholds: no thresholds; c levels need c - 1")
