@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if args.objective == "help":
         for name, method in METHODS.items():
             options = ", ".join(f"{key}={value}" for key, value in method.options.items())
-            print(f"{name:16} {method.summary}{f' ({options})' if options else ''}\n{'':16} from {method.needs}")
+            print(f"{name}\n  {method.summary}\n  from {method.needs}{f'; options: {options}' if options else ''}")
         return 0
     if not args.data or not args.out:
         raise InputError("train: give DATA and --out FOLDER (see plaudit train --help)")

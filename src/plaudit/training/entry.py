@@ -38,12 +38,12 @@ class Trained:
     def lines(self) -> list[str]:
         """What a command prints."""
         f = self.facts
-        lines = [
-            f"trained on {f['pairs']} preferences in {f['groups']} groups from {f['base']} "
-            f"({f['parameters']:,} parameters)"
-        ]
+        method = chosen(f["config"]["objective"])
+        learned = f"{f['pairs']} preferences" if method.method.labels == "pairs" else f"{f['sequences']} completions"
+        lines = [f"trained on {learned} in {f['groups']} groups from {f['base']} ({f['parameters']:,} parameters)"]
         if f.get("last_loss") is not None:
-            lines.append(f"loss {f['first_loss']:.4f} -> {f['last_loss']:.4f} (log 2 = 0.6931 is chance)")
+            chance = " (log 2 = 0.6931 is chance)" if method.name == "bradley-terry" else ""
+            lines.append(f"loss {f['first_loss']:.4f} -> {f['last_loss']:.4f}{chance}")
         if "truncated" in f:
             lines.append(f"{f['sharing']}; {f['truncated']} of {f['sequences']} sequences truncated")
         return lines

@@ -1,7 +1,8 @@
 """Exact match: the answer is one of the gold answers, up to case, punctuation and articles.
 
-Differs from the paper: numbers must agree as numbers (see `words`), an empty answer never matches, not even a gold
-answer of which normalisation leaves nothing, and the articles are English ones: switch them off for other languages.
+Differs from the paper: signs, points and separators inside numbers count (see `words`; `42.0` is not `42`), an empty
+answer never matches, not even a gold answer of which normalisation leaves nothing, and the articles are English ones:
+switch them off for other languages.
 """
 
 from __future__ import annotations

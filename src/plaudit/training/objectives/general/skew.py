@@ -32,7 +32,7 @@ def skew_scores(
     Raises:
         ShapeError: if d is odd or shapes do not belong together.
 
-    Source: Zhang et al. 2024, "Beyond Bradley-Terry Models", section 4.1 [98].
+    Source: Zhang et al. 2024, "Beyond Bradley-Terry Models" [98].
     """
     _check("skew_scores", first, second.shape, scales)
     planes = first[:, 0::2] * second[:, 1::2] - first[:, 1::2] * second[:, 0::2]
@@ -52,7 +52,7 @@ def skew_matrix(embeddings: Float[Tensor, "n d"], *, scales: Float[Tensor, " k"]
     Raises:
         ShapeError: if d is odd or there are not k scales.
 
-    Source: Zhang et al. 2024, section 4.1 [98].
+    Source: Zhang et al. 2024 [98].
     """
     _check(
         "skew_matrix",
@@ -68,7 +68,7 @@ def skew_matrix(embeddings: Float[Tensor, "n d"], *, scales: Float[Tensor, " k"]
 def context_scales(logits: Float[Tensor, "g k"]) -> Float[Tensor, "g k"]:
     """`k * softmax(logits)`: positive scales of the k planes, of mean 1, from a prompt's logits.
 
-    Source: Zhang et al. 2024, section 4.2, and its code [98].
+    Source: Zhang et al. 2024 [98].
     """
     return logits.shape[-1] * logits.softmax(dim=-1)
 
@@ -99,7 +99,7 @@ def general_preference(
         ShapeError: if d is odd or shapes do not belong together.
         InputError: if the temperature is not above 0.
 
-    Source: Zhang et al. 2024, section 4.3 [98].
+    Source: Zhang et al. 2024 [98].
     """
     lead = _lead("general_preference", outputs, pairs, temperature, scales, normalise, weight)
     return weighted_sum(-F.logsigmoid(lead), weight)

@@ -30,7 +30,7 @@ def borda_counts(judgements: Float[Tensor, "k t"]) -> Float[Tensor, " k"]:
     Raises:
         InputError: if there are no judgements, or one is not finite.
 
-    Source: Colombo et al. 2022, "What are the best systems?", section 2 [121]; Borda 1781.
+    Source: Colombo et al. 2022, "What are the best systems?" [121]; Borda 1781.
     """
     if not judgements.numel():
         raise InputError(f"borda_counts: judgements have shape {tuple(judgements.shape)}; give at least one")
@@ -48,7 +48,7 @@ def borda_two_level(judgements: Sequence[Float[Tensor, "k _"]]) -> Float[Tensor,
     Raises:
         InputError: if there are no metrics, or a judgement is not finite.
 
-    Source: Colombo et al. 2022, section 3, the two-level procedure, which it recommends [121].
+    Source: Colombo et al. 2022, the two-level procedure, which it recommends [121].
     """
     if not judgements:
         raise InputError("borda_two_level: no metrics; give at least one")
@@ -81,7 +81,7 @@ def borda(
         ShapeError: if a list has fewer than two members, or columns do not belong to the lists.
         InputError: if the counts of a list of k do not add up to `k (k - 1) / 2`, or lie outside [0, k - 1].
 
-    Source: Colombo et al. 2022 for the counts [121]; Siththaranjan et al. 2023, theorem 3.1, that Bradley-Terry on the
+    Source: Colombo et al. 2022 for the counts [121]; Siththaranjan et al. 2023, that Bradley-Terry on the
     pairs of several raters ranks by Borda counts.
     """
     index, present = rectangle("borda", scores.shape[0], lists, scores.device)

@@ -41,7 +41,7 @@ def expanded_pairs(
         ShapeError: if a list has fewer than two members, or `tied` does not belong to the lists.
         InputError: if a list names a sequence twice or the unit is not known.
 
-    Source: Ouyang et al. 2022, "InstructGPT", equation 1.
+    Source: Ouyang et al. 2022, "InstructGPT".
     """
     if unit not in ("pair", "item", "list"):
         raise InputError(f"expanded_pairs: unit {unit!r} is not known; known: item, list, pair")

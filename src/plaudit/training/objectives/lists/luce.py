@@ -47,7 +47,7 @@ def plackett_luce(
         ShapeError: if a list has fewer than two members, or columns do not belong to the lists.
         InputError: if a list names a sequence twice, its first member is tied, or `top` is below 1.
 
-    Source: Luce 1959; Plackett 1975; Xia et al. 2008, "ListMLE"; Efron 1977, section 6, for ties.
+    Source: Luce 1959; Plackett 1975; Xia et al. 2008, "ListMLE"; Efron 1977, for ties.
     """
     index, present = rectangle("plackett_luce", scores.shape[0], lists, scores.device)
     check_columns("plackett_luce", "lists", len(lists), weight=weight)

@@ -27,7 +27,7 @@ def preference_strength(margins: Float[Tensor, "models m"]) -> tuple[Float[Tenso
     Raises:
         InputError: if there are fewer than two models, or a margin is not finite.
 
-    Source: Wang et al. 2024, "Secrets of RLHF in Large Language Models II", section 2.1 [13].
+    Source: Wang et al. 2024, "Secrets of RLHF in Large Language Models II" [13].
     """
     if margins.shape[0] < 2:
         raise InputError(f"preference_strength: margins of {margins.shape[0]} models; give at least 2")
@@ -41,7 +41,7 @@ def strength_targets(margins: Float[Tensor, "models m"]) -> Float[Tensor, " m"]:
     Raises:
         InputError: if a margin is not finite.
 
-    Source: Wang et al. 2024, section 2.2 [13].
+    Source: Wang et al. 2024 [13].
     """
     check_values("strength_targets", "margins", margins)
     return margins.sigmoid().mean(dim=0)
@@ -57,7 +57,7 @@ def weakest(strength: Float[Tensor, " m"], *, share: float = 0.1) -> Bool[Tensor
     Raises:
         InputError: if the share is outside [0, 1] or a strength is not finite.
 
-    Source: Wang et al. 2024, section 2.2 [13].
+    Source: Wang et al. 2024 [13].
     """
     check_number("weakest", "share", share, low=0, high=1)
     check_values("weakest", "strength", strength)
@@ -72,7 +72,7 @@ def flipped(pairs: Int[Tensor, "m 2"], flip: Bool[Tensor, " m"]) -> Int[Tensor, 
     Raises:
         ShapeError: if `pairs` is not (m, 2), or `flip` does not have m entries.
 
-    Source: Wang et al. 2024, section 2.2 [13].
+    Source: Wang et al. 2024 [13].
     """
     check_pairs("flipped", pairs, flip=flip)
     return torch.where(flip[:, None], pairs.flip(1), pairs)
@@ -104,7 +104,7 @@ def adaptive_margin(
         ShapeError: if `pairs` is not (m, 2), or a column does not have m entries.
         InputError: if a strength is not finite or the smoothing is outside its range.
 
-    Source: Wang et al. 2024, equations of the adaptive margin and of label smoothing [13].
+    Source: Wang et al. 2024 [13].
     """
     check_pairs("adaptive_margin", pairs, strength=strength, weight=weight)
     check_values("adaptive_margin", "strength", strength)

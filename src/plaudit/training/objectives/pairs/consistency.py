@@ -47,7 +47,7 @@ def ranking_consistency(
         ShapeError: if the two rewards differ in number.
         InputError: if a list has fewer than two members or the measure is not known.
 
-    Source: Wang et al. 2024, "CREAM", section 4 [116]; Kendall 1945 (tau-b).
+    Source: Wang et al. 2024, "CREAM" [116]; Kendall 1945 (tau-b).
     """
     if measure not in ("kendall", "spearman", "top"):
         raise InputError(f"ranking_consistency: measure {measure!r} is not known; known: kendall, spearman, top")
@@ -81,7 +81,7 @@ def extreme_pairs(rewards: Float[Tensor, " n"], lists: Sequence[Int[Tensor, " _"
 
     Where all rewards of a list are equal both are its first member, whose pair has no gradient.
 
-    Source: Wang et al. 2024, "CREAM", algorithm 1 [116].
+    Source: Wang et al. 2024, "CREAM" [116].
     """
     found = [torch.stack([m[rewards[m].argmax()], m[rewards[m].argmin()]]) for m in lists]
     return torch.stack(found) if found else torch.zeros(0, 2, dtype=torch.long, device=rewards.device)
@@ -111,7 +111,7 @@ def consistent_bradley_terry(
         ShapeError: if `pairs` is not (m, 2), or a column does not have m entries.
         InputError: if a number is outside its range.
 
-    Source: Wang et al. 2024, "CREAM", equation of the regularised loss [116].
+    Source: Wang et al. 2024, "CREAM" [116].
     """
     check_number("consistent_bradley_terry", "beta", beta, low=0, within="(]")
     check_pairs("consistent_bradley_terry", pairs, consistency=consistency, weight=weight)

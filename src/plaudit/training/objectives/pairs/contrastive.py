@@ -37,7 +37,7 @@ def contrastive_views(
         ShapeError: if the two views differ in shape.
         InputError: if the temperature is not above 0.
 
-    Source: Wang et al. 2024, section 3.2 [13]; Gao et al. 2021, "SimCSE", equation 1.
+    Source: Wang et al. 2024 [13]; Gao et al. 2021, "SimCSE".
     """
     check_number("contrastive_views", "temperature", temperature, low=0, within="(]")
     if outputs.shape != views.shape:
@@ -56,7 +56,7 @@ def differences(outputs: Float[Tensor, "n d"], pairs: Int[Tensor, "m 2"]) -> Flo
     Raises:
         ShapeError: if `pairs` is not (m, 2).
 
-    Source: Wang et al. 2024, section 3.2 [13].
+    Source: Wang et al. 2024 [13].
     """
     check_pairs("differences", pairs)
     return outputs[pairs[:, 0]] - outputs[pairs[:, 1]]

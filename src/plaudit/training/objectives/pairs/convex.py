@@ -31,7 +31,7 @@ def hull_vertices(embeddings: Float[Tensor, "n d"]) -> Int[Tensor, " h"]:
     Raises:
         InputError: if there are no embeddings, or a number is not finite.
 
-    Source: "ConvexDA" of the Contrast Instructions paper, section 4 [17]; Andrew 1979, monotone chain.
+    Source: "ConvexDA" of the Contrast Instructions paper [17]; Andrew 1979, monotone chain.
     """
     if not embeddings.shape[0]:
         raise InputError("hull_vertices: no embeddings; give at least one")
@@ -100,7 +100,7 @@ def convex_bradley_terry(
         ShapeError: if `pairs` is not (m, 2), or a column does not have m entries.
         InputError: if a share or target is outside [0, 1], or a partner is no pair.
 
-    Source: Zhang et al. 2018, "mixup", equation 1, on differences of scores; [17] for the setting.
+    Source: Zhang et al. 2018, "mixup", on differences of scores; [17] for the setting.
     """
     check_pairs("convex_bradley_terry", pairs, partner=partner, share=share, target=target, weight=weight)
     check_values("convex_bradley_terry", "share", share, low=0, high=1)

@@ -49,7 +49,7 @@ def small_losses(losses: Float[Tensor, " m"], *, dropped: float) -> Bool[Tensor,
     Raises:
         InputError: if the share is outside [0, 1] or a loss is not finite.
 
-    Source: Han et al. 2018, "Co-teaching", algorithm 1, lines 4 and 5 [112].
+    Source: Han et al. 2018, "Co-teaching" [112].
     """
     check_number("small_losses", "dropped", dropped, low=0, high=1)
     check_values("small_losses", "losses", losses)
@@ -76,7 +76,7 @@ def peer_selection(
         ShapeError: if the two differ in number.
         InputError: if the share is outside [0, 1] or a loss is not finite.
 
-    Source: Collaborative Reward Modeling, peer review [112]; Han et al. 2018, algorithm 1.
+    Source: Collaborative Reward Modeling, peer review [112]; Han et al. 2018.
     """
     if losses_a.shape != losses_b.shape:
         raise ShapeError(f"peer_selection: {losses_a.numel()} losses of one model and {losses_b.numel()} of the other")

@@ -32,7 +32,7 @@ def dynamic_scale(
     Raises:
         InputError: if a number is outside its range.
 
-    Source: Zhang et al. 2025, "MM-RLHF", equation of beta(delta), w = k = 0.5 [77].
+    Source: Zhang et al. 2025, "MM-RLHF" [77].
     """
     check_values("dynamic_scale", "margin", margin, low=0)
     check_number("dynamic_scale", "scale", scale, low=0, within="(]")

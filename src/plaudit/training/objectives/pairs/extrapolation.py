@@ -27,7 +27,7 @@ def extrapolated(
         ShapeError: if names or shapes differ.
         InputError: if the factor is negative.
 
-    Source: Zheng et al. 2024, "Weak-to-Strong Extrapolation"; Wang et al. 2024, section 3.2 [29].
+    Source: Zheng et al. 2024, "Weak-to-Strong Extrapolation"; Wang et al. 2024 [29].
     """
     check_number("extrapolated", "factor", factor, low=0)
     if start.keys() != fitted.keys():

@@ -40,7 +40,7 @@ def fused_rewards(
         ShapeError: if rewards and embeddings do not belong together.
         InputError: if a hyper-parameter is outside its range.
 
-    Source: "RewardFusion" of the Contrast Instructions paper, section 4 [17].
+    Source: "RewardFusion" of the Contrast Instructions paper [17].
     """
     check_columns("fused_rewards", "embeddings", embeddings.shape[0], rewards=rewards)
     check_columns("fused_rewards", "embeddings of the corpus", corpus.shape[0], corpus_rewards=corpus_rewards)

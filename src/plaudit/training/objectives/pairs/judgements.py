@@ -29,7 +29,7 @@ def judgement_spread(judgements: Float[Tensor, "m v"]) -> Float[Tensor, " m"]:
     Raises:
         InputError: if there are fewer than two, or one is not finite.
 
-    Source: Ctrl-U, uncertainty of scalar rewards [200]; Gini 1912 for more than two.
+    Source: Ctrl-U [200]; Gini 1912 for more than two.
     """
     v = judgements.shape[1]
     if v < 2:
@@ -49,7 +49,7 @@ def categorical_spread(first: Float[Tensor, "m c"], second: Float[Tensor, "m c"]
     Raises:
         ShapeError: if the two differ in shape.
 
-    Source: Ctrl-U, uncertainty of segmentation rewards [200].
+    Source: Ctrl-U [200].
     """
     if first.shape != second.shape:
         raise ShapeError(f"categorical_spread: shapes {tuple(first.shape)} and {tuple(second.shape)} differ")
@@ -67,7 +67,7 @@ def judgement_weights(spread: Float[Tensor, " m"], *, scale: float = 1.0) -> Flo
     Raises:
         InputError: if a number is outside its range.
 
-    Source: Ctrl-U, equation of the adaptive weight [200].
+    Source: Ctrl-U [200].
     """
     check_number("judgement_weights", "scale", scale, low=0)
     check_values("judgement_weights", "spread", spread, low=0)
@@ -95,7 +95,7 @@ def uncertainty_weighted(
         ShapeError: if losses and spread differ in number.
         InputError: if a number is outside its range.
 
-    Source: Ctrl-U, equation of the uncertainty-regularised reward loss [200].
+    Source: Ctrl-U [200].
     """
     check_columns("uncertainty_weighted", "losses", losses.shape[0], spread=spread)
     check_number("uncertainty_weighted", "penalty", penalty, low=0)

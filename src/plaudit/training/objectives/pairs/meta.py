@@ -31,7 +31,7 @@ def score_spread(scores: Float[Tensor, " n"], lists: Sequence[Int[Tensor, " _"]]
     Raises:
         InputError: if a list has fewer than two members.
 
-    Source: Wang et al. 2024, "Secrets of RLHF II", section 4.1, the meta objective J [13].
+    Source: Wang et al. 2024, "Secrets of RLHF II" [13].
     """
     total = scores.sum() * 0
     for place, members in enumerate(lists):
@@ -65,7 +65,7 @@ def meta_gradients(
     Raises:
         InputError: if the rate is negative.
 
-    Source: Wang et al. 2024, section 4.2, algorithm 1 [13].
+    Source: Wang et al. 2024 [13].
     """
     check_number("meta_gradients", "rate", rate, low=0)
     upward = _gradients(parameters, spread)

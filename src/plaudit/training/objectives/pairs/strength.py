@@ -40,7 +40,7 @@ def scaled_bradley_terry(
         ShapeError: if `pairs` is not (m, 2), or a column does not have m entries.
         InputError: if a strength is negative or not finite.
 
-    Source: Wang et al. 2024, "HelpSteer2-Preference", section 3.1 [29].
+    Source: Wang et al. 2024, "HelpSteer2-Preference" [29].
     """
     check_pairs("scaled_bradley_terry", pairs, strength=strength, weight=weight)
     check_values("scaled_bradley_terry", "strength", strength, low=0)
@@ -72,7 +72,7 @@ def margin_regression(
         ShapeError: if `pairs` is not (m, 2), or a column does not have m entries.
         InputError: if a strength is not finite or the scale is not above 0.
 
-    Source: Wang et al. 2024, "HelpSteer2-Preference", section 3.1 [29], on gaps instead of single ratings.
+    Source: Wang et al. 2024, "HelpSteer2-Preference" [29], on gaps instead of single ratings.
     """
     check_pairs("margin_regression", pairs, strength=strength, weight=weight)
     check_values("margin_regression", "strength", strength)

@@ -41,7 +41,7 @@ def rao_kupper(
         ShapeError: if `pairs` is not (m, 2), or a column does not have m entries.
         InputError: if the threshold is not above 0: ties would then be impossible.
 
-    Source: Rao and Kupper 1967, equation 2.2, with threshold `log theta`.
+    Source: Rao and Kupper 1967, with threshold `log theta`.
     """
     check_pairs("rao_kupper", pairs, tied=tied, weight=weight)
     width = torch.as_tensor(threshold, dtype=scores.dtype, device=scores.device)
@@ -80,7 +80,7 @@ def davidson(
         ShapeError: if `pairs` is not (m, 2), or a column does not have m entries.
         InputError: if log_tie is not finite.
 
-    Source: Davidson 1970, equation 2.2.
+    Source: Davidson 1970.
     """
     check_pairs("davidson", pairs, tied=tied, weight=weight)
     level = torch.as_tensor(log_tie, dtype=scores.dtype, device=scores.device)

@@ -47,7 +47,7 @@ def community_triplets(
         ShapeError: if shapes do not belong together.
         InputError: if the margin is negative.
 
-    Source: Isajanyan et al. 2024, "Social Reward", equation 1 [69].
+    Source: Isajanyan et al. 2024, "Social Reward" [69].
     """
     check_pairs("community_triplets", pairs, weight=weight)
     check_number("community_triplets", "margin", margin, low=0)

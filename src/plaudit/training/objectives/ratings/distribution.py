@@ -40,7 +40,7 @@ def distribution_rating(
         ShapeError: if shapes do not belong together.
         InputError: if a target is negative or does not add up to 1.
 
-    Source: You et al. 2025, "DeQA-Score", equation of the KL loss [86].
+    Source: You et al. 2025, "DeQA-Score" [86].
     """
     check_columns("distribution_rating", "items", items.numel(), weight=weight)
     if target.shape != (items.numel(), outputs.shape[1]):

@@ -44,7 +44,7 @@ def evidential_rating(
         ShapeError: if shapes do not belong together.
         InputError: if the coefficient is negative or a rating is not finite.
 
-    Source: Amini et al. 2020, "Deep Evidential Regression", equations 8 and 9.
+    Source: Amini et al. 2020, "Deep Evidential Regression".
     """
     check_number("evidential_rating", "evidence_coef", evidence_coef, low=0)
     if outputs.ndim != 2 or outputs.shape[1] != 4:

@@ -42,8 +42,7 @@ def gaussian_rating(
         ShapeError: if shapes do not belong together.
         InputError: if beta is outside [0, 1] or a rating is not finite.
 
-    Source: Nix and Weigend 1994; Seitzer et al. 2022, "On the Pitfalls of Heteroscedastic Uncertainty Estimation",
-    equation 4 (beta-NLL).
+    Source: Nix and Weigend 1994; Seitzer et al. 2022, "On the Pitfalls of Heteroscedastic Uncertainty Estimation".
     """
     check_number("gaussian_rating", "beta", beta, low=0, high=1)
     if outputs.ndim != 2 or outputs.shape[1] != 2:

@@ -47,7 +47,7 @@ def soft_levels(
         ShapeError: if mean and std differ in number.
         InputError: if a number is outside its range.
 
-    Source: You et al. 2025, "DeQA-Score", section 3.2 and its code [86].
+    Source: You et al. 2025, "DeQA-Score" [86].
     """
     if mean.shape != std.shape:
         raise ShapeError(f"soft_levels: {mean.numel()} means and {std.numel()} standard deviations")
@@ -70,7 +70,7 @@ def interpolated_levels(mean: Float[Tensor, " m"], *, levels: int = 5) -> Float[
     Raises:
         InputError: if a mean is outside [1, levels].
 
-    Source: You et al. 2025, "DeQA-Score", its fallback [86].
+    Source: You et al. 2025, "DeQA-Score" [86].
     """
     check_values("interpolated_levels", "mean", mean, low=1, high=levels)
     scale = torch.arange(1, levels + 1, dtype=mean.dtype, device=mean.device)
@@ -80,7 +80,7 @@ def interpolated_levels(mean: Float[Tensor, " m"], *, levels: int = 5) -> Float[
 def level_moments(logits: Float[Tensor, "m k"]) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
     """Mean and variance of the levels 1 to k under the softmax of the logits.
 
-    Source: You et al. 2025, "DeQA-Score", prediction [86].
+    Source: You et al. 2025, "DeQA-Score" [86].
     """
     scale = torch.arange(1, logits.shape[1] + 1, dtype=logits.dtype, device=logits.device)
     chance = logits.softmax(dim=-1)

@@ -34,7 +34,7 @@ def log_normal_cdf(z: Float[Tensor, " m"]) -> Float[Tensor, " m"]:
     Args:
         z: standard normal quantiles, float32 or float64.
 
-    Source: Abramowitz and Stegun 1964, 7.1.2 and 26.2.3.
+    Source: Abramowitz and Stegun 1964.
     """
     found: Tensor = _LogNormalCdf.apply(z)  # type: ignore[no-untyped-call]
     return found

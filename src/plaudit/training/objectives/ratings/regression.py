@@ -1,6 +1,6 @@
 """Ratings as numbers: squared and Huber loss, for one rating or for several aspects.
 
-Differs from the paper: HelpSteer2 averages over aspects; this sums over what is known, so that missing aspects and any
+Differs from the paper: a sum over the ratings that are known in place of a mean, so missing aspects and any
 division into rows add up. Divide by the number of ratings in the whole step.
 """
 

@@ -40,7 +40,7 @@ def two_ratings(
         ShapeError: if shapes do not belong together, or the number of outputs is not `c + c^2`.
         InputError: if a level is not one of the c.
 
-    Source: Johnson et al. 2024, "Experts Don't Cheat", section 3 [219].
+    Source: Johnson et al. 2024, "Experts Don't Cheat" [219].
     """
     check_columns("two_ratings", "items", items.numel(), weight=weight)
     if levels.shape != (items.numel(), 2):
@@ -58,7 +58,7 @@ def two_rating_probabilities(outputs: Float[Tensor, "n k"]) -> tuple[Float[Tenso
     Raises:
         ShapeError: if the number of outputs is not `c + c^2`.
 
-    Source: Johnson et al. 2024, section 3 [219].
+    Source: Johnson et al. 2024 [219].
     """
     first, second = _two_heads(outputs)
     return first.softmax(dim=-1), second.softmax(dim=-1)
@@ -91,7 +91,7 @@ def two_preferences(
     Raises:
         ShapeError: if shapes do not belong together.
 
-    Source: Johnson et al. 2024, section 3 [219], for preferences.
+    Source: Johnson et al. 2024 [219], for preferences.
     """
     check_pairs("two_preferences", pairs, first=first, second=second, weight=weight)
     before, agreed, opposed = _leads(outputs, pairs)
@@ -108,7 +108,7 @@ def two_preference_probabilities(
     Raises:
         ShapeError: if shapes do not belong together.
 
-    Source: Johnson et al. 2024, section 3 [219], for preferences.
+    Source: Johnson et al. 2024 [219], for preferences.
     """
     check_pairs("two_preference_probabilities", pairs)
     before, agreed, opposed = (lead.sigmoid() for lead in _leads(outputs, pairs))
@@ -129,7 +129,7 @@ def cheat_variance(p1: Float[Tensor, "m c"], p2: Float[Tensor, "m c c"]) -> Floa
     Raises:
         ShapeError: if shapes do not belong together.
 
-    Source: Johnson et al. 2024, equation of V_cheat [219].
+    Source: Johnson et al. 2024 [219].
     """
     _check_two("cheat_variance", p1, p2)
     return p1 * (p2.diagonal(dim1=-2, dim2=-1) - p1)
@@ -145,7 +145,7 @@ def cheat_confidence(p1: Float[Tensor, "m c"], p2: Float[Tensor, "m c c"]) -> Fl
     Raises:
         ShapeError: if shapes do not belong together.
 
-    Source: Johnson et al. 2024, equation of C_cheat [219].
+    Source: Johnson et al. 2024 [219].
     """
     _check_two("cheat_confidence", p1, p2)
     again = p2.diagonal(dim1=-2, dim2=-1)
