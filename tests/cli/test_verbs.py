@@ -46,7 +46,7 @@ def test_train_saves_a_model_that_transformers_opens(model_folder, capsys, pairs
     steps = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert len([s for s in steps if "loss" in s]) == 3  # 48 groups in steps of 8, half of them
     assert main(["train", "--objective", "help"]) == 0
-    assert capsys.readouterr().out.startswith("bradley-terry ")
+    assert capsys.readouterr().out.startswith("bradley-terry\n")
 
 
 def test_inspect_shows_what_the_model_sees(model_folder, pairs_file, capsys):
