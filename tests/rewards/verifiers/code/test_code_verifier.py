@@ -106,7 +106,8 @@ def test_wrong_answers_are_worth_the_fraction_that_passed():
     ],
 )
 def test_what_ends_a_program_is_its_own_fault(program, reason):
-    verdict = judge(program, "assert f(1) == 1", timeout=0.5)
+    # on a busy machine even a fault takes its time; only what is to meet the clock is given little
+    verdict = judge(program, "assert f(1) == 1", timeout=0.5 if "took longer" in reason else 20.0)
     if not reason:
         assert verdict.reward == 1.0
         return
