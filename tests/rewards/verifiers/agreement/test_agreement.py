@@ -14,6 +14,7 @@ from plaudit.rewards.verifiers.agreement import (
     majority_label,
 )
 from plaudit.testing import RewardContract
+from plaudit.testing.verifiers import fuzzed_texts
 
 
 def said(answers, group="g", view=None):
@@ -109,3 +110,17 @@ def test_the_majority_does_not_depend_on_the_order(labels, random):
 def test_labels_of_three_wordings_come_from_the_other_two():
     labels = cross_labels(np.array([0, 0, 1, 1, 1]), ["a", "a", "b", "c", "c"])
     assert labels == {"a": 1, "b": None, "c": 0}
+
+
+@pytest.mark.parametrize("make", [MajorityReward, CrossViewReward])
+def test_ten_thousand_random_answers_in_groups_of_eight(make):
+    honest = ["#### 4", "\\boxed{\\frac{1}{2}}", "The answer is 17."]
+    samples = [
+        Sample(conversation("q"), text, None, f"g{i // 8}", meta={"view": str(i % 2)})
+        for i, text in enumerate(fuzzed_texts(honest, 10_000, seed=1))
+    ]
+    batch = make()(samples)
+    # judged, the candidate's fault, or its group undecided: the machine is never blamed for a text
+    assert set(batch.outcome.tolist()) <= {Outcome.SCORED, Outcome.POLICY_FAULT, Outcome.ABSTAINED}
+    assert set(batch.reward[batch.valid].tolist()) <= {0.0, 1.0}
+    assert (batch.outcome == Outcome.SCORED).any()
