@@ -22,8 +22,9 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from plaudit.engine import install_head
 from plaudit.engine.engine import open_gate
 from plaudit.errors import UnsupportedError
-from plaudit.training import Group, RewardTrainer, bradley_terry
+from plaudit.training import Group, RewardTrainer
 from plaudit.training.collating import Collator
+from plaudit.training.losses.pairs import logistic
 
 LEARNING_RATE = 1e-5
 
@@ -87,7 +88,7 @@ def ours(groups: Sequence[Sequence[Ids]], *, batch: int, out: str, steps: Steps,
         m = better.size
         rows.append(Group(tuple(group), better, worse, np.zeros(m, np.float32), np.ones(m, np.float32)))
     trainer = RewardTrainer(
-        objective=bradley_terry, model=model,
+        objective=logistic, model=model,
         args=TrainingArguments(remove_unused_columns=False, label_names=[], **options(batch, out)),
         data_collator=Collator(budget=tokens_per_row), train_dataset=rows, callbacks=[steps],
     )  # fmt: skip

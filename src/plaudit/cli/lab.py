@@ -53,7 +53,9 @@ def _list(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     from plaudit.lab.catalog import list_experiments
 
-    for name in list_experiments() if args.name == "all" else [args.name]:
+    # a claim about another experiment's runs has nothing left to run once that one is through
+    every = [name for name, claim in list_experiments().items() if not claim.runs]
+    for name in every if args.name == "all" else [args.name]:
         _run_one(name, args)
     return 0
 
@@ -75,7 +77,8 @@ def _run_one(name: str, args: argparse.Namespace) -> None:
         folder=args.folder,
         fit=fit_in_world,
         smoke=args.smoke,
-        arms=args.arm,
+        # of another experiment's runs a claim needs no more than its own contrast
+        arms=args.arm or (experiment.claim.contrast if experiment.claim.runs else None),
         tell=lambda line: print(line, file=sys.stderr),
     )
     for key, arms in results.items():

@@ -44,5 +44,8 @@ def find_experiment(name: str) -> Experiment:
     matches = [n for n in claims if n == name or n.split("/")[-1] == name]
     if len(matches) != 1:
         raise InputError(f"lab: experiment {name!r} is not known; {nearest(name, claims)}")
-    module = importlib.import_module(f"plaudit.lab.experiments.{matches[0].replace('/', '.')}.experiment")
-    return Experiment(claims[matches[0]], module.run_instance)
+    claim = claims[matches[0]]
+    module = importlib.import_module(
+        f"plaudit.lab.experiments.{(claim.runs or claim.name).replace('/', '.')}.experiment"
+    )
+    return Experiment(claim, module.run_instance)

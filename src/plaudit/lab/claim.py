@@ -51,6 +51,10 @@ class Claim:
     """The arm that is the ceiling, for the gap closed."""
     amendments: tuple[Mapping[str, str], ...] = field(default=())
     """Later changes: `date`, `what`, `why`. They do not enter the hash."""
+    runs: str = ""
+    """An experiment whose runs this claim is about too; world, grade, arms, budget and blind are then that one's."""
+    base: Claim | None = None
+    """The claim of `runs`, read."""
     hash: str = ""
     """Of everything but the amendments."""
 
@@ -77,8 +81,11 @@ def read_claim(path: Path) -> Claim:
     row = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(row, dict):
         raise InputError(f"claim: {path} holds {type(row).__name__}; it is a mapping of keys to values")
-    known = {f.name for f in fields(Claim)} - {"hash"}
-    required = known - {"oracle", "amendments"}
+    base = _base(row, path)
+    if base is not None:
+        row = _inherited(row, base, path)
+    known = {f.name for f in fields(Claim)} - {"hash", "base"}
+    required = known - {"oracle", "amendments", "runs"}
     for key in row:
         if key not in known:
             raise InputError(f"claim: {path}: key {key!r} is not known; {nearest(str(key), known)}")
@@ -89,8 +96,34 @@ def read_claim(path: Path) -> Claim:
     return Claim(
         **stated | {"contrast": tuple(row["contrast"]), "arms": tuple(row["arms"]), "delta": float(row["delta"])},
         amendments=tuple(row.get("amendments") or ()),
+        base=base,
         hash=content_hash(stated),
     )
+
+
+SHARED = ("world", "grade", "arms", "budget", "blind")
+"""What a claim about another experiment's runs takes from there."""
+
+
+def _base(row: Mapping[str, Any], path: Path) -> Claim | None:
+    if not row.get("runs"):
+        return None
+    folder = path.parents[2] / str(row["runs"])
+    if folder == path.parent:
+        raise InputError(f"claim: {path}: runs names the claim itself; leave it out")
+    base = read_claim(folder / "claim.yaml")
+    if base.base is not None:
+        raise InputError(f"claim: {path}: {row['runs']} takes its own runs from {base.runs}; name that one")
+    return base
+
+
+def _inherited(row: dict[str, Any], base: Claim, path: Path) -> dict[str, Any]:
+    for key in SHARED:
+        if key in row:
+            raise InputError(
+                f"claim: {path}: {key} is that of {base.name}, whose runs this claim is about; leave it out"
+            )
+    return row | {key: getattr(base, key) for key in SHARED} | {"arms": list(base.arms)}
 
 
 def _check(row: Mapping[str, Any], path: Path) -> None:

@@ -25,7 +25,7 @@ Results = dict[str, dict[str, dict[str, float]]]
 
 def log_path(folder: Path, claim: Claim, *, smoke: bool) -> Path:
     """Where the results of an experiment lie."""
-    name = claim.name.replace("/", "--")
+    name = (claim.runs or claim.name).replace("/", "--")
     return folder / f"{name}{'.smoke' if smoke else ''}.jsonl"
 
 
@@ -99,7 +99,7 @@ def read_results(folder: Path, claim: Claim, *, smoke: bool = False) -> Results:
 
 
 def _fingerprint(claim: Claim, budget: Mapping[str, Any]) -> str:
-    return content_hash([claim.hash, dict(budget), WORLDS.get(claim.world, 0)])
+    return content_hash([(claim.base or claim).hash, dict(budget), WORLDS.get(claim.world, 0)])
 
 
 def _checked(claim: Claim, key: str, numbers: Mapping[str, float]) -> dict[str, float]:

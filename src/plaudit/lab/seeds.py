@@ -65,7 +65,8 @@ def instances(claim: Claim, role: str, *, salt: str | None = None, count: int | 
             raise InputError(f"instances: {claim.name}: the salt's hash is not the one that the claim published")
         secret = salt
     n = COUNTS[kind] if count is None else min(count, COUNTS[kind])
-    return [Instance(kind, i, _seed(claim.name, kind, i, secret)) for i in range(n)]
+    name = claim.runs or claim.name
+    return [Instance(kind, i, _seed(name, kind, i, secret)) for i in range(n)]
 
 
 def _seed(*parts: object) -> int:

@@ -61,6 +61,47 @@ def label_pairs(world: World, pairs: Sequence[tuple[Sample, Sample]], knobs: Kno
     return rows
 
 
+def rate_lists(
+    world: World, lists: Sequence[Sequence[Sample]], *, beta: float, flips: float, levels: int, seed: int
+) -> list[Ranked]:
+    """Completions of one prompt each, rated by one rater a list on the levels 1 to `levels`.
+
+    The rater sees `U + G / beta` with standard Gumbel noise G a completion, so that the order of any two follows
+    Bradley-Terry with log-odds `beta * dU`; the level is that plus the scale's centre, rounded and kept on the scale. A
+    flipped list is rated upside down: with a share f of them, a share f of the pairs is the wrong way round, and
+    whichever labels an objective reads of the row are equally wrong. Lists of equal texts or equal levels give no row.
+
+    Args:
+        world: the instance.
+        lists: completions of one prompt each.
+        beta: log-odds per unit of U, above 0.
+        flips: share of the lists, 0 to 0.4.
+        levels: of the scale, at least 2.
+        seed: of the noise and of which lists are flipped; neither depends on the other knobs.
+
+    Returns:
+        Rows whose meta has `kind`, `flipped` and `u`, the true rewards.
+
+    Raises:
+        InputError: if a knob is outside its range.
+    """
+    if not beta > 0 or not 0 <= flips <= 0.4 or levels < 2:
+        raise InputError(f"rate_lists: beta {beta}, flips {flips}, levels {levels}; give above 0, 0 to 0.4, at least 2")
+    rng = np.random.default_rng([world.seed, seed, 31])
+    rows = []
+    for samples in lists:
+        noise, flip = rng.gumbel(size=len(samples)), bool(rng.random() < flips)
+        u = world.true_reward(samples)
+        centred = u + (noise - np.euler_gamma) / beta
+        rating = np.clip(np.round((levels + 1) / 2 + (-centred if flip else centred)), 1, levels)
+        if len({s.text for s in samples}) < len(samples) or len(set(rating.tolist())) == 1:
+            continue
+        meta = {"kind": world.request(samples[0].prompt).kind, "flipped": flip, "u": [float(x) for x in u]}
+        texts = tuple(s.text for s in samples)
+        rows.append(Ranked(samples[0].prompt, texts, tuple(float(x) for x in rating), meta=meta))
+    return rows
+
+
 def rank(world: World, prompt_samples: Sequence[Sample]) -> Ranked:
     """Completions of one prompt with their true reward as scores.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +20,11 @@ from plaudit.errors import InputError
 from plaudit.lab.worlds.assistant.annotators import Knobs
 from plaudit.lab.worlds.assistant.policy import PolicyConfig, sample_completions, samples_of, train_policy
 from plaudit.lab.worlds.assistant.pool import Pool
-from plaudit.lab.worlds.assistant.preferences import label_pairs
+from plaudit.lab.worlds.assistant.preferences import label_pairs, rate_lists
 from plaudit.lab.worlds.assistant.tokenizer import build_tokenizer
 from plaudit.lab.worlds.assistant.world import VERSION, Side, TrueReward, World
 from plaudit.records.message import Message
-from plaudit.records.rows import Pair
+from plaudit.records.rows import Pair, Ranked
 from plaudit.records.sample import content_hash
 
 Report = Callable[[str, int, int], object]
@@ -113,6 +113,42 @@ class Prepared:
                 report("pairs", min(len(rows), n), n)
         if len(rows) < n:
             raise InputError(f"pairs: only {len(rows)} rows of {n} were found; loosen `unseen`, or ask for fewer")
+        return rows[:n]
+
+    def lists(
+        self, n: int, *, each: int, seed: int, side: Side = "train", without: Sequence[str] = (), beta: float = 3.0,
+        flips: float = 0.0, levels: int = 5,
+    ) -> list[Ranked]:  # fmt: skip
+        """Exactly n prompts with completions from the policy, rated on whole levels; see `rate_lists`.
+
+        Args:
+            n: number of lists; the first are the same whatever n is, and whatever the raters' flaws are.
+            each: completions of a prompt.
+            seed: of prompts, completions and ratings.
+            side: `train` or `test`.
+            without: kinds of request that are left out.
+            beta: log-odds per unit of U with which the raters order two completions.
+            flips: share of the lists that are rated upside down.
+            levels: of the scale.
+
+        Raises:
+            InputError: if prompts run out.
+        """
+        rows: list[Ranked] = []
+        for block in range(4 + 8 * n // _BLOCK):
+            if len(rows) >= n:
+                break
+            at = seed * 1000 + block
+            prompts = [
+                p for p in self.world.prompts(_BLOCK, seed=at, side=side, distinct=side == "test")
+                if self.world.request(p).kind not in without
+            ]  # fmt: skip
+            name = content_hash([side, at, sorted(without)])[:12]
+            drawn = self._sampled(f"lists-{each}-{name}", prompts, each, hash_seed(seed, block)).samples()
+            grouped = [drawn[i : i + each] for i in range(0, len(drawn), each)]
+            rows += rate_lists(self.world, grouped, beta=beta, flips=flips, levels=levels, seed=at)
+        if len(rows) < n:
+            raise InputError(f"lists: only {len(rows)} of {n} were found; leave out fewer kinds")
         return rows[:n]
 
     def pool(self, prompts: int = 200, completions: int = 128, *, seed: int = 0, report: Report | None = None) -> Pool:

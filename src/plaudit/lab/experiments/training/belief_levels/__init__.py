@@ -1,0 +1,1 @@
+"""Beliefs in levels, with confusion and ignorance apart."""

@@ -1,0 +1,1 @@
+"""Order and size of a preference together."""

@@ -1,0 +1,1 @@
+"""Convex combinations of pairs."""

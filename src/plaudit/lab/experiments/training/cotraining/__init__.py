@@ -1,0 +1,1 @@
+"""Two models that choose each other's data."""

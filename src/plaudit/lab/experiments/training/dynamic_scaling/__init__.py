@@ -1,0 +1,1 @@
+"""Steeper losses for larger margins."""

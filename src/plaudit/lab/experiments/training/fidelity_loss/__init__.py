@@ -1,0 +1,1 @@
+"""Fidelity between completions beside the distribution."""

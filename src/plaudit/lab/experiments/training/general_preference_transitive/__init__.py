@@ -1,0 +1,1 @@
+"""General preference where preferences are transitive."""

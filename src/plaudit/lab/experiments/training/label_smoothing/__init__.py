@@ -1,0 +1,1 @@
+"""Label smoothing against wrong labels."""

@@ -1,0 +1,1 @@
+"""Every objective on the same worlds, backbone, ratings and budget."""

@@ -1,0 +1,1 @@
+"""Ordered levels with learned thresholds."""

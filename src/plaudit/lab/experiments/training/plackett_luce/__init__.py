@@ -1,0 +1,1 @@
+"""The likelihood of a whole order against all of its pairs."""

@@ -1,0 +1,1 @@
+"""Margins from preference strength."""

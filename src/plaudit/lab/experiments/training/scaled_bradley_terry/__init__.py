@@ -1,0 +1,1 @@
+"""Preference strength as a weight."""

@@ -1,0 +1,1 @@
+"""A variance of its own for each completion."""

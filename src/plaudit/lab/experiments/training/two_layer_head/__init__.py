@@ -1,0 +1,1 @@
+"""A head of two layers."""
