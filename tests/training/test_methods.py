@@ -10,6 +10,9 @@ import pytest
 from plaudit.errors import InputError
 from plaudit.records import Message, Pair, Ranked, Rated
 from plaudit.records.sample import Sample
+from plaudit.rewards.models import LOGISTIC
+from plaudit.rewards.preferences import PreferenceModel
+from plaudit.rewards.registry import load
 from plaudit.training.config import FitConfig
 from plaudit.training.methods import METHODS, chosen
 
@@ -31,42 +34,152 @@ def rated_rows(n=8, k=3):
     return [Rated(prompt, f"{'good ' * j}answer", float(j + 1)) for prompt in asked for j in range(k)]
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
-def test_it_trains_and_survives_a_new_process(name, fit, tmp_path):
-    fitted = fit(tmp_path, ranked_rows(), objective=name, epochs=3.0)
-    assert np.isfinite(fitted.losses).all()
+def pair_rows(n=8):
+    """Pairs that say everything that an objective may want to know of one."""
+    meta = {"preference": 0.9, "judgements": [1.0, 2.0, 1.5]}
+    return [
+        Pair(
+            (Message("user", f"question {i}"),), f"{'good ' * 3}answer {i}", f"answer {i}", margin=2.0,
+            chosen_score=4.0, rejected_score=1.0, meta=meta,
+        )
+        for i in range(n)
+    ]  # fmt: skip
+
+
+def rows_for(name, n=8):
+    """Ranked rows, or pairs for what only a pair row can say."""
+    return pair_rows(n) if {"preference", "spread"} & set(METHODS[name].columns) else ranked_rows(n)
+
+
+REWARDS = sorted(n for n in METHODS if METHODS[n].model == "classifier" and not chosen(n).head.compares)
+COMPARISONS = sorted(n for n in METHODS if METHODS[n].model == "classifier" and chosen(n).head.compares)
+
+
+ELSEWHERE = """
+import json, sys, plaudit
+from plaudit import Sample, Message
+asked = (Message("user", "how are you"),)
+samples = [Sample(asked, "good " * j + "answer") for j in range(4)]
+for folder in sys.argv[1:]:
+    reward = plaudit.load(folder)
+    batch = reward(samples)
+    columns = {k: None if v is None else v.tolist() for k, v in vars(batch).items() if k in ("reward", "std", "noise")}
+    print(json.dumps({"fingerprint": reward.fingerprint, **columns}))
+"""
+
+
+def test_each_trains_learns_what_is_better_and_survives_a_new_process(fit, tmp_path):
+    fitted = {name: fit(tmp_path / name, rows_for(name, 16), objective=name, epochs=12.0) for name in REWARDS}
+    command = [sys.executable, "-c", ELSEWHERE, *(str(tmp_path / name / "model") for name in REWARDS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     samples = [Sample(ASKED, f"{'good ' * j}answer") for j in range(4)]
-    here = fitted.reward(samples)
+    asked = [(Message("user", f"question {i}"),) for i in range(4)]
+    for name, line in zip(REWARDS, done.stdout.splitlines()[-len(REWARDS) :], strict=True):
+        assert np.isfinite(fitted[name].losses).all(), name
+        reward, there = fitted[name].reward, json.loads(line)
+        here = reward(samples)
+        assert np.allclose(there["reward"], here.reward, atol=1e-6), name
+        for column in ("std", "noise"):
+            value = getattr(here, column)
+            assert (there[column] is None) == (value is None), name
+            assert value is None or np.allclose(there[column], value, atol=1e-6), name
+        assert there["fingerprint"] == reward.fingerprint, name
+        assert reward.manifest.objective == name
+        assert reward.manifest.head.get("outputs", 1) == chosen(name).head.outputs, name
+        better = reward([Sample(prompt, f"{'good ' * j}answer {i}") for i, prompt in enumerate(asked) for j in (0, 3)])
+        assert (better.reward[1::2] > better.reward[0::2]).all(), name
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_a_comparison_trains_and_survives_a_new_process(name, fit, tmp_path):
+    fitted = fit(tmp_path, ranked_rows(16), objective=name, epochs=12.0)
+    here = PreferenceModel(fitted.reward)
+    long, short = ([Sample(ASKED, f"{'good ' * j}answer")] for j in (3, 0))
+    forth, back = here(long, short), here(short, long)
+    assert forth.probability[0] > 0.5  # it learned what is better
+    assert np.allclose(forth.probability + back.probability, 1, atol=1e-6)
+    assert np.allclose(here(long, long).probability, 0.5, atol=1e-6)
     code = (
-        "import json, sys, plaudit; from plaudit import Sample, Message\n"
-        "r, asked = plaudit.load(sys.argv[1]), (Message('user', 'how are you'),)\n"
-        "b = r([Sample(asked, 'good ' * j + 'answer') for j in range(4)])\n"
-        "noise = None if b.noise is None else b.noise.tolist()\n"
-        "print(json.dumps([b.reward.tolist(), noise, r.fingerprint]))"
+        "import sys, plaudit; from plaudit import Sample, Message; from plaudit.rewards.registry import resolve\n"
+        "c, asked = resolve(sys.argv[1]), (Message('user', 'how are you'),)\n"
+        "print(float(c([Sample(asked, 'good ' * 3 + 'answer')], [Sample(asked, 'answer')]).probability[0]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "model")], capture_output=True, text=True, check=True
     )
-    reward, noise, fingerprint = json.loads(done.stdout.splitlines()[-1])
-    assert np.allclose(reward, here.reward, atol=1e-6)
-    assert (noise is None) == (here.noise is None)
-    assert noise is None or np.allclose(noise, here.noise, atol=1e-6)
-    assert fingerprint == fitted.reward.fingerprint
-    assert fitted.reward.manifest.objective == name
-    assert fitted.reward.manifest.head.get("outputs", 1) == chosen(name).head.outputs
+    assert float(done.stdout.splitlines()[-1]) == pytest.approx(forth.probability[0], abs=1e-6)
+    with pytest.raises(InputError, match="is a comparison of two samples, and a reward of one is needed; turn it into"):
+        load(tmp_path / "model")
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
-def test_it_learns_what_is_better(name, fit, tmp_path):
-    fitted = fit(tmp_path, ranked_rows(16), objective=name, epochs=12.0)
-    scores = fitted.reward(
-        [Sample((Message("user", f"question {i}"),), f"{'good ' * j}answer {i}") for i in range(4) for j in (0, 3)]
-    )
-    better = scores.reward.reshape(4, 2)
-    assert (better[:, 1] > better[:, 0]).all()
+def test_a_comparison_needs_one_prompt_a_pair(fit, tmp_path):
+    model = PreferenceModel(fit(tmp_path, ranked_rows(4), objective="general-preference").reward)
+    other = Sample((Message("user", "and you"),), "answer")
+    with pytest.raises(InputError, match="pair 0 answers two prompts"):
+        model([Sample(ASKED, "answer")], [other])
+    with pytest.raises(InputError, match="1 samples on one side and 0 on the other"):
+        model([other], [])
 
 
-@pytest.mark.parametrize("name", sorted(n for n, m in METHODS.items() if m.labels == "values"))
+def test_heads_of_several_layers_and_their_refusals(fit, tmp_path):
+    deep = fit(tmp_path, ranked_rows(), objective="gaussian", head_depth=2, head_activation="tanh").reward
+    assert deep.manifest.head["network"]["depth"] == 2
+    assert [tuple(p.shape) for p in deep.model.score.parameters()][-1] == (2,)  # mean and variance
+    samples = [Sample(ASKED, f"{'good ' * j}answer") for j in range(3)]
+    assert np.allclose(load(tmp_path / "model")(samples).reward, deep(samples).reward, atol=1e-6)
+    with pytest.raises(InputError, match="head_activation has no effect on a linear head; set head_depth to 2"):
+        FitConfig(head_activation="tanh")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "scaled-bradley-terry",
+            "row 1: this objective learns from the strength of a preference, and the pair has none",
+        ),
+        ("soft-bradley-terry", "row 1: this objective learns from soft labels, and the row has none"),
+        ("judged-bradley-terry", "row 1: this objective weighs pairs by repeated judgements"),
+    ],
+)
+def test_missing_labels_are_named(name, message, fit, tmp_path):
+    with pytest.raises(InputError, match=message):
+        fit(tmp_path, [Pair(ASKED, "a", "b")], objective=name)
+
+
+@pytest.mark.parametrize("name", ["ordinal", "beliefs"])
+def test_levels_are_whole_and_within_the_scale(name, fit, tmp_path):
+    with pytest.raises(InputError, match=f"objective {name}: a rating is 6; give whole levels, 1 to 5"):
+        fit(tmp_path, [Rated(ASKED, "a", 6.0), Rated(ASKED, "b", 2.0)], objective=name)
+
+
+def test_scores_are_on_the_raters_scale_whatever_it_is(fit, tmp_path):
+    high = [Rated(r.prompt, r.completion, 100 + 10 * r.score) for r in rated_rows()]  # 110, 120 and 130
+    for name in sorted(n for n, m in METHODS.items() if m.standardised):
+        reward = fit(tmp_path / name, high, objective=name, epochs=30.0).reward
+        head = reward.head
+        assert head.centre == pytest.approx(120)
+        assert head.spread == pytest.approx(10 * (2 / 3) ** 0.5, rel=1e-6)  # of 1, 2 and 3, ten apart
+        scores = np.array([d["score"] for d in reward([Sample(r.prompt, r.completion) for r in high]).detail])
+        assert np.abs(scores - [r.score for r in high]).mean() < 6, (
+            name
+        )  # untrained it would be 20 / 3 at the best constant
+
+
+def test_ties_are_learned_from_equal_scores(fit, tmp_path):
+    often = [Ranked((Message("user", f"q {i}"),), ("a b", "c d", "e"), (2.0, 2.0, 2.0)) for i in range(8)]
+    never = [Ranked((Message("user", f"q {i}"),), ("a b", "c d", "e"), (3.0, 2.0, 1.0)) for i in range(8)]
+    for name in ("rao-kupper", "davidson"):
+        learned = [
+            float(
+                fit(tmp_path / f"{name}-{i}", rows, objective=name, epochs=8.0).reward.model.score.constants.detach()[0]
+            )
+            for i, rows in enumerate((often, never))
+        ]
+        assert learned[0] > 0 > learned[1], name  # from 0: wider where ties are common, narrower where there are none
+
+
+@pytest.mark.parametrize("name", sorted(n for n in REWARDS if METHODS[n].labels == "values"))
 def test_ratings_come_from_rated_rows_and_scored_pairs_too(name, fit, tmp_path):
     fitted = fit(tmp_path / "a", rated_rows(), objective=name)
     assert fitted.groups == 8  # the three ratings of a prompt are one group, whose prompt is run once
@@ -77,9 +190,9 @@ def test_ratings_come_from_rated_rows_and_scored_pairs_too(name, fit, tmp_path):
 
 
 def test_only_logistic_objectives_give_log_odds(fit, tmp_path):
-    for name in sorted(METHODS):
-        reward = fit(tmp_path / name, ranked_rows(4), objective=name).reward
-        assert hasattr(reward, "log_odds_per_unit") == (name in ("bradley-terry", "plackett-luce"))
+    for name in (*LOGISTIC, "regression", "thurstone", "dynamic-bradley-terry"):
+        reward = fit(tmp_path / name, rows_for(name, 2), objective=name).reward
+        assert hasattr(reward, "log_odds_per_unit") == (name in LOGISTIC)
 
 
 def test_options_are_read_and_checked():

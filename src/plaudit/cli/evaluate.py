@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from plaudit.cli.output import show, write_json
     from plaudit.evaluation.pairs import evaluate_pairs, group_values
     from plaudit.evaluation.results import metrics
+    from plaudit.rewards.calibrators.reading import calibrated_probability, calibration_line
     from plaudit.rewards.scoring import score_samples
 
     floors = thresholds(args.fail_under)  # a mistake here should not cost a scoring run
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         batch.take(range(1, len(both), 2)),
         subsets=args.subset,
         logit_scale=None if args.no_probabilities else getattr(reward, "log_odds_per_unit", None),
+        probability=None if args.no_probabilities else calibrated_probability(reward),
         seed=args.seed,
     )
     table = metrics(result)
@@ -66,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
     if records.n_broken:
         print(f"{records.n_broken} broken rows are in {args.skip_broken}")
     _remarks(result)
+    if (line := calibration_line(reward)) and not args.no_probabilities:
+        print(line)
     if args.json:
         configuration = {**vars(args), "fingerprint": reward.fingerprint}
         write_json(args.json, table, configuration=configuration, data={"pairs": records.data_hash})

@@ -51,6 +51,8 @@ _READERS = {
 
 
 def _header(reward: Any) -> str:
+    from plaudit.rewards.calibrators.reading import calibration_line
+
     template, m = reward.encoder.template, reward.manifest
     gate = reward.engine.gate
     eos = "appended after the template" if template.append_eos else "the template ends with it"
@@ -64,6 +66,7 @@ def _header(reward: Any) -> str:
             f"pad          {tokenizer.pad_token!r} (id {tokenizer.pad_token_id}): never part of a text",
             f"max length   {template.max_length} tokens; longer conversations lose their beginning",
             f"reward       (score {-m.offset:+.5g}) / {m.scale:.5g}, at least {m.floor:g}",
+            *([f"calibration  {line}"] if (line := calibration_line(reward)) else []),
         ]
     )
 

@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--arm", action="append", metavar="ARM", help="run this arm only; may be repeated")
     run.add_argument("--salt", help="the salt of the blind instances, whose hash the claim published")
     page = actions.add_parser("evidence", help="write the evidence page from what has been run")
+    page.add_argument(
+        "--area", metavar="AREA", help="one area only: reward-models, verifiers, or a room such as search"
+    )
     page.add_argument("--out", type=Path, help="the file to write; standard output by default")
     for action in (*actions.choices.values(),):
         action.add_argument(
@@ -93,12 +96,13 @@ def _run_one(name: str, args: argparse.Namespace) -> None:
 
 
 def _evidence(args: argparse.Namespace) -> int:
-    from plaudit.lab.catalog import list_experiments
+    from plaudit.lab.catalog import in_area, list_experiments
     from plaudit.lab.evidence import evidence_page, summarise
     from plaudit.lab.running import read_results
     from plaudit.runs.atomic import write_text
 
-    results = {name: (claim, read_results(args.folder, claim)) for name, claim in list_experiments().items()}
+    claims = in_area(list_experiments(), args.area)
+    results = {name: (claim, read_results(args.folder, claim)) for name, claim in claims.items()}
     page = evidence_page(summarise(results))
     if args.out is None:
         print(page, end="")

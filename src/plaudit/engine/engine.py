@@ -15,10 +15,10 @@ from torch import Tensor
 
 from plaudit.engine import attention
 from plaudit.engine.gate import Gate, call_gate, first_line, row_inputs, static_gate, trunk
-from plaudit.engine.heads import ReadHead, reading
+from plaudit.engine.heads import NetworkHead, ReadHead, reading
 from plaudit.engine.plan import TreePlan
 from plaudit.engine.planning import check_budget, plan_rows, plan_sequences
-from plaudit.engine.tree import Ids, PrefixTree
+from plaudit.engine.tree import Ids, Index, PrefixTree
 from plaudit.errors import InputError, UnsupportedError
 
 Mode = Literal["auto", "tree", "padded"]
@@ -46,6 +46,12 @@ class PaddedBatch:
         """Flat index of each sequence's last token in the rectangle."""
         width = self.input_ids.shape[1]
         flat = [i * width + n - 1 for i, n in enumerate(self.lengths)]
+        return torch.tensor(flat, device=self.input_ids.device)
+
+    def prompt_ends(self, lengths: Index) -> Tensor:
+        """Flat index of the last token of each sequence's prompt (its first token where the prompt is empty)."""
+        width = self.input_ids.shape[1]
+        flat = [i * width + max(int(n) - 1, 0) for i, n in enumerate(lengths)]
         return torch.tensor(flat, device=self.input_ids.device)
 
 
@@ -102,37 +108,48 @@ class Engine:
                     out[member] = states[i, : batch.lengths[i]]
         return out
 
-    def scores(self, groups: Sequence[Sequences]) -> Tensor:
+    def scores(self, groups: Sequence[Sequences], *, prompts: Sequence[Sequence[int]] | None = None) -> Tensor:
         """Head outputs at the last token of every sequence, (n, k) in the order of the groups' sequences.
 
-        The model must have a `ReadHead` in its `score` slot (see `install_head`), or be an encoder whose own
-        classification output is the score.
+        The model must have a `ReadHead` in its `score` slot (see `install_head`) or another head that is read at
+        positions, or be an encoder whose own classification output is the score.
+
+        Args:
+            groups: the sequences.
+            prompts: how many tokens of each are the prompt, for heads that are read at its end too.
         """
         flat = [s for group in groups for s in group]
         check_sequences(flat)
+        asked = None if prompts is None else np.array([n for group in prompts for n in group], dtype=np.int64)
         parts: list[tuple[np.ndarray[Any, Any], Tensor]] = []
         if self.gate.open:
             for row in plan_rows(groups, budget=self.budget):
-                parts.append((row.members, self.row_scores(row.tree)))
+                parts.append((row.members, self.row_scores(row.tree, None if asked is None else asked[row.members])))
         else:
             for batch in self._padded(flat):
-                parts.append((batch.members, self.batch_scores(batch)))
+                parts.append((batch.members, self.batch_scores(batch, None if asked is None else asked[batch.members])))
         order = np.argsort(np.concatenate([m for m, _ in parts]), kind="stable")
         return torch.cat([s for _, s in parts]).index_select(0, self._index(order))
 
-    def row_scores(self, tree: PrefixTree) -> Tensor:
-        """Scores at the leaves of one packed row, (n, k): one forward call of the wrapped model."""
+    def row_scores(self, tree: PrefixTree, prompts: Index | None = None) -> Tensor:
+        """Scores at the leaves of one packed row, (n, k): one forward call of the wrapped model.
+
+        Args:
+            tree: the row.
+            prompts: int64 (n,), tokens of each sequence's prompt, for heads that read there too.
+        """
         inputs = row_inputs(tree, self.plan(tree))
-        with reading(self._index(tree.leaf_positions)):
+        ends = None if prompts is None else self._index(tree.prompt_positions(prompts))
+        with reading(self._index(tree.leaf_positions), ends):
             logits: Tensor = self.model(**inputs).logits
         return logits[0].reshape(len(tree.leaf), -1)
 
-    def batch_scores(self, batch: PaddedBatch) -> Tensor:
-        """Scores of one padded batch, (b, k); read by length, never by looking for pad ids."""
+    def batch_scores(self, batch: PaddedBatch, prompts: Index | None = None) -> Tensor:
+        """Scores of one padded batch, (b, k); read by length, never by looking for pad ids. `prompts` as in a row."""
         if not has_read_head(self.model):
             logits: Tensor = self.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
             return logits
-        with reading(batch.last):
+        with reading(batch.last, None if prompts is None else batch.prompt_ends(prompts)):
             logits = self.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
         return logits[0].reshape(len(batch.lengths), -1)
 
@@ -224,8 +241,8 @@ def install_head(model: Any) -> Any:
 
 
 def has_read_head(model: Any) -> bool:
-    """Whether the model, or the model inside its wrapper, reads its score through a `ReadHead`."""
-    return any(isinstance(m, ReadHead) for m in model.modules())
+    """Whether the model, or the model inside its wrapper, has a head that is read at positions."""
+    return any(isinstance(m, ReadHead | NetworkHead) for m in model.modules())
 
 
 def check_sequences(sequences: Sequences) -> None:

@@ -14,17 +14,23 @@ from contextvars import ContextVar
 
 from torch import Tensor, nn
 
-_positions: ContextVar[Tensor | None] = ContextVar("plaudit_read_positions", default=None)
+from plaudit.errors import UnsupportedError
+
+_positions: ContextVar[tuple[Tensor, Tensor | None] | None] = ContextVar("plaudit_read_positions", default=None)
 
 
 @contextmanager
-def reading(positions: Tensor) -> Iterator[None]:
+def reading(positions: Tensor, prompts: Tensor | None = None) -> Iterator[None]:
     """Sets the flat positions (row-major over the batch) at which heads are read during one forward call.
 
     The setting belongs to the calling thread and ends with the call. Heads stand outside of checkpointed layers, so
     nothing reads it during a backward pass.
+
+    Args:
+        positions: int64 (n,), the last token of each sequence.
+        prompts: int64 (n,), the last token of each sequence's prompt, for heads that read it too.
     """
-    token = _positions.set(positions)
+    token = _positions.set((positions, prompts))
     try:
         yield
     finally:
@@ -49,9 +55,40 @@ class ReadHead(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Scores of hidden states (b, t, h): (b, t, k), or with n positions set (b, t, n * k), alike at every token."""
-        positions = _positions.get()
-        if positions is None:
+        places = _positions.get()
+        if places is None:
             return super().forward(input)
         batch, length, width = input.shape
-        scores = super().forward(input.reshape(-1, width).index_select(0, positions))
+        scores = super().forward(input.reshape(-1, width).index_select(0, places[0]))
         return scores.reshape(1, 1, -1).expand(batch, length, -1)
+
+
+class NetworkHead(nn.Module):
+    """A head of any form for the `score` slot; a subclass says in `outputs` what it makes of the states.
+
+    Attributes:
+        reads_prompt: whether it needs the state at the end of the prompt besides that at the end of the completion.
+    """
+
+    reads_prompt: bool = False
+
+    def outputs(self, states: Tensor, prompts: Tensor | None) -> Tensor:
+        """Outputs (n, k) of hidden states (n, h) at the ends of completions, and of prompts where it reads them."""
+        raise NotImplementedError(f"{type(self).__name__}: a head says what its outputs are")
+
+    def forward(self, input: Tensor) -> Tensor:
+        """As `ReadHead.forward`.
+
+        Raises:
+            UnsupportedError: if nothing says where to read: a plain call cannot know where prompts end.
+        """
+        places = _positions.get()
+        if places is None or (self.reads_prompt and places[1] is None):
+            raise UnsupportedError(
+                "this reward model's head is read at the ends of prompt and completion; load it with plaudit.load"
+            )
+        batch, length, width = input.shape
+        flat = input.reshape(-1, width)
+        prompts = flat.index_select(0, places[1]) if self.reads_prompt and places[1] is not None else None
+        found = self.outputs(flat.index_select(0, places[0]), prompts)
+        return found.reshape(1, 1, -1).expand(batch, length, -1)

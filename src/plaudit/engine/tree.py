@@ -65,6 +65,15 @@ class PrefixTree:
         spans = self.segments[self.path(int(self.leaf[sequence])), :2]
         return np.concatenate([np.arange(a, b) for a, b in spans])
 
+    def prompt_positions(self, lengths: Sequence[int] | Index) -> Index:
+        """Row position of the last token of each sequence's prompt, int64 (n,).
+
+        Args:
+            lengths: tokens of each prompt; of an empty one the sequence's first token is meant.
+        """
+        found = [self.positions(i)[max(int(n) - 1, 0)] for i, n in enumerate(lengths)]
+        return np.array(found, dtype=np.int64)
+
     @classmethod
     def build(cls, sequences: Sequence[Sequence[int] | Ids]) -> PrefixTree:
         """Merges the longest common prefixes of token id sequences.

@@ -2,14 +2,14 @@
 
 Every interval resamples prompts. A pair with a completion that has no reward (abstained, timed out,
 instrument fault) has no margin: it leaves every mean and is counted in `outcomes`. Probabilities are
-sigmoid(logit_scale * margin), the Bradley-Terry reading of a reward; a reward that is no log-odds has none
-(`logit_scale=None`).
+sigmoid(logit_scale * margin), the Bradley-Terry reading of a reward, or what its calibration makes of the margin; a
+reward that is no log-odds and has no calibration has none (`logit_scale=None`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -66,6 +66,7 @@ def evaluate_pairs(
     true_chosen: ArrayLike | None = None,
     true_rejected: ArrayLike | None = None,
     logit_scale: float | None = 1.0,
+    probability: Callable[[Floats], Floats] | None = None,
     min_group: int = 20,
     n_bins: int = 10,
     seed: int = 0,
@@ -83,6 +84,8 @@ def evaluate_pairs(
         logit_scale: log-odds per reward unit: `sigmoid(logit_scale * margin)` is the reward's probability
             that the chosen one wins (a Bradley-Terry model's is its `log_odds_per_unit`); None where the
             reward has none.
+        probability: from margins in reward units (n,) to probabilities that the chosen one wins, in place of the
+            sigmoid: a calibration that is no scale (`calibrated_probability` of a reward that has one).
         min_group: values of a subset with fewer pairs are pooled as `(fewer than N pairs)`, so that none goes
             missing.
         n_bins: bins of the calibration error and of the reliability curve.
@@ -119,11 +122,7 @@ def evaluate_pairs(
         baselines=evaluate_baselines(pairs, margin, prompts, **options),
         groups=_groups(pairs, right, prompts, subsets, min_group, options),
         truth=truth,
-        **(
-            {}
-            if logit_scale is None or not known.any()
-            else _probabilistic(logit_scale * margin, prompts, n_bins, options)
-        ),
+        **_probabilistic(_probabilities(margin, logit_scale, probability), prompts, n_bins, options),
     )
 
 
@@ -165,12 +164,26 @@ def _outcomes(chosen: RewardBatch, rejected: RewardBatch) -> dict[str, int]:
     return {o.name.lower(): int((worse == o).sum()) for o in Outcome if (worse == o).any()}
 
 
-def _probabilistic(margin: Floats, prompts: NDArray[np.int64], n_bins: int, options: dict[str, Any]) -> dict[str, Any]:
+def _probabilities(
+    margin: Floats, logit_scale: float | None, probability: Callable[[Floats], Floats] | None
+) -> Floats | None:
+    """P(the chosen one wins), or None where the reward says nothing of it."""
     from scipy.special import expit
 
-    p = expit(margin)
+    if np.isnan(margin).all():
+        return None
+    if probability is not None:
+        return probability(margin)
+    return None if logit_scale is None else np.asarray(expit(logit_scale * margin))
+
+
+def _probabilistic(
+    p: Floats | None, prompts: NDArray[np.int64], n_bins: int, options: dict[str, Any]
+) -> dict[str, Any]:
+    if p is None:
+        return {}
     confidence, right = fold(p)
-    won = np.where(np.isnan(margin), np.nan, 1.0)  # the chosen one won: the event whose probability p is
+    won = np.where(np.isnan(p), np.nan, 1.0)  # the chosen one won: the event whose probability p is
 
     return {
         "brier": bootstrap_mean(brier_terms(p, won), prompts, **options),

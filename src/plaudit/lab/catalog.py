@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from plaudit.errors import InputError, nearest
@@ -29,6 +30,30 @@ def list_experiments(folder: Path = FOLDER) -> dict[str, Claim]:
             raise InputError(f"experiments: {path} names itself {claim.name!r}; its folder says {name!r}")
         out[name] = claim
     return out
+
+
+AREAS: dict[str, Callable[[str], bool]] = {
+    "reward-models": lambda name: (
+        name.split("/")[0] in ("training", "rewards") and not name.startswith("rewards/verifier")
+    ),
+    "verifiers": lambda name: name.startswith("rewards/verifier"),
+}
+"""Areas that are more, or less, than one room: which experiments belong to them."""
+
+
+def in_area(claims: Mapping[str, Claim], area: str | None) -> dict[str, Claim]:
+    """The claims of an area: one of `AREAS`, or a room; all of them if None.
+
+    Raises:
+        InputError: if there is no such area.
+    """
+    if area is None:
+        return dict(claims)
+    rooms = {claim.area for claim in claims.values()}
+    if area not in AREAS and area not in rooms:
+        raise InputError(f"lab: area {area!r} is not known; {nearest(area, sorted({*AREAS, *rooms}))}")
+    belongs = AREAS.get(area) or (lambda name: name.split("/")[0] == area)
+    return {name: claim for name, claim in claims.items() if belongs(name)}
 
 
 def find_experiment(name: str) -> Experiment:

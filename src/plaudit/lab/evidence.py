@@ -175,7 +175,7 @@ def _section(row: Row) -> list[str]:
         f"- claim: {c.claim} ({c.source})",
         f"- contrast: `{c.contrast[0]}` against `{c.contrast[1]}`, metric `{c.metric}` ({c.unit}), claimed "
         f"{c.direction}, delta {c.delta:g}",
-        f"- claim hash: `{c.hash}`",
+        f"- claim hash: `{c.hash}`" + (f", about the runs of {c.runs}" if c.runs else ""),
         f"- confirmatory instances: {n} of {COUNTS['confirmatory']}",
     ]
     if row.gap is not None:
@@ -192,11 +192,30 @@ def _section(row: Row) -> list[str]:
 
 def _arms_table(row: Row) -> list[str]:
     """Means of all numbers over the confirmatory instances, an arm a line."""
-    if not row.arms:
+    if not row.arms or row.claim.runs:  # a claim about another experiment's runs: the table stands there
         return []
+    if any("@" in arm for arm in row.arms):
+        return _dosed_table(row)
     names = list(dict.fromkeys(name for numbers in row.arms.values() for name in numbers))
     lines = ["", f"| arm | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
     for arm, numbers in row.arms.items():
         cells = [numbers[name].format() if name in numbers else "-" for name in names]
         lines.append(f"| {arm} | {' | '.join(cells)} |")
+    return lines
+
+
+def _dosed_table(row: Row) -> list[str]:
+    """For arms `method@dose` a table a number: a method a line, a dose a column."""
+    methods = list(dict.fromkeys(arm.partition("@")[0] for arm in row.arms))
+    doses = sorted({arm.partition("@")[2] for arm in row.arms if "@" in arm}, key=lambda d: (len(d), d))
+    lines: list[str] = []
+    for name in dict.fromkeys(name for numbers in row.arms.values() for name in numbers):
+        lines += ["", f"`{name}` by arm and dose:", ""]
+        lines += [f"| arm | {' | '.join(f'@{d}' for d in doses)} |", "| --- |" + " --- |" * len(doses)]
+        for method in methods:
+            found = [
+                row.arms.get(f"{method}@{d}") or (row.arms.get(method) if i == 0 else None) for i, d in enumerate(doses)
+            ]
+            cells = [numbers[name].format() if numbers and name in numbers else "-" for numbers in found]
+            lines.append(f"| {method} | {' | '.join(cells)} |")
     return lines

@@ -190,4 +190,6 @@ def _fold_model(recipe: Recipe, train: Sequence[Pair], folder: Path) -> Reward:
     """The model of a fold: a saved one is whole, and was fitted before a kill during its scoring."""
     if (folder / "model").is_dir():
         return load(folder)
-    return train_reward(train, backbone=recipe.model, config=recipe.train, out=folder).reward
+    made = train_reward(train, backbone=recipe.model, config=recipe.train, out=folder).reward
+    assert isinstance(made, Reward)  # a recipe refuses objectives that give a comparison
+    return made

@@ -10,6 +10,7 @@ from typing import Any
 from plaudit.audit.biases.rewrites import BIASES
 from plaudit.errors import InputError, nearest
 from plaudit.training.config import Backbone, FitConfig
+from plaudit.training.methods import chosen
 
 _FOLDER = re.compile(r"[\w-][\w.-]*")
 
@@ -177,6 +178,11 @@ class Recipe:
         for name in (self.name, *self.variants):
             if not _FOLDER.fullmatch(name):
                 raise InputError(f"name {name!r}: becomes a folder; use letters, digits, '-', '_' and '.'")
+        if chosen(self.train.objective).head.compares:
+            raise InputError(
+                f"train.objective is {self.train.objective!r}, which gives a comparison; a recipe measures rewards: "
+                "use plaudit train and plaudit evaluate"
+            )
         world = self.data.world
         if world is not None and 4 * self.select.ns[0] > world.pool_completions:
             raise InputError(

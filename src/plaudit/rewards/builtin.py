@@ -56,7 +56,25 @@ _NAMED = {
     "verify/tool-calls": ("structure.tool_calls:ToolCallsVerifier", "the calls that the row allows; graded: ToolRL"),
 }  # fmt: skip
 
+_LIKELY = "plaudit.rewards.likelihood"
+
 BUILTIN: dict[str, Entry] = {
+    "compare/margin": Entry(
+        "plaudit.rewards.comparisons.margin:open_margin", "two samples by a calibrated reward: of=MODEL_FOLDER"
+    ),
     **{name: Entry(f"{_PLACES[name.partition('/')[0]]}.{path}", summary) for name, (path, summary) in _NAMED.items()},
+    "shape/win-rate": Entry("plaudit.shaping.win_rates:WinRate", "share of its group that a comparison prefers it to"),
+    "likelihood/answer": Entry(f"{_LIKELY}.answer:answer", "probability of the reference answer after the reasoning"),
+    "likelihood/autoregressive": Entry(f"{_LIKELY}.autoregressive:autoregressive", "log-likelihood, token by token"),
+    "likelihood/discriminator": Entry(f"{_LIKELY}.discriminator:discriminator", "likeness to a reference trajectory"),
+    "likelihood/follow-up": Entry(f"{_LIKELY}.followup:follow_up", "what a content user would say next is likely"),
+    "likelihood/principle": Entry(f"{_LIKELY}.principle:principle", "log-odds of yes: the answer follows a principle"),
+    "likelihood/ratio": Entry(f"{_LIKELY}.ratio:ratio", "beta * log-ratio of a policy and a reference"),
+    "likelihood/yes": Entry(f"{_LIKELY}.yes:yes", "probability of yes: the sample beats its reference"),
+    "likelihood/yes-comparison": Entry(f"{_LIKELY}.yes:yes_comparison", "two samples, by the same question"),
+    "ensemble/of": Entry("plaudit.rewards.uncertainty.ensemble:open_ensemble", "mean of several rewards, and how sure"),
+    "uncertainty/dropout": Entry("plaudit.rewards.uncertainty.dropout:open_dropout", "a model with thinned copies"),
+    "uncertainty/laplace": Entry("plaudit.rewards.uncertainty.laplace:open_laplace", "a model, its head's posterior"),
+    "gate/patterns": Entry("plaudit.rewards.uncertainty.gate:open_gate", "abstains on strange activations"),
     "model": Entry("plaudit.rewards.registry:open_model", "a reward model: path=FOLDER_OR_HUB_ID (or just the path)"),
 }

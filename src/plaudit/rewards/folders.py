@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +105,16 @@ def _opened(kind: Any, reference: str, where: Path | None, what: str, options: d
         raise
 
 
-def open_classifier(reference: str, *, fresh_head: bool = False, outputs: int = 1, **options: Any) -> Any:
+def open_classifier(
+    reference: str, *, fresh_head: bool = False, outputs: int = 1, network: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Any:  # fmt: skip
     """A sequence-classification model with so many outputs.
 
     Args:
         reference: a folder, or a hub id.
         outputs: numbers that its head emits.
+        network: of its manifest's head; None for a linear head.
         fresh_head: whether weights that the folder lacks may be drawn at random: where training starts, never where
             something is to be scored.
         **options: passed on to transformers.
@@ -120,9 +125,14 @@ def open_classifier(reference: str, *, fresh_head: bool = False, outputs: int = 
     """
     from transformers import AutoModelForSequenceClassification
 
-    model, report = open_pretrained(
-        AutoModelForSequenceClassification, reference, use_safetensors=True, output_loading_info=True, **options
-    )
+    kind: Any = AutoModelForSequenceClassification
+    if network:
+        from transformers import AutoConfig
+
+        from plaudit.rewards.heads import Network, network_class
+
+        kind = network_class(open_pretrained(AutoConfig, reference), Network.from_dict(network))
+    model, report = open_pretrained(kind, reference, use_safetensors=True, output_loading_info=True, **options)
     if model.config.num_labels != outputs:
         wanted = "a scalar reward model has one (num_labels=1)" if outputs == 1 else f"its manifest says {outputs}"
         raise UnsupportedError(f"{reference}: has {model.config.num_labels} outputs; {wanted}")

@@ -17,11 +17,12 @@ from plaudit.errors import InputError
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards import folders
 from plaudit.rewards.base import Outcome, RewardBatch, Scope
+from plaudit.rewards.calibrators.stored import Calibration, read_calibration
 from plaudit.rewards.manifest import FILE, Manifest
 from plaudit.rewards.readers.head import Head, Readout
 from plaudit.runs.atomic import atomic_folder, write_text
 
-LOGISTIC = ("bradley-terry", "plackett-luce")
+LOGISTIC = ("bradley-terry", "plackett-luce", "soft-bradley-terry", "judged-bradley-terry")
 """Objectives under which a difference of scores is the log-odds of a preference."""
 
 
@@ -59,6 +60,7 @@ class ModelReward:
         self.head = Head(**manifest.head)
         self.encoder = Encoder(tokenizer, Template.from_dict(manifest.template))
         self.engine = _engine(model, manifest, mode, budget)
+        self.calibration: Calibration | None = None
         self._fingerprint = ""
 
     @property
@@ -70,14 +72,17 @@ class ModelReward:
     def log_odds_per_unit(self) -> float:
         """Log-odds of a preference per unit of reward difference: Bradley-Terry's logit is the score difference.
 
+        A temperature that was fitted by `plaudit calibrate` is in it, whatever the objective; rewards stay as they are.
+
         Raises:
             AttributeError: if the model was fitted to something whose differences are no log-odds.
         """
-        if self.manifest.objective.partition("?")[0] not in ("", *LOGISTIC):
+        factor = self.calibration.log_odds_factor if self.calibration else None
+        if factor is None and self.manifest.objective.partition("?")[0] not in ("", *LOGISTIC):
             raise AttributeError(
                 f"{self.name}: differences of scores fitted by {self.manifest.objective} are no log-odds"
             )
-        return self.manifest.scale
+        return self.manifest.scale * (1.0 if factor is None else factor)
 
     @property
     def fingerprint(self) -> str:
@@ -93,18 +98,24 @@ class ModelReward:
         """Scores samples; a score that is not finite is an instrument fault, and says so in its detail."""
         if not samples:
             return RewardBatch(np.zeros(0))
+        outputs, detail = self.outputs(samples)
+        readout = self.head.read(outputs)
+        return batch_of(readout.score, self.manifest, detail, readout=readout)
+
+    def outputs(self, samples: Sequence[Sample]) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+        """What the head emits, float64 (n, k), and for each sample its tokens and how many were cut off."""
         groups, order = by_prompt(samples)
         encoded = [self._encode([samples[i] for i in group]) for group in groups]
         with torch.inference_mode():
-            flat = self.engine.scores([[e.ids for e in group] for group in encoded]).double().cpu()
+            lengths = [[e.prompt_length for e in group] for group in encoded] if self.head.network else None
+            flat = self.engine.scores([[e.ids for e in group] for group in encoded], prompts=lengths).double().cpu()
         outputs = torch.empty_like(flat)
         outputs[torch.from_numpy(order)] = flat
-        readout = self.head.read(outputs)
         details: list[Encoded] = [e for group in encoded for e in group]
         detail: list[dict[str, Any]] = [{} for _ in samples]
         for i, e in zip(order, details, strict=True):
             detail[i] = {"tokens": int(e.ids.size), **({"cut": e.cut} if e.cut else {})}
-        return batch_of(readout.score, self.manifest, detail, readout=readout)
+        return outputs, detail
 
     def _encode(self, group: Sequence[Sample]) -> list[Encoded]:
         completions, meta = [s.completion for s in group], group[0].meta
@@ -113,7 +124,10 @@ class ModelReward:
         )
 
     def save(self, folder: str | Path) -> None:
-        """Writes a model folder that plain transformers opens as well; complete or not at all."""
+        """Writes a model folder that plain transformers opens as well; complete or not at all.
+
+        Its calibration goes with it: whoever changes the weights of a calibrated model sets `calibration` to None.
+        """
         attention = self.model.config._attn_implementation
         with atomic_folder(folder) as temporary:
             self.model.set_attn_implementation("sdpa" if self.model._supports_sdpa else "eager")
@@ -123,10 +137,12 @@ class ModelReward:
                 self.model.set_attn_implementation(attention)
             self.tokenizer.save_pretrained(temporary)
             write_text(Path(temporary) / FILE, self.manifest.to_json())
+            if self.calibration is not None:
+                self.calibration.write(temporary)
 
     @classmethod
     def load(cls, reference: str | Path, *, name: str | None = None, budget: int = 8192, mode: Mode = "auto",
-             device: str | None = None, dtype: str = "float32") -> Self:  # fmt: skip
+             device: str | None = None, dtype: str = "float32", calibrated: bool = True) -> Self:  # fmt: skip
         """Opens a model folder or hub id.
 
         Args:
@@ -136,20 +152,27 @@ class ModelReward:
             mode: see the class.
             device: for example `cuda`; an accelerator is taken where there is one.
             dtype: name of a torch dtype; float32 keeps scores equal everywhere to 1e-4.
+            calibrated: whether the folder's calibration is read.
 
         Raises:
             MissingError, InputError, UnsupportedError: in one line each; see `plaudit.rewards.folders`.
+            IntegrityError: if the folder's calibration was fitted to other weights.
         """
         reference = str(reference)
         if not isinstance(getattr(torch, dtype, None), torch.dtype):
             raise InputError(f"dtype {dtype!r} is not known to torch; use float32, bfloat16 or float16")
         folder = folders.check_folder(reference)
         manifest = Manifest.read(folder) if folder else None
-        outputs = Head(**manifest.head).outputs if manifest else 1
-        model = folders.open_classifier(reference, outputs=outputs, dtype=getattr(torch, dtype))
+        calibration = read_calibration(folder) if folder and calibrated else None
+        head = Head(**manifest.head) if manifest else Head()
+        model = folders.open_classifier(
+            reference, outputs=head.outputs, network=head.network, dtype=getattr(torch, dtype)
+        )
         where = device or ("cuda" if torch.cuda.is_available() else "cpu")
         tokenizer = folders.open_tokenizer(reference)
-        return cls(model.to(where), tokenizer, manifest, name=name or short_name(reference), budget=budget, mode=mode)
+        made = cls(model.to(where), tokenizer, manifest, name=name or short_name(reference), budget=budget, mode=mode)
+        made.calibration = calibration
+        return made
 
 
 def _engine(model: Any, manifest: Manifest, mode: Mode, budget: int) -> Engine:
@@ -194,7 +217,8 @@ def batch_of(
         scores: float64 (n,).
         manifest: normalisation and floor.
         detail: for each sample what is known of it; its `score` (and `error`) are added.
-        readout: deviations in score units, which are brought to the reward's, and aspects; none by default.
+        readout: deviations in score units and members, which are brought to the reward's (members keep what lies below
+            the floor), and aspects; none by default.
     """
     finite = np.isfinite(scores)
     rows = [{"score": float(s) if ok else None, **row} for s, ok, row in zip(scores, finite, detail, strict=True)]
@@ -207,7 +231,10 @@ def batch_of(
     def unit(values: np.ndarray[Any, np.dtype[np.float64]] | None) -> np.ndarray[Any, np.dtype[np.float64]] | None:
         return None if values is None else np.where(finite, values / manifest.scale, np.nan)
 
+    members = said.members
+    if members is not None:
+        members = np.where(finite[:, None], (members - manifest.offset) / manifest.scale, np.nan)
     return RewardBatch(
-        np.where(finite, reward, np.nan), outcome, std=unit(said.std), noise=unit(said.noise),
+        np.where(finite, reward, np.nan), outcome, std=unit(said.std), noise=unit(said.noise), members=members,
         aspects={name: np.where(finite, values, np.nan) for name, values in said.aspects.items()}, detail=tuple(rows),
     )  # fmt: skip

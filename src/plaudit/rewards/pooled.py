@@ -18,6 +18,7 @@ from plaudit.errors import InputError, MissingError
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards import folders
 from plaudit.rewards.base import RewardBatch, Scope
+from plaudit.rewards.calibrators.stored import Calibration, read_calibration
 from plaudit.rewards.manifest import FILE, Manifest
 from plaudit.rewards.models import batch_of, short_name
 from plaudit.runs.atomic import atomic_folder, write_bytes, write_text
@@ -111,6 +112,7 @@ class PooledReward:
         self, features: PooledFeatures, weight: Float[np.ndarray, " width"], manifest: Manifest, *, name: str = "pooled"
     ) -> None:
         self.features, self.weight, self.manifest, self.name = features, np.asarray(weight, np.float64), manifest, name
+        self.calibration: Calibration | None = None
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -119,8 +121,12 @@ class PooledReward:
 
     @property
     def log_odds_per_unit(self) -> float:
-        """Log-odds of a preference per unit of reward difference: Bradley-Terry's logit is the score difference."""
-        return self.manifest.scale
+        """Log-odds of a preference per unit of reward difference: Bradley-Terry's logit is the score difference.
+
+        A temperature that was fitted by `plaudit calibrate` is in it; rewards stay as they are.
+        """
+        factor = self.calibration.log_odds_factor if self.calibration else None
+        return self.manifest.scale * (1.0 if factor is None else factor)
 
     @property
     def fingerprint(self) -> str:
@@ -148,10 +154,12 @@ class PooledReward:
             self.features.tokenizer.save_pretrained(temporary)
             (Path(temporary) / HEAD).write_bytes(save({"weight": self.weight}))
             write_text(Path(temporary) / FILE, self.manifest.to_json())
+            if self.calibration is not None:
+                self.calibration.write(temporary)
 
     @classmethod
-    def load(cls, reference: str | Path, *, name: str | None = None, **_: Any) -> Self:
-        """Opens what `save` wrote."""
+    def load(cls, reference: str | Path, *, name: str | None = None, calibrated: bool = True, **_: Any) -> Self:
+        """Opens what `save` wrote; `calibrated`: whether the folder's calibration is read."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
         from transformers import AutoModel
@@ -172,7 +180,9 @@ class PooledReward:
             raise InputError(f"{folder / HEAD}: is torn or not safetensors ({error}); save the reward again") from error
         if weight.shape != (features.width,):
             raise InputError(f"{folder / HEAD}: has shape {weight.shape} for {features.width} features; mixed folders?")
-        return cls(features, weight, manifest, name=name or short_name(str(reference)))
+        made = cls(features, weight, manifest, name=name or short_name(str(reference)))
+        made.calibration = read_calibration(folder) if calibrated else None
+        return made
 
 
 def cached_features(

@@ -82,8 +82,13 @@ def make(name: str, options: Mapping[str, Any]) -> Reward | Comparison:
     return made
 
 
-def open_model(path: str) -> Reward:
-    """A model folder or hub id as a reward, by the reader that its manifest names."""
+def open_model(path: str, calibrated: bool = True) -> Reward | Comparison:
+    """A model folder or hub id by the reader that its manifest names; a comparison if its head compares.
+
+    Args:
+        path: folder of a model or of its run, or a hub id.
+        calibrated: whether the folder's calibration is read; without it margins mean what the model says they mean.
+    """
     from plaudit.rewards.manifest import Manifest
 
     folder = Path(path)
@@ -94,10 +99,16 @@ def open_model(path: str) -> Reward:
     if manifest is not None and manifest.reader == "pooled":
         from plaudit.rewards.pooled import PooledReward
 
-        return PooledReward.load(path)
-    from plaudit.rewards.models import ModelReward
+        return PooledReward.load(path, calibrated=calibrated)
+    if manifest is not None and manifest.reader == "likelihood":
+        from plaudit.rewards.likelihood.saved import load_likelihood
 
-    return ModelReward.load(path)
+        return load_likelihood(path)
+    from plaudit.rewards.models import ModelReward
+    from plaudit.rewards.preferences import PreferenceModel
+
+    model = ModelReward.load(path, calibrated=calibrated)
+    return PreferenceModel(model) if model.head.compares else model
 
 
 def _from_mapping(row: Mapping[str, Any]) -> Reward | Comparison:

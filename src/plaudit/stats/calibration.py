@@ -93,11 +93,52 @@ def calibration_error(
     return float(_error(count[None, :], sums[0], sums[1], norm, debias)[0])
 
 
+def adaptive_calibration_error(probability: ArrayLike, label: ArrayLike, *, n_bins: int = 10) -> float:
+    """Adaptive calibration error: the mean over classes and equal-mass bins of |mean probability - frequency|.
+
+    Every bin weighs alike, and every class counts: `1/(K R) sum_k sum_r |frequency_rk - probability_rk|`. With two
+    classes and the label 1 in every row (pairs with the chosen one first) it is degenerate, as every unfolded error is:
+    mirror the rows first.
+
+    Args:
+        probability: (n, k), rows adding up to 1, or (n,) of the second of two classes; NaN rows are left out.
+        label: (n,), number of the true class.
+        n_bins: bins a class.
+
+    Returns:
+        The error; NaN without any row.
+
+    Raises:
+        ShapeError: if rows and labels differ in number.
+        InputError: if a label is no class, or a probability lies outside [0, 1].
+
+    Source: Nixon et al. 2019, "Measuring Calibration in Deep Learning".
+    """
+    p = np.asarray(probability, dtype=np.float64)
+    p = np.stack([1 - p, p], axis=1) if p.ndim == 1 else p
+    y = np.asarray(label, dtype=np.float64).reshape(-1)
+    if len(p) != y.size:
+        raise ShapeError(f"calibration: {len(p)} rows of probabilities and {y.size} labels; they must be as many")
+    keep = ~np.isnan(p.sum(axis=1) + y)
+    p, y = p[keep], y[keep]
+    if not y.size:
+        return float("nan")
+    if not np.isin(y, np.arange(p.shape[1])).all():
+        raise InputError(f"calibration: a label is no class number; give 0 to {p.shape[1] - 1}")
+    gaps = []
+    for k, column in enumerate(p.T):
+        c, hit = _complete(column, y == k)
+        bins = equal_mass_bins(c, n_bins=n_bins)
+        gaps.append(np.abs(np.bincount(bins, weights=c) - np.bincount(bins, weights=hit)) / np.bincount(bins))
+    return float(np.mean([gap.mean() for gap in gaps]))
+
+
 def calibration_estimate(
     confidence: ArrayLike,
     correct: ArrayLike,
     clusters: Clusters | None = None,
     *,
+    by: ArrayLike | None = None,
     n_bins: int = 10,
     norm: Literal[1, 2] = 1,
     debias: bool = False,
@@ -114,6 +155,9 @@ def calibration_estimate(
         confidence: (n,) in [0, 1]; NaN rows are left out.
         correct: (n,), 1, 0, or 0.5 for a tie.
         clusters: (n,) labels (prompts), or None.
+        by: (n,) what the bins are made of, the confidence itself by default. Confidences that were cross-fitted need
+            something that was not: a fold whose labels came out badly leaves the other folds' maps too sure of it, so
+            that bins of the confidence sort rows by the luck of their fold.
         n_bins: as in `calibration_error`.
         norm: as in `calibration_error`.
         debias: as in `calibration_error`.
@@ -126,7 +170,7 @@ def calibration_estimate(
     c, y = _complete(confidence, correct)
     if not c.size:
         return Estimate(float("nan"), n=0, method="no value")
-    bins = equal_mass_bins(c, n_bins=n_bins)
+    bins = equal_mass_bins(c if by is None else np.asarray(by, dtype=np.float64).reshape(-1)[keep], n_bins=n_bins)
     onehot = (bins[:, None] == np.arange(bins.max() + 1)).astype(np.float64)
     b = onehot.shape[1]
     columns = [*onehot.T, *(onehot * c[:, None]).T, *(onehot * y[:, None]).T]
@@ -166,6 +210,7 @@ def _folded_excess(gap: Floats, variance: Floats) -> Floats:
 def calibration_floor(
     confidence: ArrayLike,
     *,
+    by: ArrayLike | None = None,
     n_bins: int = 10,
     norm: Literal[1, 2] = 1,
     seed: int = 0,
@@ -179,6 +224,7 @@ def calibration_floor(
 
     Args:
         confidence: (n,) in [0, 1]; NaN rows are left out.
+        by: as in `calibration_estimate`.
         n_bins: as in `calibration_error`.
         norm: as in `calibration_error`.
         seed: of the simulation.
@@ -191,7 +237,9 @@ def calibration_floor(
     c, _ = _complete(confidence, np.zeros(np.shape(confidence)))
     if not c.size:
         return Estimate(float("nan"), n=0, method="no value")
-    errors = _simulated(c, n_bins, norm, seed, draws)
+    keep = ~np.isnan(np.asarray(confidence, dtype=np.float64)).reshape(-1)
+    made_of = c if by is None else np.asarray(by, dtype=np.float64).reshape(-1)[keep]
+    errors = _simulated(c, equal_mass_bins(made_of, n_bins=n_bins), norm, seed, draws)
     low, high = np.quantile(errors, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(
         float(errors.mean()),
@@ -202,8 +250,8 @@ def calibration_floor(
     )
 
 
-def _simulated(c: Floats, n_bins: int, norm: int, seed: int, draws: int) -> Floats:
-    bins, rng = equal_mass_bins(c, n_bins=n_bins), np.random.default_rng(seed)
+def _simulated(c: Floats, bins: NDArray[np.int64], norm: int, seed: int, draws: int) -> Floats:
+    rng = np.random.default_rng(seed)
     drawn = np.stack([np.bincount(bins, weights=(rng.random(c.size) < c)) for _ in range(draws)])
     count = np.bincount(bins).astype(np.float64)[None, :]
     return _error(count, np.bincount(bins, weights=c)[None, :], drawn, norm, False)

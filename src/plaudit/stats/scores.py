@@ -28,7 +28,7 @@ def brier_terms(probability: ArrayLike, label: ArrayLike) -> Float[np.ndarray, "
         ShapeError: if the shapes differ.
         InputError: if a value lies outside [0, 1].
     """
-    p, y = _checked("brier", probability, label)
+    p, y = checked_probabilities("brier", probability, label)
     return np.asarray((p - y) ** 2)
 
 
@@ -57,7 +57,7 @@ def log_loss_terms(probability: ArrayLike, label: ArrayLike, *, eps: float = 1e-
         ShapeError: if the shapes differ.
         InputError: if a value lies outside [0, 1].
     """
-    p, y = _checked("log_loss", probability, label)
+    p, y = checked_probabilities("log_loss", probability, label)
     p = np.clip(p, eps, 1 - eps)
     return np.asarray(-(y * np.log(p) + (1 - y) * np.log1p(-p)))
 
@@ -108,7 +108,7 @@ def murphy(probability: ArrayLike, label: ArrayLike, *, n_bins: int = 10) -> Mur
     """
     from plaudit.stats.calibration import equal_mass_bins
 
-    p, y = _checked("murphy", probability, label)
+    p, y = checked_probabilities("murphy", probability, label)
     keep = ~np.isnan(p + y)
     p, y = p[keep], y[keep]
     if not p.size:
@@ -127,7 +127,18 @@ def murphy(probability: ArrayLike, label: ArrayLike, *, n_bins: int = 10) -> Mur
     return Murphy(reliability, resolution, uncertainty, within)
 
 
-def _checked(who: str, probability: ArrayLike, label: ArrayLike) -> tuple[Floats, Floats]:
+def checked_probabilities(who: str, probability: ArrayLike, label: ArrayLike) -> tuple[Floats, Floats]:
+    """Probabilities and labels as float64, NaN kept.
+
+    Args:
+        who: named in the error.
+        probability: any shape, in [0, 1].
+        label: the same shape, in [0, 1].
+
+    Raises:
+        ShapeError: if the shapes differ.
+        InputError: if a value lies outside [0, 1].
+    """
     p = np.asarray(probability, dtype=np.float64)
     y = np.asarray(label, dtype=np.float64)
     if p.shape != y.shape:

@@ -8,13 +8,15 @@ from typing import Any
 from plaudit.engine.rendering import PLAIN_TEMPLATE, Template, ensure_pad
 from plaudit.errors import InputError
 from plaudit.rewards import folders
+from plaudit.rewards.heads import Network, install_network
+from plaudit.rewards.readers.head import Head
 from plaudit.training.config import Backbone
 
 SPECIALS = ("<|pad|>", "<|end|>", "<|unknown|>")
 
 
 def build_backbone(
-    spec: Backbone, texts: Iterable[str], *, max_length: int, seed: int, outputs: int = 1
+    spec: Backbone, texts: Iterable[str], *, max_length: int, seed: int, head: Head | None = None
 ) -> tuple[Any, Any, Template]:
     """Model, tokenizer and template of a fit.
 
@@ -23,10 +25,10 @@ def build_backbone(
         texts: training texts, for a tokenizer that is fitted to them.
         max_length: longest sequence in tokens; not above what the model was made for.
         seed: of random weights.
-        outputs: numbers that the head emits.
+        head: that is trained; a linear one with one output by default.
 
     Returns:
-        A sequence-classification model with these outputs and no dropout, its tokenizer with a pad token of its own,
+        A sequence-classification model with this head and no dropout, its tokenizer with a pad token of its own,
         and the template.
 
     Raises:
@@ -35,6 +37,8 @@ def build_backbone(
     from transformers import set_seed
 
     set_seed(seed)
+    head = head or Head()
+    outputs = 1 if head.network else head.outputs
     if spec.name == "scratch":
         tokenizer = folders.open_tokenizer(spec.tokenizer) if spec.tokenizer else fit_tokenizer(texts, spec.vocabulary)
         model = scratch_llama(spec, tokenizer, max_length, outputs=outputs)
@@ -45,6 +49,8 @@ def build_backbone(
         if max_length > positions:
             raise InputError(f"max_length is {max_length}, but {spec.name} has {positions} positions; lower max_length")
     ensure_pad(tokenizer, model)
+    if head.network:
+        install_network(model, Network.from_dict(head.network))
     return model, tokenizer, Template.of(tokenizer, max_length=max_length)
 
 

@@ -28,12 +28,14 @@ class Collator:
         tree: whether the model runs on prefix trees.
         pad_id: fills padded batches.
         item: what the loss is a mean over: pairs (by their weights), lists, or sequences that have a value.
+        prompts: whether the head is read at the ends of prompts too.
     """
 
     budget: int = 8192
     tree: bool = True
     pad_id: int = 0
     item: Item = "pair"
+    prompts: bool = False
 
     def __call__(self, groups: Sequence[Group]) -> Batch:
         """One step: `rows` (each a dictionary of tensors) and `n_items`, the weight of all items together."""
@@ -42,10 +44,14 @@ class Collator:
         return {"rows": rows, "n_items": torch.tensor(total, dtype=torch.float64)}
 
     def _tree_rows(self, groups: Sequence[Group]) -> list[dict[str, Tensor]]:
-        return [
-            {**tree_tensors(row.tree), **_labels([groups[g] for g in row.groups])}
-            for row in plan_rows([g.sequences for g in groups], budget=self.budget)
-        ]
+        rows = []
+        for row in plan_rows([g.sequences for g in groups], budget=self.budget):
+            found = {**tree_tensors(row.tree), **_labels([groups[g] for g in row.groups])}
+            if self.prompts:
+                lengths = [n for g in row.groups for n in groups[g].prompts]
+                found["prompt_positions"] = torch.from_numpy(row.tree.prompt_positions(lengths))
+            rows.append(found)
+        return rows
 
     def _padded_rows(self, groups: Sequence[Group]) -> list[dict[str, Tensor]]:
         """Rectangles of whole groups, since the sequences of a pair must meet in one forward call.
@@ -66,10 +72,14 @@ class Collator:
         area = max(s.size for s in sequences) * len(sequences)
         batch = next(padded_batches(sequences, budget=area, pad_id=self.pad_id, device="cpu"))
         where = np.argsort(batch.members)  # the batch is sorted by length; labels count in the groups' order
-        return {
+        found = {
             "input_ids": batch.input_ids, "attention_mask": batch.attention_mask,
             "leaf_positions": batch.last[torch.from_numpy(where)], **_labels(groups),
         }  # fmt: skip
+        if self.prompts:
+            lengths = np.array([n for g in groups for n in g.prompts])
+            found["prompt_positions"] = batch.prompt_ends(lengths[batch.members])[torch.from_numpy(where)]
+        return found
 
 
 def tree_tensors(tree: PrefixTree) -> dict[str, Tensor]:
@@ -104,6 +114,7 @@ def _labels(groups: Sequence[Group]) -> dict[str, Tensor]:
         "weight": torch.from_numpy(np.concatenate([g.weight for g in groups])),
         "group": torch.from_numpy(np.repeat(np.arange(len(groups)), [len(g.sequences) for g in groups])),
         "values": torch.from_numpy(np.concatenate([_values(g) for g in groups])),
+        **{name: torch.from_numpy(np.concatenate([g.columns[name] for g in groups])) for name in groups[0].columns},
     }
 
 

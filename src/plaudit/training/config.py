@@ -46,6 +46,10 @@ class FitConfig:
     """Share of labels taken to be flipped, in [0, 0.5)."""
     center_coef: float = 0.0
     """Weight of the squared sum of both scores of a pair: keeps scores near zero (0.01 is common)."""
+    head_depth: int = 1
+    """Linear layers of the head; 2 is the small network of [93]. Plain transformers opens models of depth 1 only."""
+    head_activation: Literal["silu", "tanh", "relu", "none"] = "silu"
+    """Between the layers of a deeper head."""
     balance: Literal["none", "length"] = "none"
     """`length` weighs pairs so that, at each difference of length, the longer one is chosen half of the time."""
     lora_rank: int = 0
@@ -67,6 +71,8 @@ class FitConfig:
         method = chosen(self.objective)
         if self.balance not in ("none", "length"):
             raise InputError(f"balance is {self.balance!r}; give 'none' or 'length'")
+        if self.head_activation not in ("silu", "tanh", "relu", "none"):
+            raise InputError(f"head_activation is {self.head_activation!r}; give silu, tanh, relu or none")
         if not 0 <= self.label_smoothing < 0.5:
             raise InputError(f"label_smoothing is {self.label_smoothing}; it must lie in [0, 0.5)")
         if not 0 <= self.warmup < 1:
@@ -79,6 +85,7 @@ class FitConfig:
             "tokens_per_row",
             "max_length",
             "save_steps",
+            "head_depth",
         ):
             if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be positive")
@@ -94,9 +101,19 @@ class FitConfig:
             for name in ("use_margin", "margin_scale", "label_smoothing", "center_coef", "balance", "freeze"):
                 if getattr(self, name) != default[name]:
                     raise InputError(f"{name} has no effect on {method}; leave it out, or use bradley-terry")
+        if self.head_depth == 1 and self.head_activation != "silu":
+            raise InputError("head_activation has no effect on a linear head; set head_depth to 2 or more")
         if self.freeze:
             default = {f.name: f.default for f in fields(self)}
-            for name in ("use_margin", "center_coef", "balance", "lora_rank", "gradient_checkpointing", "bf16"):
+            for name in (
+                "head_depth",
+                "use_margin",
+                "center_coef",
+                "balance",
+                "lora_rank",
+                "gradient_checkpointing",
+                "bf16",
+            ):
                 if getattr(self, name) != default[name]:
                     raise InputError(f"{name} has no effect on a frozen head; leave it out, or leave out freeze")
         elif self.l2:

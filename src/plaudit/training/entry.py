@@ -12,8 +12,9 @@ from jaxtyping import Float
 
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Ranked, Rated
-from plaudit.rewards.base import Reward
+from plaudit.rewards.base import Comparison, Reward
 from plaudit.rewards.pooled import PooledFeatures, cached_features
+from plaudit.rewards.preferences import PreferenceModel
 from plaudit.runs.progress import Progress
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.fitting import check_rows, completions_of, fit_reward_model
@@ -27,12 +28,12 @@ class Trained:
     """A reward model and the facts of its fit.
 
     Attributes:
-        reward: as saved under `OUT/model`.
+        reward: as saved under `OUT/model`; a comparison where the objective's head compares.
         facts: JSON object: `base`, `parameters`, `groups`, `pairs`, `truncated`, `raw_tokens`, `distinct_tokens`,
             `sharing`, `first_loss`, `last_loss` (means over a tenth of the steps), `config`.
     """
 
-    reward: Reward
+    reward: Reward | Comparison
     facts: dict[str, Any]
 
     def lines(self) -> list[str]:
@@ -65,6 +66,10 @@ def train_reward(
     Raises:
         InputError: if a row holds no preference, there are none, or the options contradict each other.
     """
+    if chosen(config.objective).method.model == "causal":
+        from plaudit.training.policies.training_entry import train_likelihood
+
+        return Trained(*train_likelihood(list(rows), backbone=backbone, config=config, out=out, progress=progress))
     preferences = preference_rows(rows, rated=chosen(config.objective).method.labels == "values")
     if config.freeze:
         return _frozen(preferences, backbone, config, Path(out), progress)
@@ -72,7 +77,7 @@ def train_reward(
     tenth = max(len(fit.losses) // 10, 1)
     sequences = sum(len(completions_of(r)) for r in preferences)
     return Trained(
-        fit.reward,
+        PreferenceModel(fit.reward) if fit.reward.head.compares else fit.reward,
         {
             "base": backbone.name, "parameters": sum(p.numel() for p in fit.reward.model.parameters()),
             "groups": fit.groups, "pairs": fit.pairs, "sequences": sequences, "truncated": fit.truncated,

@@ -24,12 +24,11 @@ from plaudit.rewards.models import ModelReward
 from plaudit.rewards.readers.head import Head
 from plaudit.runs.progress import Progress
 from plaudit.training.balancing import length_balance
-from plaudit.training.callbacks import Recorder
-from plaudit.training.checkpoints import newest_complete
 from plaudit.training.collating import Collator
 from plaudit.training.config import Backbone, FitConfig
-from plaudit.training.groups import Group, TrainingRow, encode_groups
+from plaudit.training.groups import Group, TrainingRow, encode_groups, standardised
 from plaudit.training.methods import chosen
+from plaudit.training.stepping import run_steps
 from plaudit.training.trainer import Objective, RewardTrainer
 
 NORMALISE_ON = 2048
@@ -78,27 +77,34 @@ def fit_reward_model(
         progress: makes the display.
 
     Returns:
-        The fit; its reward has mean 0 and standard deviation 1 over the training completions.
+        The fit; its reward has mean 0 and standard deviation 1 over the training completions (a model that compares
+        has no scale).
 
     Raises:
         InputError: if there are no rows, chosen and rejected are identical everywhere, or training diverges.
     """
     out = Path(out)
     check_rows(rows)
+    rows = chosen(config.objective).rows(rows)
     model, tokenizer, template = build(rows, backbone, config)
+    method = chosen(config.objective).method
     weights = length_balance(_pairs_only(rows)) if config.balance == "length" else None
     groups = encode_groups(
         rows, Encoder(tokenizer, template), weights=None if weights is None else weights.tolist(),
-        labels=chosen(config.objective).method.labels,
+        labels=method.labels, columns=method.columns,
     )  # fmt: skip
-    reward = ModelReward(model, tokenizer, _manifest(model, template, config, backbone), name=out.name)
+    head = trained_head(config)
+    if method.standardised:
+        groups, centre, spread = standardised(groups)
+        head = replace(head, centre=centre, spread=spread)
+    reward = ModelReward(model, tokenizer, _manifest(model, template, config, backbone, head), name=out.name)
     key = content_hash([asdict(config), asdict(backbone), [g.key for g in groups]])
     trainer = _train(reward, groups, config, out, key, progress)
-    offset, scale = normalisation(reward, groups)
+    head, offset, scale = (reward.head, 0.0, 1.0) if reward.head.compares else normalisation(reward, groups)
     trained = {"groups": len(groups), "pairs": sum(g.n_pairs for g in groups), "config": asdict(config), "key": key}
     reward = ModelReward(
-        _merged(trainer.model), tokenizer,
-        replace(reward.manifest, offset=offset, scale=scale, training=trained), name=out.name,
+        merged(trainer.model), tokenizer,
+        replace(reward.manifest, head=_recorded(head), offset=offset, scale=scale, training=trained), name=out.name,
     )  # fmt: skip
     if trainer.is_world_process_zero():
         reward.save(out / "model")
@@ -119,7 +125,7 @@ def build(rows: Sequence[TrainingRow], backbone: Backbone, config: FitConfig) ->
     """Model (with LoRA where asked), tokenizer and template."""
     model, tokenizer, template = build_backbone_for(rows, backbone, config)
     install_head(model)
-    return (_with_lora(model, config) if config.lora_rank else model), tokenizer, template
+    return (with_lora(model, config) if config.lora_rank else model), tokenizer, template
 
 
 def build_backbone_for(rows: Sequence[TrainingRow], backbone: Backbone, config: FitConfig) -> tuple[Any, Any, Template]:
@@ -127,8 +133,16 @@ def build_backbone_for(rows: Sequence[TrainingRow], backbone: Backbone, config: 
     from plaudit.training.backbones import build_backbone
 
     texts = (t for row in rows for t in _texts(row))
-    outputs = chosen(config.objective).head.outputs
-    return build_backbone(backbone, texts, max_length=config.max_length, seed=config.seed, outputs=outputs)
+    return build_backbone(backbone, texts, max_length=config.max_length, seed=config.seed, head=trained_head(config))
+
+
+def trained_head(config: FitConfig) -> Head:
+    """The objective's head, with the layers that the configuration asks for."""
+    head = chosen(config.objective).head
+    if config.head_depth == 1:
+        return head
+    form = {"completion": head.outputs, **head.network}
+    return replace(head, network={**form, "depth": config.head_depth, "activation": config.head_activation})
 
 
 def check_rows(rows: Sequence[TrainingRow]) -> None:
@@ -149,8 +163,8 @@ def check_rows(rows: Sequence[TrainingRow]) -> None:
             )
 
 
-def normalisation(reward: ModelReward, groups: Sequence[Group]) -> tuple[float, float]:
-    """Mean and standard deviation of the scores of (at most `NORMALISE_ON`) training sequences.
+def normalisation(reward: ModelReward, groups: Sequence[Group]) -> tuple[Head, float, float]:
+    """The head fitted to (at most `NORMALISE_ON`) training sequences, and mean and deviation of their scores.
 
     Raises:
         InputError: if a score is not finite: training diverged.
@@ -162,32 +176,22 @@ def normalisation(reward: ModelReward, groups: Sequence[Group]) -> tuple[float, 
         some.append(group)
     reward.model.eval()
     with torch.inference_mode():
-        scores = reward.head.read(reward.engine.scores([g.sequences for g in some]).double().cpu()).score
+        prompts = [g.prompts for g in some] if reward.head.network else None
+        outputs = reward.engine.scores([g.sequences for g in some], prompts=prompts)
+    head = reward.head.fitted(outputs.double().cpu())
+    scores = head.read(outputs.double().cpu()).score
     if not np.isfinite(scores).all():
         raise InputError(
             f"training: {int((~np.isfinite(scores)).sum())} of {scores.size} training scores are not finite; training "
             "diverged. Lower learning_rate"
         )
-    return float(scores.mean()), float(scores.std()) or 1.0
+    return head, float(scores.mean()), float(scores.std()) or 1.0
 
 
 def _train(
     reward: ModelReward, groups: Sequence[Group], config: FitConfig, out: Path, key: str,
     progress: Callable[..., Progress],
 ) -> RewardTrainer:  # fmt: skip
-    from transformers import TrainingArguments
-
-    steps = -(-len(groups) // (config.batch_size * config.accumulation))
-    arguments = TrainingArguments(
-        output_dir=str(out / "checkpoints"), per_device_train_batch_size=config.batch_size,
-        gradient_accumulation_steps=config.accumulation, num_train_epochs=config.epochs,
-        learning_rate=config.learning_rate, warmup_steps=config.warmup,
-        lr_scheduler_type="cosine", weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm,
-        bf16=config.bf16, use_cpu=not torch.accelerator.is_available(), **_checkpointing(config, TrainingArguments),
-        logging_steps=1, logging_nan_inf_filter=False, save_strategy="steps", save_steps=config.save_steps,
-        save_total_limit=2, report_to=[], remove_unused_columns=False, seed=config.seed, data_seed=config.seed,
-        disable_tqdm=True, log_level="error", dataloader_pin_memory=torch.cuda.is_available(), label_names=[],
-    )  # fmt: skip
     # processes must run equally many forward passes, or their gradient reductions wait for each other forever
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
     collator = Collator(
@@ -195,17 +199,12 @@ def _train(
         tree=reward.engine.gate.open,
         pad_id=reward.engine.pad_id,
         item=chosen(config.objective).method.item,
+        prompts=bool(reward.head.network.get("prompt")),
     )
-    checkpoint = newest_complete(out / "checkpoints", key=key)
-    with progress("training", total=int(np.ceil(steps * config.epochs))) as display:
-        recorder = Recorder(out / "metrics.jsonl", key=key, progress=display)
-        trainer = RewardTrainer(
-            objective=objective(config), model=reward.model, args=arguments, data_collator=collator,
-            train_dataset=list(groups), callbacks=[recorder], processing_class=reward.tokenizer,
-        )  # fmt: skip
-        trainer.remove_callback(_printer())
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    return trainer
+    return run_steps(
+        reward.model, reward.tokenizer, groups, config=config, out=out, key=key, progress=progress, collator=collator,
+        objective=objective(config),
+    )  # fmt: skip
 
 
 def objective(config: FitConfig) -> Objective:
@@ -219,41 +218,37 @@ def objective(config: FitConfig) -> Objective:
     )  # fmt: skip
 
 
-def _checkpointing(config: FitConfig, arguments: Any) -> dict[str, Any]:
-    """Arguments that ask for recomputation, by the name that this version of transformers has for it."""
-    fields = arguments.__dataclass_fields__
-    name = "activation_checkpointing" if "activation_checkpointing" in fields else "gradient_checkpointing"
-    return {name: True, f"{name}_kwargs": {"use_reentrant": False}} if config.gradient_checkpointing else {}
-
-
-def _printer() -> Any:
-    from transformers import PrinterCallback
-
-    return PrinterCallback
-
-
-def _manifest(model: Any, template: Template, config: FitConfig, backbone: Backbone) -> Manifest:
-    head = chosen(config.objective).head
+def _manifest(model: Any, template: Template, config: FitConfig, backbone: Backbone, head: Head) -> Manifest:
     return Manifest(
-        head={} if head == Head() else asdict(head),
+        head=_recorded(head),
         reader="leaf" if has_read_head(model) else "classification", template=template.to_dict(),
         objective=config.objective, base=backbone.name,
     )  # fmt: skip
 
 
-def _with_lora(model: Any, config: FitConfig) -> Any:
+def _recorded(head: Head) -> dict[str, Any]:
+    """A head as a manifest has it: nothing for one linear output."""
+    return {} if head == Head() else asdict(head)
+
+
+def with_lora(model: Any, config: FitConfig, *, task: str = "SEQ_CLS") -> Any:
+    """The model with adapters on all linear layers; `task` is peft's name for its kind.
+
+    Raises:
+        InputError: if peft is not installed.
+    """
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
         raise InputError("lora_rank is set, but peft is not installed; pip install 'plaudit[lora]'") from error
     lora = LoraConfig(
-        task_type="SEQ_CLS", r=config.lora_rank, lora_alpha=2 * config.lora_rank, lora_dropout=0.0,
+        task_type=task, r=config.lora_rank, lora_alpha=2 * config.lora_rank, lora_dropout=0.0,
         target_modules="all-linear",
     )  # fmt: skip
     return get_peft_model(model, lora)
 
 
-def _merged(model: Any) -> Any:
+def merged(model: Any) -> Any:
     """The plain model with adapters merged into its weights."""
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 

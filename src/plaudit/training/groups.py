@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from plaudit.engine.tree import Ids
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Ranked, Rated
 from plaudit.records.sample import Completion, content_hash
+from plaudit.training.columns import Column, margin_of, pair_columns
 from plaudit.training.methods import Labels
 
 TrainingRow = Pair | Ranked | Rated
@@ -32,6 +33,8 @@ class Group:
         cut: tokens that truncation removed from each sequence.
         values: float32 (n,), a number a sequence: its rating, or anything that orders the list; None where the fit
             reads pairs alone.
+        prompts: tokens of each sequence that are its prompt.
+        columns: further numbers of the pairs, float32 (m,) by name; see `plaudit.training.columns`.
     """
 
     sequences: tuple[Ids, ...]
@@ -41,6 +44,8 @@ class Group:
     weight: np.ndarray[tuple[int], np.dtype[np.float32]]
     cut: tuple[int, ...] = ()
     values: np.ndarray[tuple[int], np.dtype[np.float32]] | None = None
+    prompts: tuple[int, ...] = ()
+    columns: Mapping[str, Column] = field(default_factory=dict)
 
     @property
     def n_pairs(self) -> int:
@@ -53,23 +58,26 @@ class Group:
         labels = [x.tolist() for x in (self.better, self.worse, self.margin, self.weight)]
         if self.values is not None:
             labels.append(self.values.tolist())
+        labels += [values.tolist() for _, values in sorted(self.columns.items())]
         return content_hash([[s.tolist() for s in self.sequences], labels])
 
 
 def encode_groups(
-    rows: Iterable[TrainingRow], encoder: Encoder, *, weights: Sequence[float] | None = None, labels: Labels = "pairs"
-) -> list[Group]:
+    rows: Iterable[TrainingRow], encoder: Encoder, *, weights: Sequence[float] | None = None,
+    labels: Labels = "pairs", columns: Sequence[str] = (),
+) -> list[Group]:  # fmt: skip
     """Tokenises rows into groups.
 
     A pair becomes a group of two with one preference; a ranked row becomes one group in which every completion with a
-    higher score is preferred to every one with a lower score (margin: the difference of scores is not used). Rated rows
-    of one prompt that follow one another become one group, so that their prompt is run once.
+    higher score is preferred to every one with a lower score. The margin is the row's, else the difference of scores,
+    else 0. Rated rows of one prompt that follow one another become one group, so that their prompt is run once.
 
     Args:
         rows: pairs and ranked rows; with `labels="values"` also rated rows.
         encoder: renders and truncates; the members of a group are truncated alike.
         weights: of each row's pairs, default 1.
         labels: what the fit reads: `pairs`; the `order` of each list; `values`, the raters' numbers.
+        columns: further columns of the pairs that it reads; with `tied`, completions of equal score are pairs too.
 
     Raises:
         InputError: if a row gives no preference (all scores tied), lacks the numbers that `values` needs, has
@@ -85,7 +93,7 @@ def encode_groups(
             rated.append((i, row))
             continue
         weight = 1.0 if weights is None else float(weights[i])
-        groups.append(_group(row, encoder, weight, i, labels))
+        groups.append(_group(row, encoder, weight, i, labels, columns))
     return [*groups, *([_rated_group(rated, encoder)] if rated else [])]
 
 
@@ -100,22 +108,26 @@ def _rated_group(rows: Sequence[tuple[int, Rated]], encoder: Encoder) -> Group:
     )  # fmt: skip
     nothing, none = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
     values = np.array([row.score for _, row in rows], dtype=np.float32)
-    return Group(tuple(e.ids for e in encoded), nothing, nothing, none, none, tuple(e.cut for e in encoded), values)
+    return Group(
+        tuple(e.ids for e in encoded), nothing, nothing, none, none, tuple(e.cut for e in encoded), values,
+        tuple(e.prompt_length for e in encoded),
+    )  # fmt: skip
 
 
-def _preferences(row: Pair | Ranked, index: int, labels: Labels) -> tuple[list[int], list[int], list[float]]:
-    """Better, worse and margin of each preference of a row."""
+def _preferences(row: Pair | Ranked, index: int, labels: Labels, ties: bool) -> list[tuple[int, int]]:
+    """Better and worse of each preference of a row; where ties count, those of equal score too."""
     if isinstance(row, Pair):
-        return [0], [1], [0.0 if row.margin is None else row.margin]
+        return [(0, 1)]
     if len(row.scores) != len(row.completions) or not all(math.isfinite(s) for s in row.scores):
         raise InputError(
             f"row {index + 1}: scores {list(row.scores)} for {len(row.completions)} completions; "
             "give one finite score each"
         )
-    order = [(i, j) for i, a in enumerate(row.scores) for j, b in enumerate(row.scores) if a > b]
+    scores = list(enumerate(row.scores))
+    order = [(i, j) for i, a in scores for j, b in scores if a > b or (ties and a == b and i < j)]
     if not order and labels != "values":
         raise InputError(f"row {index + 1}: all {len(row.scores)} completions have the same score; nothing to learn")
-    return [i for i, _ in order], [j for _, j in order], [0.0] * len(order)
+    return order
 
 
 def _values(row: Pair | Ranked, index: int, labels: Labels) -> np.ndarray[tuple[int], np.dtype[np.float32]] | None:
@@ -132,13 +144,16 @@ def _values(row: Pair | Ranked, index: int, labels: Labels) -> np.ndarray[tuple[
     return np.array((1.0, 0.0) if None in given else given, dtype=np.float32)
 
 
-def _group(row: TrainingRow, encoder: Encoder, weight: float, index: int, labels: Labels) -> Group:
+def _group(
+    row: TrainingRow, encoder: Encoder, weight: float, index: int, labels: Labels, columns: Sequence[str]
+) -> Group:
     if not isinstance(row, Pair | Ranked):
         raise InputError(
             f"row {index + 1}: a {type(row).__name__} row holds no preference; convert it to pairs or ranked rows first"
         )
     completions: Sequence[Completion] = (row.chosen, row.rejected) if isinstance(row, Pair) else row.completions
-    better, worse, margin = _preferences(row, index, labels)
+    pairs = _preferences(row, index, labels, "tied" in columns)
+    margin = [margin_of(row, a, b) or 0.0 for a, b in pairs]
     if not all(math.isfinite(m) for m in margin):
         raise InputError(f"row {index + 1}: margin {margin} is not finite")
     encoded = encoder.encode_group(
@@ -149,10 +164,29 @@ def _group(row: TrainingRow, encoder: Encoder, weight: float, index: int, labels
     )
     return Group(
         sequences=tuple(e.ids for e in encoded),
-        better=np.array(better, dtype=np.int64),
-        worse=np.array(worse, dtype=np.int64),
+        better=np.array([a for a, _ in pairs], dtype=np.int64),
+        worse=np.array([b for _, b in pairs], dtype=np.int64),
         margin=np.array(margin, dtype=np.float32),
-        weight=np.full(len(better), weight, dtype=np.float32),
+        weight=np.full(len(pairs), weight, dtype=np.float32),
         cut=tuple(e.cut for e in encoded),
         values=_values(row, index, labels),
+        prompts=tuple(e.prompt_length for e in encoded),
+        columns=pair_columns(columns, row, pairs, index=index),
     )
+
+
+def standardised(groups: Sequence[Group]) -> tuple[list[Group], float, float]:
+    """Groups whose values have mean 0 and deviation 1 over all that are finite; the mean, and the deviation.
+
+    A head begins near 0: on a scale of 1 to 5 it would spend its first hundreds of steps on the mean alone. Where all
+    values are equal they keep their unit.
+    """
+    values = np.concatenate([g.values for g in groups if g.values is not None] or [np.zeros(0, dtype=np.float32)])
+    finite = values[np.isfinite(values)].astype(np.float64)
+    if not finite.size:
+        return list(groups), 0.0, 1.0
+    mean, deviation = float(finite.mean()), float(finite.std()) or 1.0
+    moved = [
+        g if g.values is None else replace(g, values=((g.values - mean) / deviation).astype(np.float32)) for g in groups
+    ]
+    return moved, mean, deviation

@@ -6,7 +6,7 @@ An objective is given with its options as a reward is: `bradley-terry`, `quantil
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl
@@ -35,6 +35,10 @@ class Method:
         head: `module:function` from the options to the head that is trained; empty for one output, the score.
         options: name to default.
         labels: what it reads of a row: `pairs`, the `order` of the completions, or their `values` on the rater's scale.
+        columns: what it reads of a pair besides, see `plaudit.training.columns`.
+        rows: `module:function` from the rows to those that are trained on; empty for the rows themselves.
+        standardised: whether it learns from ratings brought to mean 0 and deviation 1; the head keeps the way back.
+        model: what is trained: a `classifier` with a head, or a `causal` language model whose likelihoods are rewards.
     """
 
     summary: str
@@ -44,10 +48,17 @@ class Method:
     head: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: Labels = "pairs"
+    columns: tuple[str, ...] = ()
+    rows: str = ""
+    standardised: bool = False
+    model: Literal["classifier", "causal"] = "classifier"
 
 
 _LOSSES = "plaudit.training.losses"
 _PAIRS, _LISTS = "pairs and ranked rows", "ranked rows (pairs are lists of two)"
+_STRONG = "pairs with margin or both scores, ranked rows"
+_TIES = "ranked rows, whose equal scores are ties, and pairs"
+_OUTCOMES = "unpaired rows with a label, pairs, or ranked rows with scores 0 and 1"
 _RATED = "rated rows, ranked rows with scores, or pairs with chosen_score and rejected_score"
 
 METHODS: dict[str, Method] = {
@@ -70,30 +81,133 @@ METHODS: dict[str, Method] = {
         "cross-entropy to the Borda counts of a list [121]", _LISTS, f"{_LOSSES}.lists:borda", "list", labels="order"
     ),
     "regression": Method(
-        "squared distance of score and rating", _RATED, f"{_LOSSES}.ratings:squared", "sequence", labels="values"
+        "squared distance of score and (standardised) rating", _RATED, f"{_LOSSES}.ratings:squared", "sequence",
+        labels="values", standardised=True
     ),
     "huber": Method(
-        "the same, linear beyond delta", _RATED, f"{_LOSSES}.ratings:huber", "sequence", options={"delta": 1.0},
-        labels="values",
+        "the same, linear beyond delta standard deviations of the ratings", _RATED, f"{_LOSSES}.ratings:huber",
+        "sequence", options={"delta": 1.0},
+        labels="values", standardised=True,
     ),
     "gaussian": Method(
         "likelihood of the rating under a mean and a variance of its own: gives noise", _RATED,
         f"{_LOSSES}.ratings:gaussian", "sequence", head=f"{_LOSSES}.ratings:gaussian_head", options={"beta": 0.0},
-        labels="values",
+        labels="values", standardised=True,
     ),
     "quantile": Method(
         "pinball loss of quantiles that cannot cross: gives noise", _RATED, f"{_LOSSES}.ratings:pinball", "sequence",
-        head=f"{_LOSSES}.ratings:quantile_head", options={"levels": (0.1, 0.25, 0.5, 0.75, 0.9)}, labels="values",
+        head=f"{_LOSSES}.ratings:quantile_head", options={"levels": (0.1, 0.25, 0.5, 0.75, 0.9)},
+        labels="values", standardised=True,
     ),
     "evidential": Method(
         "normal-inverse-gamma evidence: gives noise and an epistemic deviation [179]", _RATED,
         f"{_LOSSES}.ratings:evidential", "sequence", head=f"{_LOSSES}.ratings:evidential_head",
-        options={"evidence_coef": 0.01}, labels="values",
+        options={"evidence_coef": 0.01}, labels="values", standardised=True,
     ),
     "rating-distribution": Method(
         "a distribution over the levels 1 to `levels` of a rating: gives noise [86]", _RATED,
         f"{_LOSSES}.ratings:distribution", "sequence", head=f"{_LOSSES}.ratings:distribution_head",
-        options={"levels": 5}, labels="values",
+        options={"levels": 5, "fidelity_coef": 0.0, "rater_std": 0.5}, labels="values",
+    ),
+    "ordinal": Method(
+        "whole levels 1 to `levels`, with learned thresholds between them", _RATED, f"{_LOSSES}.ratings:ordinal",
+        "sequence", head=f"{_LOSSES}.ratings:ordinal_head", options={"levels": 5}, labels="values",
+    ),
+    "beliefs": Method(
+        "belief in each level, confusion and ignorance kept apart: gives noise and an epistemic deviation [179]",
+        _RATED, f"{_LOSSES}.ratings:belief", "sequence", head=f"{_LOSSES}.ratings:belief_head",
+        options={"levels": 5, "others_coef": 0.0}, labels="values",
+    ),
+    "scaled-bradley-terry": Method(
+        "a pair counts as often as its preference is strong [29]", _STRONG, f"{_LOSSES}.pairs:scaled", "pair",
+        columns=("strength",),
+    ),
+    "margin-regression": Method(
+        "squared distance of score difference and strength [29]", _STRONG, f"{_LOSSES}.pairs:strengths", "pair",
+        options={"scale": 1.0}, columns=("strength",),
+    ),
+    "combined-strength": Method(
+        "the sum of the last two [29]", _STRONG, f"{_LOSSES}.pairs:combined", "pair",
+        options={"regression_coef": 0.1, "scale": 1.0}, columns=("strength",),
+    ),
+    "soft-bradley-terry": Method(
+        "cross-entropy to a probability that chosen is better [13, 116]", "pairs with preference, a probability",
+        f"{_LOSSES}.pairs:soft", "pair", columns=("preference",),
+    ),
+    "judged-bradley-terry": Method(
+        "a pair counts the less, the more its repeated judgements differ [200]",
+        "pairs with judgements, a list of margins", f"{_LOSSES}.pairs:judged", "pair", options={"scale": 1.0},
+        columns=("spread",),
+    ),
+    "convex-bradley-terry": Method(
+        "on convex combinations of two pairs each [17]", _PAIRS, f"{_LOSSES}.pairs:mixed", "pair",
+        options={"alpha": 0.4},
+    ),
+    "thurstone": Method(
+        "a mean and a variance a completion: gives noise", _PAIRS, f"{_LOSSES}.pairs:thurstone", "pair",
+        head=f"{_LOSSES}.ratings:gaussian_head",
+    ),
+    "rao-kupper": Method(
+        "ties where the lead is below a learned threshold", _TIES, f"{_LOSSES}.pairs:tied_threshold", "pair",
+        head=f"{_LOSSES}.pairs:tie_head", columns=("tied",),
+    ),
+    "davidson": Method(
+        "ties as likely as a learned share of the geometric mean", _TIES, f"{_LOSSES}.pairs:tied_share", "pair",
+        head=f"{_LOSSES}.pairs:tie_head", columns=("tied",),
+    ),
+    "cotraining": Method(
+        "two heads, each learns from what the other finds easy: against wrong labels [112]", _PAIRS,
+        f"{_LOSSES}.pairs:cotrained", "pair", head=f"{_LOSSES}.pairs:cotraining_head",
+        options={"noise": 0.2, "ramp": 0.3},
+    ),
+    "bradley-terry-heads": Method(
+        "several heads on one backbone, each on bootstrap weights: gives members and an epistemic deviation [148]",
+        _PAIRS, f"{_LOSSES}.ensembles:heads", "pair", head=f"{_LOSSES}.ensembles:ensemble_head",
+        options={"heads": 5, "bootstrap": "poisson", "draw": 0, "center_coef": 0.0}, columns=("identity",),
+    ),
+    "gaussian-heads": Method(
+        "several heads with a mean and a deviation each: gives members, noise and an epistemic deviation [149]", _RATED,
+        f"{_LOSSES}.ensembles:gaussian_heads", "sequence", head=f"{_LOSSES}.ensembles:gaussian_heads_head",
+        options={"heads": 5, "likelihood": False}, labels="values",
+    ),
+    "general-preference": Method(
+        "an embedding a completion and a skew-symmetric score: compares, cycles included [98]", _PAIRS,
+        f"{_LOSSES}.general:skew", "pair", head=f"{_LOSSES}.general:skew_head",
+        options={"planes": 3, "temperature": 0.1, "by_prompt": True},
+    ),
+    "cross-encoder": Method(
+        "both completions read together, in both orders: compares, at quadratic cost", _PAIRS,
+        f"{_LOSSES}.general:joint", "pair", head=f"{_LOSSES}.general:joint_head", options={"order_coef": 0.0},
+        rows=f"{_LOSSES}.general:joint_rows",
+    ),
+    "implicit-ce": Method(
+        "a policy's log-ratio with its start as the reward, cross-entropy of outcomes [54]", _OUTCOMES,
+        f"{_LOSSES}.policies:ce", "sequence", options={"beta": 0.05}, labels="values", model="causal",
+    ),
+    "implicit-kto": Method(
+        "the same by KTO [54]", _OUTCOMES, f"{_LOSSES}.policies:kto", "sequence",
+        options={"beta": 0.05, "desirable": 1.0, "undesirable": 1.0}, labels="values", model="causal",
+    ),
+    "implicit-dpo": Method(
+        "the same from preferences, by DPO [54]", _PAIRS, f"{_LOSSES}.policies:dpo", "pair", options={"beta": 0.05},
+        model="causal",
+    ),
+    "implicit-nca": Method(
+        "the same from preferences, by noise contrast [54]", _PAIRS, f"{_LOSSES}.policies:nca", "pair",
+        options={"beta": 0.05}, model="causal",
+    ),
+    "autoregressive": Method(
+        "a causal model's log-likelihood as the reward, token by token [162]", _PAIRS,
+        f"{_LOSSES}.policies:autoregressive", "pair", options={"beta": 0.1}, model="causal",
+    ),
+    "yes-token": Method(
+        "probability of yes: a completion beats a reference [123]", _PAIRS, f"{_LOSSES}.policies:word", "pair",
+        rows="plaudit.training.policies.asking:comparison_rows", model="causal",
+    ),
+    "principle-token": Method(
+        "log-odds of yes: a completion follows a principle [115]",
+        "rated rows whose aspects are principles (1 or 0), or unpaired rows with a principle",
+        f"{_LOSSES}.policies:word", "pair", rows="plaudit.training.policies.asking:principle_rows", model="causal",
     ),
 }  # fmt: skip
 
@@ -118,6 +232,13 @@ class Chosen:
         if not self.method.head:
             return Head()
         found: Head = _attribute(self.method.head)(**self.options)
+        return found
+
+    def rows(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """The rows that are trained on."""
+        if not self.method.rows:
+            return rows
+        found: Sequence[Any] = _attribute(self.method.rows)(rows)
         return found
 
     def loss(self, outputs: Tensor, row: Mapping[str, Tensor], **more: Any) -> Tensor:

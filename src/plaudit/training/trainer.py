@@ -21,6 +21,9 @@ from plaudit.engine.plan import TreePlan
 Objective = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
 """`(outputs (n, k), row) -> sum over the row's items`; the row holds the labels, as `Collator` makes them."""
 
+Outputs = Callable[[nn.Module, dict[str, Tensor]], Tensor]
+"""`(model, row) -> outputs (n, k)`: one forward call of the (wrapped) model over a collated row."""
+
 
 def row_outputs(model: nn.Module, row: dict[str, Tensor]) -> Tensor:
     """Head outputs at the leaves of one collated row, (n, k): one forward call of the (wrapped) model."""
@@ -40,7 +43,7 @@ def row_outputs(model: nn.Module, row: dict[str, Tensor]) -> Tensor:
             plain: Tensor = model(**inputs).logits
             return plain.index_select(0, row["leaf_positions"] // row["input_ids"].shape[1]).float()
         inputs["use_cache"] = False
-    with reading(row["leaf_positions"]):
+    with reading(row["leaf_positions"], row.get("prompt_positions")):
         logits: Tensor = model(**inputs).logits
     return logits[0].float().reshape(len(row["leaf_positions"]), -1)
 
@@ -50,12 +53,13 @@ class RewardTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped h
 
     Args:
         objective: sum over the items of a row, see `Objective`.
+        outputs: runs a row; by default the head is read at its leaves.
         **kwargs: what `transformers.Trainer` takes; the data collator must be a `Collator`.
     """
 
-    def __init__(self, *, objective: Objective, **kwargs: Any) -> None:
+    def __init__(self, *, objective: Objective, outputs: Outputs = row_outputs, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.objective = objective
+        self.objective, self.outputs = objective, outputs
         self.distinct_tokens = 0
         """Tokens that this process ran forward and backward."""
 
@@ -84,9 +88,11 @@ class RewardTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped h
         # data-parallel wrappers average gradients over processes; the division by all items already is the average
         scale = self.accelerator.num_processes / items
         total = torch.zeros((), device=self.args.device)
+        done = torch.tensor(self.state.global_step / max(self.state.max_steps, 1))
         for row in inputs["rows"]:
+            row["progress"] = done
             with self.compute_loss_context_manager():
-                loss = scale * self.objective(row_outputs(model, row), row)
+                loss = scale * self.objective(self.outputs(model, row), row)
             self.accelerator.backward(loss)
             total += loss.detach()
             self.distinct_tokens += int(row["input_ids"].numel())

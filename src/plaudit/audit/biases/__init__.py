@@ -10,10 +10,13 @@ __getattr__, __all__ = exports(
         "BiasEffect": "results",
         "Counterfactual": "effects",
         "GroupGap": "results",
+        "Overconfidence": "confidence",
         "REWRITES": "rewrites",
         "audit_biases": "effects",
+        "audit_confidence": "confidence",
         "bias_metrics": "results",
         "group_gaps": "gaps",
+        "overconfidence": "confidence",
         "rewrite": "rewrites",
     },
 )

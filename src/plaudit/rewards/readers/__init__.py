@@ -8,6 +8,7 @@ __getattr__, __all__ = exports(
         "Head": "head",
         "Readout": "head",
         "evidential_parameters": "evidential",
+        "gaussian_heads_parameters": "gaussian_heads",
         "gaussian_parameters": "gaussian",
         "quantiles": "quantile",
     },

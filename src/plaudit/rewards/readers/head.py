@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +18,26 @@ if TYPE_CHECKING:
 
 READERS = {
     "scalar": "plaudit.rewards.readers.scalar:read_scalar",
+    "first": "plaudit.rewards.readers.scalar:read_first",
+    "beliefs": "plaudit.rewards.readers.beliefs:read_beliefs",
     "gaussian": "plaudit.rewards.readers.gaussian:read_gaussian",
     "quantile": "plaudit.rewards.readers.quantile:read_quantiles",
     "ratings": "plaudit.rewards.readers.ratings:read_ratings",
     "evidential": "plaudit.rewards.readers.evidential:read_evidential",
     "aspects": "plaudit.rewards.readers.aspects:read_aspects",
+    "ensemble": "plaudit.rewards.readers.ensemble:read_ensemble",
+    "gaussian-heads": "plaudit.rewards.readers.gaussian_heads:read_gaussian_heads",
 }
 """Name to the function that reads: `(outputs (n, k), **options) -> Readout`."""
+
+FITTED = {"ensemble": "plaudit.rewards.readers.ensemble:fitted_ensemble"}
+"""Kinds that take options from the training outputs: `(outputs (n, k)) -> options`."""
+
+COMPARERS = {
+    "skew": "plaudit.rewards.readers.preference:skew_log_odds",
+    "joint": "plaudit.rewards.readers.preference:joint_log_odds",
+}
+"""Kinds of head that compare and give no score: `(first (m, k), second (m, k), **options) -> log-odds (m,)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +49,14 @@ class Readout:
         std: epistemic standard deviation (n,), or None.
         noise: aleatoric standard deviation (n,), or None.
         aspects: named dimensions, each (n,).
+        members: scores of ensemble members (n, k), or None.
     """
 
     score: Floats
     std: Floats | None = None
     noise: Floats | None = None
     aspects: Mapping[str, Floats] = field(default_factory=dict)
+    members: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +64,46 @@ class Head:
     """The head of a reward model, as its manifest records it.
 
     Attributes:
-        kind: one of `READERS`.
+        kind: one of `READERS`, or of `COMPARERS`.
         outputs: k, how many numbers the head emits a sample.
         options: what the reader needs besides: the levels of quantiles, the values of ratings, the aspects' names.
+        network: how the outputs are computed, see `plaudit.rewards.heads.Network`; empty for a linear head.
+        centre: added to every score, and
+        spread: units of score per unit of output, above 0: what brings a head that was trained on standardised ratings
+            back to the raters' scale.
     """
 
     kind: str = "scalar"
     outputs: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
+    network: Mapping[str, Any] = field(default_factory=dict)
+    centre: float = 0.0
+    spread: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.kind not in READERS:
-            raise InputError(f"head: kind {self.kind!r} is not known; {nearest(str(self.kind), READERS)}")
+        if not self.spread > 0:
+            raise InputError(f"head: spread is {self.spread}; it must be positive")
+        if self.kind not in READERS and self.kind not in COMPARERS:
+            raise InputError(
+                f"head: kind {self.kind!r} is not known; {nearest(str(self.kind), [*READERS, *COMPARERS])}"
+            )
         if self.outputs < 1:
             raise InputError(f"head: outputs is {self.outputs}; a head emits at least one number")
+
+    @property
+    def compares(self) -> bool:
+        """Whether it compares pairs of samples, and gives none a score."""
+        return self.kind in COMPARERS
+
+    def log_odds(self, first: Float[Tensor, "m k"], second: Float[Tensor, "m k"]) -> Floats:
+        """Log-odds that the first of each pair is better, float64 (m,), for a head that compares.
+
+        Args:
+            first: outputs for the first of each pair.
+            second: outputs for the second; for a joint head, for the pair shown in reverse.
+        """
+        module, _, name = COMPARERS[self.kind].partition(":")
+        return floats(getattr(importlib.import_module(module), name)(first, second, **self.options))
 
     def read(self, outputs: Float[Tensor, "n k"]) -> Readout:
         """The samples' scores, with what else the head says.
@@ -71,13 +112,39 @@ class Head:
             outputs: what the head emitted, float64.
 
         Raises:
-            InputError: if the head emits another number of outputs.
+            InputError: if the head emits another number of outputs, or compares.
         """
+        if self.compares:
+            raise InputError(f"head: {self.kind} compares two samples and scores none; see shape/win-rate")
         if outputs.shape[-1] != self.outputs:
             raise InputError(f"head: {outputs.shape[-1]} outputs a sample, and {self.kind} reads {self.outputs}")
         module, _, name = READERS[self.kind].partition(":")
         found: Readout = getattr(importlib.import_module(module), name)(outputs, **self.options)
-        return found
+        return found if (self.centre, self.spread) == (0.0, 1.0) else self._rescaled(found)
+
+    def _rescaled(self, said: Readout) -> Readout:
+        def unit(deviation: Floats | None) -> Floats | None:
+            return None if deviation is None else deviation * self.spread
+
+        def place(score: Floats) -> Floats:
+            return np.asarray(self.centre + self.spread * score)
+
+        return Readout(
+            place(said.score), std=unit(said.std), noise=unit(said.noise), aspects=said.aspects,
+            members=None if said.members is None else place(said.members),
+        )  # fmt: skip
+
+    def fitted(self, outputs: Float[Tensor, "n k"]) -> Head:
+        """The head with the options that only the training outputs can tell, such as each member's zero.
+
+        Args:
+            outputs: what the trained head emits for training completions, float64.
+        """
+        if self.kind not in FITTED:
+            return self
+        module, _, name = FITTED[self.kind].partition(":")
+        found = getattr(importlib.import_module(module), name)(outputs)
+        return replace(self, options={**self.options, **found})
 
 
 def floats(values: Tensor) -> Floats:

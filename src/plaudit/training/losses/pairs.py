@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from plaudit.errors import InputError
+from plaudit.rewards.readers.head import Head
+from plaudit.training.objectives.pairs.convex import convex_bradley_terry
+from plaudit.training.objectives.pairs.cotraining import dropped_share, peer_selection
 from plaudit.training.objectives.pairs.dynamic import dynamic_bradley_terry
+from plaudit.training.objectives.pairs.judgements import judgement_weights
 from plaudit.training.objectives.pairs.logistic import bradley_terry
+from plaudit.training.objectives.pairs.soft import soft_bradley_terry
+from plaudit.training.objectives.pairs.strength import combined_strength, margin_regression, scaled_bradley_terry
+from plaudit.training.objectives.pairs.thurstone import thurstone_pairs
+from plaudit.training.objectives.pairs.ties import davidson, rao_kupper
 
 
 def logistic(
@@ -27,3 +38,88 @@ def dynamic(outputs: Tensor, row: Mapping[str, Tensor], *, scale: float, boost: 
     return dynamic_bradley_terry(
         outputs[:, 0], row["pairs"], margin=row["margin"], scale=scale, boost=boost, rate=rate, weight=row["weight"]
     )
+
+
+def scaled(outputs: Tensor, row: Mapping[str, Tensor]) -> Tensor:
+    """Bradley-Terry in which a pair counts as often as its preference is strong."""
+    return scaled_bradley_terry(outputs[:, 0], row["pairs"], strength=row["strength"], weight=row["weight"])
+
+
+def strengths(outputs: Tensor, row: Mapping[str, Tensor], *, scale: float) -> Tensor:
+    """Squared distance of the score difference and the strength."""
+    return margin_regression(outputs[:, 0], row["pairs"], strength=row["strength"], scale=scale, weight=row["weight"])
+
+
+def combined(outputs: Tensor, row: Mapping[str, Tensor], *, regression_coef: float, scale: float) -> Tensor:
+    """Both: order by the first, size by the second."""
+    return combined_strength(
+        outputs[:, 0], row["pairs"], strength=row["strength"], regression_coef=regression_coef, scale=scale,
+        weight=row["weight"],
+    )  # fmt: skip
+
+
+def soft(outputs: Tensor, row: Mapping[str, Tensor]) -> Tensor:
+    """Cross-entropy to the row's probability that chosen is better."""
+    return soft_bradley_terry(outputs[:, 0], row["pairs"], target=row["preference"], weight=row["weight"])
+
+
+def judged(outputs: Tensor, row: Mapping[str, Tensor], *, scale: float) -> Tensor:
+    """Bradley-Terry in which a pair counts the less, the more its repeated judgements differ."""
+    weight = row["weight"] * judgement_weights(row["spread"], scale=scale)
+    return bradley_terry(outputs[:, 0], row["pairs"], weight=weight)
+
+
+def mixed(outputs: Tensor, row: Mapping[str, Tensor], *, alpha: float) -> Tensor:
+    """Bradley-Terry on convex combinations of two pairs each, their shares drawn from Beta(alpha, alpha)."""
+    if not 0 < alpha < float("inf"):
+        raise InputError(f"objective convex-bradley-terry: alpha is {alpha}; give a positive number")
+    m, device = row["pairs"].shape[0], outputs.device
+    # drawn from torch's own generator, whose state a checkpoint keeps: a resumed run mixes as an undisturbed one
+    share = torch.distributions.Beta(alpha, alpha).sample((m,)).to(device)
+    partner = torch.randperm(m).to(device)
+    return convex_bradley_terry(
+        outputs[:, 0], row["pairs"], partner=partner, share=torch.maximum(share, 1 - share), weight=row["weight"]
+    )
+
+
+def thurstone(outputs: Tensor, row: Mapping[str, Tensor]) -> Tensor:
+    """Thurstone's case II: each completion has a mean and a variance of its own."""
+    return thurstone_pairs(outputs, row["pairs"], weight=row["weight"])
+
+
+def tied_threshold(outputs: Tensor, row: Mapping[str, Tensor]) -> Tensor:
+    """Rao-Kupper with a learned threshold: the second output, the same for every sample."""
+    return rao_kupper(
+        outputs[:, 0], row["pairs"], tied=row["tied"] > 0.5, threshold=F.softplus(outputs[0, 1]), weight=row["weight"]
+    )
+
+
+def tied_share(outputs: Tensor, row: Mapping[str, Tensor]) -> Tensor:
+    """Davidson with a learned share of ties: the second output, the same for every sample."""
+    return davidson(outputs[:, 0], row["pairs"], tied=row["tied"] > 0.5, log_tie=outputs[0, 1], weight=row["weight"])
+
+
+def tie_head(**_: object) -> Head:
+    """The score, and a number of the whole model that says how common ties are."""
+    return Head("first", 2, network={"completion": 1, "constants": [0.0]})
+
+
+def cotrained(outputs: Tensor, row: Mapping[str, Tensor], *, noise: float, ramp: float) -> Tensor:
+    """Two heads, each of which learns from the pairs that the other finds easy.
+
+    The sum is scaled by the share that was kept, so that a step's mean stays one over pairs that count.
+    """
+    losses = [_losses(outputs[:, i], row["pairs"]) for i in (0, 1)]
+    dropped = dropped_share(float(row["progress"]), noise=noise, ramp=ramp)
+    kept = peer_selection(losses[0].detach(), losses[1].detach(), dropped=dropped)
+    terms = [(x * mask * row["weight"]).sum() / (1 - dropped) for x, mask in zip(losses, kept, strict=True)]
+    return (terms[0] + terms[1]) / 2
+
+
+def cotraining_head(**_: object) -> Head:
+    """Two scores; the model's is their mean."""
+    return Head("aspects", 2, {"names": ["first", "second"]})
+
+
+def _losses(scores: Tensor, pairs: Tensor) -> Tensor:
+    return -F.logsigmoid(scores[pairs[:, 0]] - scores[pairs[:, 1]])

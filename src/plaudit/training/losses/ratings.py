@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from plaudit.errors import InputError
 from plaudit.rewards.readers.head import Head
-from plaudit.training.objectives.ratings.distribution import distribution_rating
+from plaudit.training.objectives.ratings.beliefs import belief_rating
+from plaudit.training.objectives.ratings.distribution import distribution_rating, thurstone_fidelity
 from plaudit.training.objectives.ratings.evidential import evidential_rating
 from plaudit.training.objectives.ratings.gaussian import gaussian_rating
 from plaudit.training.objectives.ratings.levels import interpolated_levels
+from plaudit.training.objectives.ratings.ordinal import ordered_thresholds, ordinal_rating
 from plaudit.training.objectives.ratings.quantiles import quantile_rating
 from plaudit.training.objectives.ratings.regression import huber_rating, squared_rating
 
@@ -71,14 +74,64 @@ def evidential_head(**_: object) -> Head:
     return Head("evidential", 4)
 
 
-def distribution(outputs: Tensor, row: Mapping[str, Tensor], *, levels: int) -> Tensor:
-    """Divergence from a rating that is spread over the two levels beside it."""
+def distribution(
+    outputs: Tensor, row: Mapping[str, Tensor], *, levels: int, fidelity_coef: float, rater_std: float
+) -> Tensor:
+    """Divergence from a rating that is spread over the two levels beside it, and fidelity of the pairs of a prompt.
+
+    The loss is a mean over completions, so the pairs' part counts once a pair beside once a completion.
+    """
     items, ratings = rated(row)
-    return distribution_rating(outputs, items=items, target=interpolated_levels(ratings, levels=levels))
+    loss = distribution_rating(outputs, items=items, target=interpolated_levels(ratings, levels=levels))
+    if fidelity_coef and row["pairs"].numel():
+        mean = row["values"][row["pairs"]]
+        std = torch.full_like(mean, rater_std)
+        loss = loss + fidelity_coef * thurstone_fidelity(outputs, row["pairs"], mean=mean, std=std)
+    return loss
 
 
-def distribution_head(*, levels: int) -> Head:
+def distribution_head(*, levels: int, **_: object) -> Head:
     """One output a level, 1 to `levels`."""
-    if levels < 2:
-        raise InputError(f"objective rating-distribution: levels is {levels}; give at least 2")
+    _check_levels("rating-distribution", levels)
     return Head("ratings", levels, {"values": [float(i) for i in range(1, levels + 1)]})
+
+
+def ordinal(outputs: Tensor, row: Mapping[str, Tensor], *, levels: int) -> Tensor:
+    """Proportional odds with learned thresholds: the outputs after the first, the same for every sample."""
+    items, places = _levels("ordinal", row, levels)
+    return ordinal_rating(outputs[:, 0], items=items, levels=places, thresholds=ordered_thresholds(outputs[0, 1:]))
+
+
+def ordinal_head(*, levels: int) -> Head:
+    """The score, and a threshold between every two levels."""
+    _check_levels("ordinal", levels)
+    # thresholds a unit apart around zero: softplus(0.5413) = 1
+    free = [-(levels - 2) / 2, *[0.5413] * (levels - 2)]
+    return Head("first", levels, network={"completion": 1, "constants": free})
+
+
+def belief(outputs: Tensor, row: Mapping[str, Tensor], *, levels: int, others_coef: float) -> Tensor:
+    """Belief in each level, with confusion between levels and ignorance of all kept apart."""
+    items, places = _levels("beliefs", row, levels)
+    return belief_rating(outputs, items=items, levels=places, others_coef=others_coef)
+
+
+def belief_head(*, levels: int, **_: object) -> Head:
+    """A logit of plausibility a level."""
+    _check_levels("beliefs", levels)
+    return Head("beliefs", levels)
+
+
+def _check_levels(name: str, levels: int) -> None:
+    if levels < 2:
+        raise InputError(f"objective {name}: levels is {levels}; give at least 2")
+
+
+def _levels(name: str, row: Mapping[str, Tensor], levels: int) -> tuple[Tensor, Tensor]:
+    """Rated items, and their levels counted from 0."""
+    items, ratings = rated(row)
+    places = ratings.round().long()
+    if bool(((ratings - places).abs() > 1e-6).any() | (places < 1).any() | (places > levels).any()):
+        wrong = ratings[(ratings - places).abs().gt(1e-6) | (places < 1) | (places > levels)][0]
+        raise InputError(f"objective {name}: a rating is {float(wrong):g}; give whole levels, 1 to {levels}")
+    return items, places - 1

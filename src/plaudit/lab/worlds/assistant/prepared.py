@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from plaudit.lab.worlds.assistant.tokenizer import build_tokenizer
 from plaudit.lab.worlds.assistant.world import VERSION, Side, TrueReward, World
 from plaudit.records.message import Message
 from plaudit.records.rows import Pair, Ranked
-from plaudit.records.sample import content_hash
+from plaudit.records.sample import Sample, content_hash
 
 Report = Callable[[str, int, int], object]
 """Told what is being done, how much of it is done, and of how much."""
@@ -135,9 +135,35 @@ class Prepared:
             InputError: if prompts run out.
         """
         rows: list[Ranked] = []
-        for block in range(4 + 8 * n // _BLOCK):
+        for block, groups in enumerate(self._blocks(n, each, seed, side, without)):
+            at = seed * 1000 + block
+            rows += rate_lists(self.world, groups, beta=beta, flips=flips, levels=levels, seed=at)
             if len(rows) >= n:
-                break
+                return rows[:n]
+        raise InputError(f"lists: only {len(rows)} of {n} were found; leave out fewer kinds")
+
+    def groups(self, n: int, *, each: int, seed: int, side: Side = "train") -> list[list[Sample]]:
+        """Exactly n prompts with so many completions from the policy, all of a prompt different; unlabelled.
+
+        Args:
+            n: number of prompts; the first are the same whatever n is.
+            each: completions of a prompt.
+            seed: of prompts and completions.
+            side: `train` or `test`.
+
+        Raises:
+            InputError: if prompts run out.
+        """
+        found: list[list[Sample]] = []
+        for groups in self._blocks(n, each, seed, side, ()):
+            found += [g for g in groups if len({s.text for s in g}) == each]
+            if len(found) >= n:
+                return found[:n]
+        raise InputError(f"groups: only {len(found)} of {n} were found; ask for fewer completions of a prompt")
+
+    def _blocks(self, n: int, each: int, seed: int, side: Side, without: Sequence[str]) -> Iterator[list[list[Sample]]]:
+        """Blocks of prompts with their completions, made as they are asked for."""
+        for block in range(4 + 8 * n // _BLOCK):
             at = seed * 1000 + block
             prompts = [
                 p for p in self.world.prompts(_BLOCK, seed=at, side=side, distinct=side == "test")
@@ -145,11 +171,7 @@ class Prepared:
             ]  # fmt: skip
             name = content_hash([side, at, sorted(without)])[:12]
             drawn = self._sampled(f"lists-{each}-{name}", prompts, each, hash_seed(seed, block)).samples()
-            grouped = [drawn[i : i + each] for i in range(0, len(drawn), each)]
-            rows += rate_lists(self.world, grouped, beta=beta, flips=flips, levels=levels, seed=at)
-        if len(rows) < n:
-            raise InputError(f"lists: only {len(rows)} of {n} were found; leave out fewer kinds")
-        return rows[:n]
+            yield [drawn[i : i + each] for i in range(0, len(drawn), each)]
 
     def pool(self, prompts: int = 200, completions: int = 128, *, seed: int = 0, report: Report | None = None) -> Pool:
         """Distinct test prompts with sampled completions and their true rewards; cached.

@@ -175,14 +175,14 @@ def calibration(margin: np.ndarray, rows: Sequence[Pair], seed: int) -> dict[str
     turned = np.random.default_rng([seed, 41]).random(len(rows)) < 0.5
     signed, label = np.where(turned, -margin, margin), (~turned).astype(np.float64)
     fitted, held = slice(0, None, 2), slice(1, None, 2)
-    probability = 1 / (1 + np.exp(-np.clip(signed[held] * _slope(signed[fitted], label[fitted]), -30, 30)))
+    probability = 1 / (1 + np.exp(-np.clip(signed[held] * fitted_slope(signed[fitted], label[fitted]), -30, 30)))
     return {
         "ece": float(calibration_error(probability, label[held])),
         "ece_floor": float(calibration_floor(probability, seed=seed).value),
     }
 
 
-def _slope(margin: np.ndarray, label: np.ndarray) -> float:
+def fitted_slope(margin: np.ndarray, label: np.ndarray) -> float:
     """Log-odds per unit of margin: maximum likelihood, never negative."""
     from scipy.optimize import minimize_scalar
 

@@ -1,0 +1,1 @@
+"""Does the density ratio of two policies rank answers better, the further apart their alignment is?"""

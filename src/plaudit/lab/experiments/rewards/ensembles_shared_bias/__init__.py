@@ -1,0 +1,1 @@
+"""Ensembles of reward models whose labels share a bias."""

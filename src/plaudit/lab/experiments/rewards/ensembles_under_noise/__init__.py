@@ -1,0 +1,1 @@
+"""Ensembles of reward models under label noise."""

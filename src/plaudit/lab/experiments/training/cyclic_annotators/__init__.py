@@ -1,0 +1,1 @@
+"""Annotators whose preferences run in circles on some kinds of request."""

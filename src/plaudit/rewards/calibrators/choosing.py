@@ -1,0 +1,48 @@
+"""Calibrators by name."""
+
+from __future__ import annotations
+
+import importlib
+
+from numpy.typing import ArrayLike
+
+from plaudit.errors import InputError, nearest
+from plaudit.rewards.calibrators.base import Calibrator
+
+METHODS = {
+    "temperature": "temperature:Temperature",
+    "platt": "platt:Platt",
+    "isotonic": "isotonic:Isotonic",
+    "venn-abers": "venn_abers:VennAbers",
+    "conformal": "conformal:Conformal",
+}
+"""Name to `module:class`, in the order of how much they assume."""
+
+
+def calibrator_type(method: str) -> type[Calibrator]:
+    """The class of a name.
+
+    Raises:
+        InputError: if the name is not known.
+    """
+    if method not in METHODS:
+        raise InputError(f"calibration: method {method!r} is not known; {nearest(method, METHODS)}")
+    module, _, name = METHODS[method].partition(":")
+    found: type[Calibrator] = getattr(importlib.import_module(f"plaudit.rewards.calibrators.{module}"), name)
+    return found
+
+
+def fit_calibrator(method: str, margin: ArrayLike, label: ArrayLike | None = None, *, level: float = 0.9) -> Calibrator:
+    """A calibrator of a name, fitted; see `Calibrator.fit`.
+
+    Args:
+        method: one of `METHODS`.
+        margin: (n,) in the reward's own log-odds.
+        label: (n,) or None: the first is better everywhere.
+        level: coverage that conformal sets promise.
+    """
+    if method == "conformal":
+        from plaudit.rewards.calibrators.conformal import Conformal
+
+        return Conformal.fit(margin, label, level=level)
+    return calibrator_type(method).fit(margin, label)

@@ -1,0 +1,73 @@
+"""Cross-fitting: what a calibrator says of pairs whose prompts it was not fitted to.
+
+A calibrator that is judged on the pairs that made it looks better than it is, isotonic maps most of all. Prompts are
+kept whole, since pairs of one prompt share completions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy.typing import ArrayLike
+
+from plaudit.rewards.calibrators.base import Floats
+from plaudit.rewards.calibrators.choosing import fit_calibrator
+from plaudit.rewards.calibrators.conformal import Conformal
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """Held-out answers of a method, in the order of the pairs.
+
+    Attributes:
+        probability: that the first is better (n,).
+        fold: number of the fold that judged each pair (n,).
+        low: lower probability (n,), or None.
+        high: upper probability (n,), or None.
+        sets: whether "first" and "second" are in the conformal set (n, 2), or None.
+    """
+
+    probability: Float[np.ndarray, " n"]
+    fold: Int[np.ndarray, " n"]
+    low: Float[np.ndarray, " n"] | None = None
+    high: Float[np.ndarray, " n"] | None = None
+    sets: Bool[np.ndarray, "n 2"] | None = None
+
+
+def cross_fitted(
+    method: str, margin: ArrayLike, folds: Sequence[tuple[Sequence[int], Sequence[int]]],
+    label: ArrayLike | None = None, *, level: float = 0.9,
+) -> CrossFitted:  # fmt: skip
+    """Each fold's pairs as the calibrator that was fitted to the other folds sees them.
+
+    Args:
+        method: name of the calibrator.
+        margin: (n,) in the reward's own log-odds, NaN where unknown.
+        folds: positions to fit to and positions to judge, as `plaudit.records.splitting.folds_by_prompt` gives them;
+            every row is judged once.
+        label: as in `Calibrator.fit`.
+        level: coverage that conformal sets promise.
+
+    Raises:
+        InputError: if a fold cannot be fitted.
+    """
+    m = np.asarray(margin, dtype=np.float64)
+    y = np.ones(m.size) if label is None else np.asarray(label, dtype=np.float64)
+    columns: dict[str, Floats] = {}
+    sets = np.zeros((m.size, 2), dtype=bool) if method == Conformal.method else None
+    fold = np.zeros(m.size, dtype=np.int64)
+    for number, (train, test) in enumerate(folds):
+        fitted_to, at = np.asarray(train, dtype=np.int64), np.asarray(test, dtype=np.int64)
+        fitted = fit_calibrator(method, m[fitted_to], y[fitted_to], level=level)
+        ends = fitted.interval(m[at])
+        found = {"probability": fitted.probability(m[at])}
+        fold[at] = number
+        found |= {} if ends is None else {"low": ends[0], "high": ends[1]}
+        for name, values in found.items():
+            columns.setdefault(name, np.full(m.size, np.nan))[at] = values
+        if sets is not None and isinstance(fitted, Conformal):
+            sets[at] = fitted.sets(m[at])
+    return CrossFitted(fold=fold, sets=sets, **columns)

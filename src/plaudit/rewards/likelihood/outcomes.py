@@ -1,0 +1,100 @@
+"""From what was read of each sample to a `RewardBatch`, with an outcome that says what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plaudit.errors import InputError
+from plaudit.rewards.base import Outcome, RewardBatch
+
+Floats = NDArray[np.float64]
+TOO_LONG = "the completion alone is longer than max_length"
+NO_TOKEN = "the completion has no token that counts"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From a score to a reward: `max((score - offset) / unit, floor)`.
+
+    Attributes:
+        offset: score that counts as reward 0.
+        unit: score units per reward unit, positive.
+        floor: lowest reward, and what a policy's own fault is worth.
+    """
+
+    offset: float = 0.0
+    unit: float = 1.0
+    floor: float = -100.0
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([self.offset, self.unit, self.floor]).all() or self.unit <= 0:
+            numbers = (self.offset, self.unit, self.floor)
+            raise InputError(f"likelihood: offset, unit and floor are {numbers}; finite numbers, the unit positive")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one sample's reading gave.
+
+    Attributes:
+        score: in score units; None where the candidate made it impossible, for the reason in `detail`.
+        steps: rewards of its steps, in score units.
+        tokens: (t, 3), spans and score of its tokens.
+        aspects: named parts, in score units.
+        detail: JSON values.
+    """
+
+    score: float | None
+    steps: Floats | None = None
+    tokens: Floats | None = None
+    aspects: Mapping[str, float] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def fault(reason: str) -> Found:
+    """The candidate brought it about that there is nothing to read: worth the floor."""
+    return Found(None, detail={"reason": reason})
+
+
+def assembled(found: Sequence[Found], scale: Scale) -> RewardBatch:
+    """The batch of n readings.
+
+    Rewards are cut at the floor; steps, tokens and aspects are in the reward's unit, without the offset and uncut,
+    so that tokens sum to the score.
+
+    Args:
+        found: one a sample. A score of None is a `POLICY_FAULT`; one that is not finite an `INSTRUMENT_FAULT`.
+        scale: see `Scale`.
+    """
+    scores = np.array([np.nan if f.score is None else f.score for f in found], dtype=np.float64)
+    faults = np.array([f.score is None for f in found], dtype=bool)
+    good = np.isfinite(scores)
+    outcome = np.where(faults, Outcome.POLICY_FAULT, np.where(good, Outcome.SCORED, Outcome.INSTRUMENT_FAULT))
+    lifted = np.maximum((np.where(good, scores, 0.0) - scale.offset) / scale.unit, scale.floor)
+    reward = np.where(faults, scale.floor, np.where(good, lifted, np.nan))
+    details = [dict(f.detail) for f in found]
+    for i in np.flatnonzero(~good & ~faults):
+        details[i]["error"] = f"score is {scores[i]}: the model's weights or activations overflowed"
+    names = dict.fromkeys(name for f in found for name in f.aspects)
+
+    def ragged(parts: list[Floats | None], *shape: int) -> tuple[Floats, ...] | None:
+        if all(p is None for p in parts):
+            return None
+        return tuple(np.zeros((0, *shape)) if p is None else p for p in parts)
+
+    return RewardBatch(
+        reward, outcome.astype(np.int8),
+        aspects={n: np.array([f.aspects.get(n, np.nan) for f in found]) / scale.unit for n in names},
+        steps=ragged([None if f.steps is None else f.steps / scale.unit for f in found]),
+        tokens=ragged([None if f.tokens is None else _in_unit(f.tokens, scale.unit) for f in found], 3),
+        detail=tuple(details),
+    )  # fmt: skip
+
+
+def _in_unit(tokens: Floats, unit: float) -> Floats:
+    return np.asarray(tokens / np.array([1.0, 1.0, unit]))

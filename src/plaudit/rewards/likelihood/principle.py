@@ -1,0 +1,123 @@
+"""Does an answer follow a principle? One word of a causal language model, with the principle as input.
+
+Differs from the paper: nothing in the formula; several principles are averaged, and each is an aspect of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from plaudit.errors import InputError, MissingError
+from plaudit.records.sample import Sample, content_hash
+from plaudit.rewards.base import RewardBatch, Scope
+from plaudit.rewards.likelihood.language import LanguageModel
+from plaudit.rewards.likelihood.outcomes import TOO_LONG, Found, Scale, assembled, fault
+from plaudit.rewards.likelihood.questions import Wording, answer_logits
+from plaudit.rewards.likelihood.yes import fitting, said_of
+
+
+@final
+class PrincipleReward:
+    """`log p(Yes) - log p(No)` for each principle, and their mean as the reward.
+
+    `sigmoid` of it is the probability of Yes among the two words. A single answer is looked at, so no order can bias
+    it; the policy that is trained on it need not see the principle.
+
+    Args:
+        model: is asked.
+        principles: what is asked of every sample, and names of the aspects. Without any, a sample's own
+            `meta["principle"]` (a text, or a list of texts) counts.
+        wording: of the question.
+        scale: from score to reward.
+        name: short and stable.
+    """
+
+    scope: Scope = "sample"
+
+    def __init__(
+        self, model: LanguageModel, principles: Sequence[str] = (), *, wording: Wording | None = None,
+        scale: Scale | None = None, name: str = "principle",
+    ) -> None:  # fmt: skip
+        self.model, self.principles, self.name = model, tuple(principles), name
+        self.wording, self.scale = wording or Wording(), scale or Scale(floor=-50.0)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The floor, and infinity: a difference of log-probabilities has no end."""
+        return self.scale.floor, float("inf")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the model's weights and template, the wording and the principles."""
+        told = [self.model.fingerprint, self.wording.fingerprint, list(self.principles), asdict(self.scale)]
+        return content_hash(["likelihood/principle", 1, *told])
+
+    def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
+        """Scores samples.
+
+        Raises:
+            InputError: if there are no principles and a sample has none of its own.
+        """
+        if not samples:
+            return RewardBatch(np.zeros(0))
+        asked = [self._asked(i, s) for i, s in enumerate(samples)]
+        questions = [
+            self.wording.judge(s.prompt, said_of(s.completion), p)
+            for s, rows in zip(samples, asked, strict=True) for p in rows
+        ]  # fmt: skip
+        fits = np.array([fitting(self.model, q) for q in questions], dtype=bool)
+        logits = np.full(len(questions), np.nan)
+        some = [q for q, ok in zip(questions, fits, strict=True) if ok]
+        logits[fits] = answer_logits(self.model, some, self.wording)
+        found, at = [], 0
+        for rows in asked:
+            mine, fit = logits[at : at + len(rows)], bool(fits[at : at + len(rows)].all())
+            at += len(rows)
+            aspects = dict(zip(rows, mine.tolist(), strict=True))
+            found.append(Found(float(mine.mean()), aspects=aspects) if fit else fault(TOO_LONG))
+        return assembled(found, self.scale)
+
+    def _asked(self, index: int, sample: Sample) -> tuple[str, ...]:
+        if self.principles:
+            return self.principles
+        own = sample.meta.get("principle")
+        rows = (own,) if isinstance(own, str) else tuple(own) if isinstance(own, list | tuple) else ()
+        if not rows or not all(isinstance(p, str) and p.strip() for p in rows):
+            raise InputError(
+                f"likelihood/principle: sample {index}: principle is {own!r}; give it in the row, or principles=FILE"
+            )
+        return rows
+
+
+def principle(
+    model: str, principles: str = "", yes: str = "Yes", no: str = "No", floor: float = -50.0, max_length: int = 2048
+) -> PrincipleReward:
+    """The reward that `likelihood/principle` names.
+
+    Args:
+        model: folder or hub id of a causal LM.
+        principles: text file with a principle a line; empty where every sample brings its own.
+        yes: the word for followed.
+        no: the word for not followed.
+        floor: lowest reward.
+        max_length: longest question in tokens.
+    """
+    told: list[str] = []
+    if principles:
+        if not Path(principles).is_file():
+            raise MissingError(f"{principles}: no such file; principles are a text file, one a line")
+        told = [line.strip() for line in Path(principles).read_text(encoding="utf-8").splitlines() if line.strip()]
+        if not told:
+            raise InputError(f"{principles}: holds no principle; give one a line")
+    return PrincipleReward(
+        LanguageModel.open(model, max_length=max_length),
+        told,
+        wording=Wording(yes=yes, no=no),
+        scale=Scale(floor=floor),
+    )

@@ -1,0 +1,134 @@
+"""Several rewards as one: their mean, how far they are apart, and how noisy they say the label is [148].
+
+Each reward keeps its own normalisation (a trained one has mean 0 and deviation 1 over its training completions), so the
+members are centred and of one unit as far as the whole data goes. Bradley-Terry leaves each prompt's shift free
+besides: `center="prompt"` takes it out of the members, by what is scored together, before their deviation is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, final
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from plaudit.errors import InputError
+from plaudit.records.sample import Sample, content_hash
+from plaudit.rewards.base import Floats, Outcome, Reward, RewardBatch, Scope
+from plaudit.rewards.uncertainty.moments import centred_within, mixture_moments
+
+Center = Literal["none", "prompt"]
+_SCOPES: tuple[Scope, ...] = ("sample", "group", "batch")
+_WORST = (Outcome.INSTRUMENT_FAULT, Outcome.TIMED_OUT, Outcome.ABSTAINED)
+
+
+@final
+class EnsembleReward:
+    """The mean of several rewards, with members, epistemic deviation and noise.
+
+    Args:
+        rewards: at least two.
+        name: short and stable.
+        center: `prompt` takes each member's shift within a prompt out before the deviation; the samples of a prompt
+            are then scored together. `none` compares members as they are.
+
+    Raises:
+        InputError: if there are fewer than two rewards, or `center` is not known.
+    """
+
+    def __init__(self, rewards: Sequence[Reward], *, name: str = "ensemble", center: Center = "none") -> None:
+        if len(rewards) < 2:
+            raise InputError(f"{name}: {len(rewards)} reward; an ensemble has at least 2")
+        if center not in ("none", "prompt"):
+            raise InputError(f"{name}: center is {center!r}; give 'none' or 'prompt'")
+        self.rewards, self.name, self.center = tuple(rewards), name, center
+
+    @property
+    def scope(self) -> Scope:
+        """The widest scope of its members; at least the group where they are centred within prompts."""
+        widest = max(_SCOPES.index(r.scope) for r in self.rewards)
+        return _SCOPES[max(widest, 1 if self.center == "prompt" else 0)]
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The means of the members' bounds."""
+        low, high = np.mean([r.bounds for r in self.rewards], axis=0)
+        return float(low), float(high)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the members' fingerprints, in their order, and of the centring."""
+        return content_hash(["ensemble", [r.fingerprint for r in self.rewards], self.center])
+
+    def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
+        """Scores samples with every member; each is asked about all of them.
+
+        A sample counts where it counts for all members: an instrument fault, a time-out or an abstention of any (in
+        this order) is the ensemble's. A policy fault contributes the member's floor; it is the ensemble's outcome where
+        all members say so. Noise is given where all members give it.
+        """
+        if not samples:
+            return RewardBatch(np.zeros(0))
+        batches = [reward(samples) for reward in self.rewards]
+        outcome = combined_outcomes(np.stack([b.outcome for b in batches]))
+        counted = outcome <= Outcome.POLICY_FAULT
+        members = np.stack([b.reward for b in batches], axis=1)
+        members[~counted] = np.nan
+        if self.center == "prompt":
+            members = centred_within(members, [_prompt(s) for s in samples])
+        mean, std, noise = mixture_moments(members, std=_own(batches), noise=_noise(batches))
+        return RewardBatch(
+            mean, outcome, std=std, noise=None if noise is None else np.where(counted, noise, np.nan), members=members,
+            detail=tuple({"members": [dict(b.detail[i]) for b in batches]} for i in range(len(samples))),
+        )  # fmt: skip
+
+
+def combined_outcomes(outcomes: Int[np.ndarray, "k n"]) -> Int[np.ndarray, " n"]:
+    """One outcome a sample out of k: any instrument fault, else time-out, else abstention; a policy fault if all are.
+
+    Args:
+        outcomes: values of `Outcome`, a row a term.
+    """
+    policy = (outcomes == Outcome.POLICY_FAULT).all(axis=0)
+    combined = np.where(policy, Outcome.POLICY_FAULT, Outcome.SCORED)
+    for worst in reversed(_WORST):
+        combined = np.where((outcomes == worst).any(axis=0), worst, combined)
+    return combined.astype(np.int8)
+
+
+def open_ensemble(models: Any, center: str = "none") -> EnsembleReward:
+    """The ensemble of the rewards that references name.
+
+    Args:
+        models: references divided by commas, or a list of them (a mapping in it is a reward with options).
+        center: see `EnsembleReward`.
+
+    Raises:
+        InputError: if `models` is neither, or names fewer than two.
+        MissingError: as `plaudit.load`.
+    """
+    from plaudit.rewards.registry import load
+
+    named = models.split(",") if isinstance(models, str) else models
+    if not isinstance(named, Sequence) or not all(isinstance(x, str | Path | Mapping) for x in named):
+        raise InputError(f"ensemble/of: models is {models!r}; give a list of references, or divide them by commas")
+    rewards = [load(x.strip() if isinstance(x, str) else x) for x in named if x != ""]
+    return EnsembleReward(rewards, center=center)  # type: ignore[arg-type]  # checked by the class
+
+
+def _own(batches: Sequence[RewardBatch]) -> Float[np.ndarray, "n k"] | None:
+    """Each member's own epistemic deviation; zero for those that give none."""
+    if all(b.std is None for b in batches):
+        return None
+    return np.stack([np.zeros(len(b)) if b.std is None else b.std for b in batches], axis=1)
+
+
+def _noise(batches: Sequence[RewardBatch]) -> Float[np.ndarray, "n k"] | None:
+    columns: list[Floats] = [b.noise for b in batches if b.noise is not None]
+    return np.stack(columns, axis=1) if len(columns) == len(batches) else None
+
+
+def _prompt(sample: Sample) -> str:
+    return sample.group or repr([m.to_dict() for m in sample.prompt])

@@ -1,0 +1,24 @@
+"""What an optimiser should see: from what a reward says to what is spent."""
+
+from plaudit._lazy import exports
+
+__getattr__, __all__ = exports(
+    __name__,
+    {
+        "ConfidenceShaping": "confidence",
+        "confidence_reward": "confidence",
+        "read_confidence": "confidence",
+        "state_confidence": "confidence",
+        "stated_confidence": "confidence",
+        "without_confidence": "confidence",
+        "WinRate": "win_rates",
+        "aggregated": "ensembles",
+        "mean": "ensembles",
+        "nominal_minimum": "ensembles",
+        "quantile": "ensembles",
+        "uncertainty_weighted": "ensembles",
+        "worst_case": "ensembles",
+        "SpreadFilter": "filtering",
+        "group_spread": "filtering",
+    },
+)

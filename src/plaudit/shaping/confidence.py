@@ -1,0 +1,178 @@
+"""Stated confidence: reading it, taking it out of the text, and paying for it only where it is deserved (PPO-C).
+
+Differs from the paper: percentages are read as well as numbers up to ten; of several statements the last counts, and
+all are taken out; a statement outside its scale counts as missing; the running mean starts at 0, the mean of a reward
+that was normalised in training, and rewards that do not count leave it alone; policy faults keep their floor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Self, final
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike, NDArray
+
+from plaudit.errors import InputError, ShapeError
+from plaudit.records.sample import Completion, Sample, completion_messages
+from plaudit.rewards.base import Outcome, RewardBatch
+
+Mode = Literal["difference", "threshold"]
+Floats = NDArray[np.float64]
+
+_STATED = re.compile(
+    r"[ \t]*[*_]*\bconfidence[*_]*\s*[:=][*_\s]*(?P<number>-?\d+(?:\.\d+)?)\s*(?P<unit>%|/\s*10\b)?[*_]*\.?",
+    re.IGNORECASE,
+)
+MISSING = 0.5
+"""What a missing statement counts as: neither sure nor unsure."""
+
+
+def read_confidence(text: str) -> tuple[str, float | None]:
+    """The text without its statements of confidence, and the last of them as a number in [0, 1].
+
+    Read are `Confidence: 7`, `Confidence: 7/10.`, `confidence = 70%`, in any case, plain or in bold.
+
+    Args:
+        text: a completion.
+
+    Returns:
+        The text without the statements and the space that they leave at its end; and the number, None where there is
+        none, or it lies outside its scale (0 to 10, or 0 to 100%).
+    """
+    found = list(_STATED.finditer(text))
+    if not found:
+        return text, None
+    last = found[-1]
+    value = float(last["number"]) / (100 if last["unit"] == "%" else 10)
+    return _STATED.sub("", text).rstrip(), value if 0 <= value <= 1 else None
+
+
+def state_confidence(completion: Completion, confidence: int | float) -> Completion:
+    """The completion with `Confidence: N` as its last line (of its last assistant message).
+
+    Args:
+        completion: text or messages.
+        confidence: from 0 to 10; `:g` writes it.
+
+    Raises:
+        InputError: if it lies outside, or no assistant speaks in text.
+    """
+    if not 0 <= confidence <= 10:
+        raise InputError(f"state_confidence: {confidence} is no confidence; give a number from 0 to 10")
+    return _changed(completion, lambda text: f"{text.rstrip()}\nConfidence: {confidence:g}")
+
+
+def without_confidence(sample: Sample) -> Sample:
+    """The sample without its statements of confidence: what PPO-C lets the reward see; its steps are dropped.
+
+    Args:
+        sample: any sample; one that states nothing is returned as it is.
+    """
+    if read_confidence(sample.text)[0] == sample.text:
+        return sample
+    return replace(sample, completion=_changed(sample.completion, lambda text: read_confidence(text)[0]), steps=None)
+
+
+def stated_confidence(samples: Sequence[Sample]) -> Float[np.ndarray, " n"]:
+    """What each sample states, in [0, 1]; `MISSING` where it states nothing that can be read."""
+    read = [read_confidence(s.text)[1] for s in samples]
+    return np.array([MISSING if value is None else value for value in read], dtype=np.float64)
+
+
+def confidence_reward(
+    reward: ArrayLike, confidence: ArrayLike, mean: float, *, mode: Mode = "difference", weight: float = 2.0
+) -> Float[np.ndarray, " n"]:
+    """The reward with what the stated confidence deserves.
+
+    Difference: `r + w (r - m) (s - 1/2)`. Threshold: `r + w |r| (s - 1/2)` where `r >= m`, `r - w |r| (s - 1/2)`
+    below. Either way confidence pays above the running mean m and costs below it, and s = 1/2 changes nothing.
+
+    Args:
+        reward: (n,) r, of the text without the statement, clamped already; NaN stays NaN.
+        confidence: (n,) s in [0, 1].
+        mean: m.
+        mode: which of the two.
+        weight: w; the paper's are 2.0 for the difference and 0.5 for the threshold.
+
+    Raises:
+        ShapeError: if rewards and confidences differ in number.
+        InputError: if the mode is not known or a confidence lies outside [0, 1].
+
+    Source: Leng et al. 2024, "Taming Overconfidence in LLMs: Reward Calibration in RLHF" [216].
+    """
+    r, s = np.asarray(reward, dtype=np.float64), np.asarray(confidence, dtype=np.float64)
+    if r.shape != s.shape:
+        raise ShapeError(f"confidence: {r.size} rewards and {s.size} confidences; they must be equal in number")
+    if mode not in ("difference", "threshold"):
+        raise InputError(f"confidence: mode is {mode!r}; give 'difference' or 'threshold'")
+    if ((s < 0) | (s > 1)).any():
+        raise InputError(f"confidence: {s[(s < 0) | (s > 1)][0]} is no confidence; it must lie in [0, 1]")
+    if mode == "difference":
+        return np.asarray(r + weight * (r - mean) * (s - 0.5))
+    return np.asarray(r + np.where(r >= mean, 1.0, -1.0) * weight * np.abs(r) * (s - 0.5))
+
+
+@final
+@dataclass(frozen=True)
+class ConfidenceShaping:
+    """PPO-C: shapes rewards by stated confidence against a running mean.
+
+    The batch that it is given holds the rewards of `without_confidence(sample)`, the samples still state theirs.
+    Score once, shape, then take `updated`: the mean that shapes a batch is that of earlier ones.
+
+    Attributes:
+        mode: as in `confidence_reward`.
+        weight: as in `confidence_reward`.
+        mean: running mean of the rewards.
+        rate: share of a new batch's mean in it.
+        clamp: rewards are clamped to plus and minus this before all else.
+
+    Source: Leng et al. 2024 and their code (rate 0.1, clamp 10).
+    """
+
+    mode: Mode = "difference"
+    weight: float = 2.0
+    mean: float = 0.0
+    rate: float = 0.1
+    clamp: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 1:
+            raise InputError(f"confidence: rate is {self.rate}; give a share between 0 and 1")
+        if not self.clamp > 0:
+            raise InputError(f"confidence: clamp is {self.clamp}; it must be positive")
+
+    def __call__(self, batch: RewardBatch, samples: Sequence[Sample]) -> RewardBatch:
+        """The shaped rewards; only `SCORED` samples are shaped, a policy's own faults keep their floor.
+
+        Raises:
+            ShapeError: if there are not as many samples as rewards.
+        """
+        if len(batch) != len(samples):
+            raise ShapeError(f"confidence: {len(batch)} rewards for {len(samples)} samples; they must be as many")
+        clamped = np.clip(batch.reward, -self.clamp, self.clamp)
+        shaped = confidence_reward(clamped, stated_confidence(samples), self.mean, mode=self.mode, weight=self.weight)
+        return replace(batch, reward=np.where(batch.outcome == Outcome.SCORED, shaped, batch.reward))
+
+    def updated(self, batch: RewardBatch, samples: Sequence[Sample]) -> Self:  # noqa: ARG002
+        """With the mean `rate * mean(batch) + (1 - rate) * mean` over the rewards that count; unchanged without any."""
+        if not batch.valid.any():
+            return self
+        new = float(np.clip(batch.reward[batch.valid], -self.clamp, self.clamp).mean())
+        return replace(self, mean=self.rate * new + (1 - self.rate) * self.mean)
+
+
+def _changed(completion: Completion, change: Callable[[str], str]) -> Completion:
+    """The completion with a change to its text, or to that of its last assistant message."""
+    if isinstance(completion, str):
+        return change(completion)
+    messages = list(completion_messages(completion))
+    spoken = [i for i, m in enumerate(messages) if m.role == "assistant" and isinstance(m.content, str)]
+    if not spoken:
+        raise InputError("confidence: no assistant speaks in text in this completion; give one that does")
+    messages[spoken[-1]] = replace(messages[spoken[-1]], content=change(messages[spoken[-1]].text))
+    return tuple(messages)

@@ -1,0 +1,98 @@
+"""What an objective may read of a pair besides which completion is better: a number a pair, by name.
+
+| column | a pair row gives it as | a ranked row as |
+| --- | --- | --- |
+| `strength` | `margin`, or `chosen_score - rejected_score` | the difference of the two scores |
+| `preference` | `preference`: the probability that chosen is better | (none) |
+| `spread` | `judgements`: repeated margins, whose deviation it is | (none) |
+| `tied` | equal scores | equal scores |
+| `identity` | a hash of what the row says | the same for all of its pairs |
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from plaudit.errors import InputError
+from plaudit.records.rows import Pair, Ranked
+from plaudit.training.identity import row_identity
+
+Pairs = Sequence[tuple[int, int]]
+Column = np.ndarray[tuple[int], np.dtype[np.float32]]
+
+
+def pair_columns(names: Sequence[str], row: Pair | Ranked, pairs: Pairs, *, index: int) -> dict[str, Column]:
+    """The named columns of a row's pairs.
+
+    Args:
+        names: keys of `COLUMNS`.
+        row: where they come from.
+        pairs: (better, worse), indices of its completions.
+        index: of the row, for messages.
+
+    Raises:
+        InputError: if the row lacks what a column is made of, or holds a number out of range.
+    """
+    return {
+        name: np.array([COLUMNS[name](f"row {index + 1}", row, a, b) for a, b in pairs], dtype=np.float32)
+        for name in names
+    }
+
+
+def margin_of(row: Pair | Ranked, better: int, worse: int) -> float | None:
+    """By how much one is better: the row's margin, else the difference of its scores, else None."""
+    if isinstance(row, Ranked):
+        return row.scores[better] - row.scores[worse]
+    if row.margin is not None:
+        return row.margin
+    if row.chosen_score is None or row.rejected_score is None:
+        return None
+    return row.chosen_score - row.rejected_score
+
+
+def _strength(where: str, row: Pair | Ranked, better: int, worse: int) -> float:
+    found = margin_of(row, better, worse)
+    if found is None:
+        raise InputError(
+            f"{where}: this objective learns from the strength of a preference, and the pair has none; "
+            "give margin, or chosen_score and rejected_score"
+        )
+    return found
+
+
+def _preference(where: str, row: Pair | Ranked, _better: int, _worse: int) -> float:
+    found = row.meta.get("preference")
+    if isinstance(row, Ranked) or found is None:
+        raise InputError(
+            f"{where}: this objective learns from soft labels, and the row has none; "
+            "give pairs with preference, the probability that chosen is better"
+        )
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 1:
+        raise InputError(f"{where}: preference is {found!r}; it is a probability, 0 to 1")
+    return float(found)
+
+
+def _spread(where: str, row: Pair | Ranked, _better: int, _worse: int) -> float:
+    found = row.meta.get("judgements")
+    numbers = isinstance(found, Sequence) and all(isinstance(x, int | float) and math.isfinite(x) for x in found)
+    if isinstance(row, Ranked) or found is None or not numbers or len(found) < 2:
+        raise InputError(
+            f"{where}: this objective weighs pairs by repeated judgements, and the row has judgements {found!r}; "
+            "give pairs with a list of at least two margins"
+        )
+    return float(statistics.stdev(found))
+
+
+def _tied(_where: str, row: Pair | Ranked, better: int, worse: int) -> float:
+    return float(margin_of(row, better, worse) == 0)
+
+
+COLUMNS: Mapping[str, Callable[[str, Any, int, int], float]] = {
+    "strength": _strength, "preference": _preference, "spread": _spread, "tied": _tied, "identity": row_identity,
+}  # fmt: skip
+"""Name to `(where, row, better, worse) -> number`."""

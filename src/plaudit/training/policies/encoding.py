@@ -1,0 +1,161 @@
+"""Rows as a causal language model learns from them: token ids, which of them count, and what is known of each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from plaudit.engine.tree import common_prefix
+from plaudit.errors import InputError
+from plaudit.records.rows import Pair, Ranked, Rated, Unpaired
+from plaudit.records.sample import Completion, Conversation, content_hash
+from plaudit.rewards.likelihood.language import LanguageModel
+from plaudit.rewards.likelihood.spans import Located, locate_group
+
+PolicyRow = Pair | Ranked | Unpaired | Rated
+"""What the objectives of causal models can learn from."""
+Column = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyGroup:
+    """The completions of one prompt.
+
+    Attributes:
+        located: each completion with its prompt, and the tokens that count.
+        better: int64 (m,), index of the preferred completion of each pair.
+        worse: int64 (m,).
+        wanted: float64 (n,), 1 or 0, NaN where there is no label.
+        mismatched: bool (n,), True for a completion of another prompt, which serves a baseline only.
+        reference: float64 (n,), summed log-probability of the counted tokens under the reference; zeros without one.
+    """
+
+    located: tuple[Located, ...]
+    better: np.ndarray[tuple[int], np.dtype[np.int64]]
+    worse: np.ndarray[tuple[int], np.dtype[np.int64]]
+    wanted: Column
+    mismatched: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    reference: Column
+
+    @property
+    def sequences(self) -> tuple[Any, ...]:
+        """Token ids of each completion with its prompt."""
+        return tuple(one.ids for one in self.located)
+
+    @property
+    def key(self) -> str:
+        """Hash of everything that a fit reads of this group but the reference's numbers, which follow from it."""
+        rows = [[one.ids.tolist(), one.counted.tolist()] for one in self.located]
+        labels = [x.tolist() for x in (self.better, self.worse, self.wanted, self.mismatched)]
+        return content_hash([rows, labels])
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The rows of one prompt before they are tokenised."""
+
+    prompt: Conversation
+    completions: tuple[Completion, ...]
+    pairs: tuple[tuple[int, int], ...]
+    wanted: tuple[float, ...]
+    meta: Any
+    first: int
+
+
+def encode_policy_groups(
+    rows: Sequence[PolicyRow], model: LanguageModel, *, labels: bool, mismatch: bool = False, answers: bool = False
+) -> list[PolicyGroup]:
+    """Tokenises rows into groups.
+
+    A pair is a group of two; a ranked row one of as many as it has, each with a higher score preferred to each with a
+    lower. With `labels`, a pair's chosen is wanted and its rejected is not; unpaired rows of one prompt that follow one
+    another are one group; the scores of a ranked row must be 0 and 1.
+
+    Args:
+        rows: of the kinds above.
+        model: renders; longer conversations lose their beginning.
+        labels: whether the objective reads labels; else pairs.
+        mismatch: whether each group gets a completion of the next group's prompt, for KTO's baseline.
+        answers: whether only the first token in which two completions differ counts.
+
+    Raises:
+        InputError: if a row holds nothing that the objective reads, or its completion is longer than the model takes.
+    """
+    asked = _asked(rows, labels)
+    found = []
+    for i, row in enumerate(asked):
+        other = asked[(i + 1) % len(asked)]
+        extra = (other.completions[0],) if mismatch and len(asked) > 1 else ()
+        located = locate_group(
+            model.encoder, row.prompt, [*row.completions, *extra], tools=row.meta.get("tools"),
+            kwargs=row.meta.get("chat_template_kwargs"),
+        )  # fmt: skip
+        whole = [one for one in located if one is not None and one.counted.size]
+        if len(whole) < len(located):
+            raise InputError(
+                f"row {row.first + 1}: a completion is longer than max_length {model.template.max_length}, or has no "
+                "token; raise max_length, or leave the row out"
+            )
+        n = len(located)
+        found.append(
+            PolicyGroup(
+                tuple(_answer_only(whole) if answers else whole),
+                np.array([a for a, _ in row.pairs], dtype=np.int64),
+                np.array([b for _, b in row.pairs], dtype=np.int64),
+                np.array([*row.wanted, *[math.nan] * len(extra)]), np.arange(n) >= len(row.completions), np.zeros(n),
+            )
+        )  # fmt: skip
+    return found
+
+
+def with_reference(
+    groups: Sequence[PolicyGroup], sums: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> list[PolicyGroup]:
+    """The groups with their sequences' summed log-probabilities under the reference, in their order."""
+    ends = np.cumsum([len(g.located) for g in groups])
+    return [replace(g, reference=part) for g, part in zip(groups, np.split(sums, ends[:-1]), strict=True)]
+
+
+def _answer_only(located: Sequence[Located]) -> list[Located]:
+    """Two sequences cut behind the first token in which they differ, which alone counts."""
+    at = common_prefix(located[0].ids, located[1].ids)
+    here, nowhere = np.array([at], dtype=np.int64), np.zeros((1, 2), dtype=np.int64)
+    return [Located(one.ids[: at + 1], here, nowhere, one.cut) for one in located]
+
+
+def _asked(rows: Sequence[PolicyRow], labels: bool) -> list[_Asked]:
+    found: list[_Asked] = []
+    for i, row in enumerate(rows):
+        if isinstance(row, Unpaired) and labels:
+            last = found[-1] if found else None
+            wanted = (float(row.label),)
+            if last is not None and last.prompt == row.prompt and not last.pairs:
+                found[-1] = replace(last, completions=(*last.completions, row.completion), wanted=last.wanted + wanted)
+            else:
+                found.append(_Asked(row.prompt, (row.completion,), (), wanted, row.meta, i))
+        elif isinstance(row, Pair):
+            found.append(_Asked(row.prompt, (row.chosen, row.rejected), ((0, 1),), (1.0, 0.0), row.meta, i))
+        elif isinstance(row, Ranked):
+            found.append(_ranked(row, i, labels))
+        else:
+            raise InputError(
+                f"row {i + 1}: a {type(row).__name__.lower()} row holds no {'label' if labels else 'preference'}; "
+                f"give pairs, ranked rows{' or unpaired rows' if labels else ''}"
+            )
+    return found
+
+
+def _ranked(row: Ranked, index: int, labels: bool) -> _Asked:
+    pairs = tuple((i, j) for i, a in enumerate(row.scores) for j, b in enumerate(row.scores) if a > b)
+    if labels and not set(row.scores) <= {0.0, 1.0}:
+        raise InputError(
+            f"row {index + 1}: scores {list(row.scores)} are no labels; give 0 and 1, or convert the row to pairs"
+        )
+    if not labels and not pairs:
+        raise InputError(f"row {index + 1}: all {len(row.scores)} completions have the same score; nothing to learn")
+    wanted = row.scores if labels else (math.nan,) * len(row.completions)
+    return _Asked(row.prompt, row.completions, pairs, tuple(wanted), row.meta, index)

@@ -1,0 +1,131 @@
+"""From groups to the rows of a step, and one forward call over a row: the summed log-probability of each sequence.
+
+The logits are made where a counted token follows, and nowhere else; a pair of token and successor that completions
+share is read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from plaudit.engine.engine import padded_batches
+from plaudit.engine.plan import TreePlan
+from plaudit.engine.planning import plan_rows
+from plaudit.training.collating import Batch, tree_tensors
+from plaudit.training.methods import Item
+from plaudit.training.policies.encoding import PolicyGroup
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyCollator:
+    """Packs the groups of a step into rows.
+
+    Attributes:
+        budget: distinct tokens a row (padded tokens a batch where trees are not used).
+        tree: whether the model runs on prefix trees.
+        pad_id: fills padded batches.
+        item: what the loss is a mean over: pairs, or sequences that have a label.
+    """
+
+    budget: int = 8192
+    tree: bool = True
+    pad_id: int = 0
+    item: Item = "pair"
+
+    def __call__(self, groups: Sequence[PolicyGroup]) -> Batch:
+        """One step: `rows` (each a dictionary of tensors) and `n_items`, how many items there are."""
+        rows = self._tree_rows(groups) if self.tree else self._padded_rows(groups)
+        total = float(sum(g.better.size if self.item == "pair" else np.isfinite(g.wanted).sum() for g in groups))
+        return {"rows": rows, "n_items": torch.tensor(total, dtype=torch.float64)}
+
+    def _tree_rows(self, groups: Sequence[PolicyGroup]) -> list[dict[str, Tensor]]:
+        found = []
+        for row in plan_rows([g.sequences for g in groups], budget=self.budget):
+            mine = [groups[g] for g in row.groups]
+            located = [one for g in mine for one in g.located]
+            places = [row.tree.positions(i) for i in range(len(located))]
+            before = [p[one.counted - 1] for p, one in zip(places, located, strict=True)]
+            after = [p[one.counted] for p, one in zip(places, located, strict=True)]
+            tensors = {k: v for k, v in tree_tensors(row.tree).items() if k != "leaf_positions"}
+            found.append({**tensors, **_edges(before, after), **_labels(mine)})
+        return found
+
+    def _padded_rows(self, groups: Sequence[PolicyGroup]) -> list[dict[str, Tensor]]:
+        """Rectangles of whole groups of like length; one that is larger than the budget gets its own."""
+        parts: list[list[PolicyGroup]] = []
+        for group in sorted(groups, key=_longest):  # ascending, so the newcomer sets the width
+            together = [*parts[-1], group] if parts else [group]
+            if parts and _longest(group) * sum(len(g.located) for g in together) <= self.budget:
+                parts[-1] = together
+            else:
+                parts.append([group])
+        return [self._rectangle(part) for part in parts]
+
+    def _rectangle(self, groups: Sequence[PolicyGroup]) -> dict[str, Tensor]:
+        located = [one for g in groups for one in g.located]
+        width = max(one.ids.size for one in located)
+        batch = next(
+            padded_batches([one.ids for one in located], budget=width * len(located), pad_id=self.pad_id, device="cpu")
+        )
+        line = np.argsort(batch.members)  # the batch is sorted by length
+        after = [int(at) * width + one.counted for at, one in zip(line, located, strict=True)]
+        tensors = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+        return {**tensors, **_edges([a - 1 for a in after], after), **_labels(groups)}
+
+
+def _edges(before: Sequence[np.ndarray[Any, Any]], after: Sequence[np.ndarray[Any, Any]]) -> dict[str, Tensor]:
+    """Which logits are needed, which of their entries, and whose sums they enter.
+
+    Args:
+        before: for each sequence, flat row positions of the tokens before its counted ones.
+        after: of the counted ones.
+    """
+    pairs = np.stack([np.concatenate(before), np.concatenate(after)])
+    edges, inverse = np.unique(pairs, axis=1, return_inverse=True)
+    sources, column = np.unique(edges[0], return_inverse=True)
+    owner = np.repeat(np.arange(len(before)), [b.size for b in before])
+    parts = {"sources": sources, "column": column, "after": edges[1], "edge": inverse.reshape(-1), "owner": owner}
+    return {name: torch.from_numpy(np.ascontiguousarray(part)) for name, part in parts.items()}
+
+
+def _labels(groups: Sequence[PolicyGroup]) -> dict[str, Tensor]:
+    shift = np.concatenate([[0], np.cumsum([len(g.located) for g in groups])])[:-1].astype(np.int64)
+    better = np.concatenate([g.better + s for g, s in zip(groups, shift, strict=True)])
+    worse = np.concatenate([g.worse + s for g, s in zip(groups, shift, strict=True)])
+    return {
+        "pairs": torch.from_numpy(np.stack([better, worse], axis=1)),
+        "weight": torch.ones(better.size),
+        "wanted": torch.from_numpy(np.concatenate([g.wanted for g in groups]).astype(np.float32)),
+        "mismatched": torch.from_numpy(np.concatenate([g.mismatched for g in groups])),
+        "reference": torch.from_numpy(np.concatenate([g.reference for g in groups]).astype(np.float32)),
+    }
+
+
+def _longest(group: PolicyGroup) -> int:
+    return max(int(one.ids.size) for one in group.located)
+
+
+def policy_outputs(model: nn.Module, row: dict[str, Tensor]) -> Tensor:
+    """Summed log-probability of each sequence's counted tokens, (n, 1), in nats: one forward call of the model."""
+    if "segments" in row:
+        width = row["input_ids"].shape[0]
+        logits = model(
+            input_ids=row["input_ids"][None], position_ids=row["position_ids"][None],
+            attention_mask=torch.empty(1, 1, width, 0, device=row["input_ids"].device),
+            tree_plan=TreePlan(row["segments"].cpu(), row["position_ids"]), use_cache=False,
+            logits_to_keep=row["sources"],
+        ).logits[0]  # fmt: skip
+    else:
+        whole = model(input_ids=row["input_ids"], attention_mask=row["attention_mask"], use_cache=False).logits
+        logits = whole.reshape(-1, whole.shape[-1]).index_select(0, row["sources"])
+    targets = row["input_ids"].reshape(-1).index_select(0, row["after"])
+    logps = logits.float().log_softmax(-1)[row["column"], targets].index_select(0, row["edge"])
+    sums = logps.new_zeros(len(row["wanted"])).index_add(0, row["owner"], logps)
+    outputs: Tensor = sums[:, None]
+    return outputs

@@ -1,0 +1,88 @@
+"""Smoke runs of the experiments on calibration and stated confidence: the machinery, not the claims."""
+
+import math
+
+import numpy as np
+import pytest
+
+from plaudit.errors import InputError
+from plaudit.lab.catalog import find_experiment
+from plaudit.lab.experiments.training.confidence_calibration.experiment import MORE, more_rows, stating_rows
+from plaudit.lab.running import run_experiment
+from plaudit.lab.seeds import instances
+from plaudit.records.rows import Pair
+from plaudit.records.sample import conversation
+from plaudit.shaping import read_confidence
+from plaudit.training.fitting import completions_of
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def no_fit(pairs, *, seed, size):
+    raise AssertionError("these experiments need log-odds or folders, not scorers")
+
+
+@pytest.fixture
+def smoke(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("PLAUDIT_CACHE", str(cache))
+    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+
+    def run(name, arms=None):
+        experiment = find_experiment(name)
+        rows = instances(experiment.claim, "development", count=1)
+        found = run_experiment(experiment, rows, folder=tmp_path, fit=no_fit, smoke=True, arms=arms)["development-0"]
+        assert set(found) == set(arms or experiment.claim.arms)
+        with pytest.raises(InputError, match="arm 'nothing' is not known"):
+            experiment.run_instance(rows[0].seed, "nothing", budget=experiment.claim.budget["smoke"], fit=no_fit)
+        return found
+
+    return run
+
+
+def test_post_hoc_calibration(smoke):
+    arms = smoke("post_hoc_calibration")
+    least = arms["oracle"]["log_loss"]
+    assert all(numbers["log_loss"] >= least - 1e-12 for numbers in arms.values())  # nothing beats the truth
+    assert arms["oracle"]["calibration_error"] == pytest.approx(0.0, abs=1e-12)
+    # maps of one model's margins that rise keep its order: the same accuracy, but for what they tie
+    assert arms["temperature"]["accuracy"] == arms["none"]["accuracy"]
+    assert arms["random"]["log_loss"] == pytest.approx(math.log(2), abs=0.1)
+
+
+def test_conformal_coverage(smoke):
+    arms = smoke("conformal_coverage")
+    for numbers in arms.values():
+        assert 0 <= numbers["coverage"] <= 1
+        held = numbers["abstained"] + (1 - numbers["abstained"]) * numbers["single_coverage"]
+        assert numbers["coverage"] == pytest.approx(held)  # a set with both always covers
+    assert arms["oracle_reversed"]["accuracy"] == 1.0
+
+
+def test_confidence_calibration(smoke):
+    # one arm of each kind: what rows the others go on from is tested below
+    arms = smoke("confidence_calibration", ("start", "continued", "ppo_m_lists", "oracle"))
+    for numbers in arms.values():
+        assert numbers["separation"] == pytest.approx(numbers["chosen_high"] - numbers["rejected_high"])
+    assert arms["oracle"]["accuracy"] == 1.0
+    assert len({tuple(numbers.values()) for numbers in arms.values()}) == 4  # four different rewards
+
+
+PAIRS = [Pair(conversation(f"q{i}"), f"good {i}", f"bad {i}") for i in range(400)]
+
+
+@pytest.mark.parametrize("arm", MORE)
+def test_every_arm_goes_on_from_four_completions_a_pair(arm):
+    rows = more_rows(arm, PAIRS, 0.6, np.random.default_rng(0))
+    texts = [c for row in rows for c in completions_of(row)]
+    assert len(texts) == 4 * len(PAIRS)
+    assert all(read_confidence(text)[1] is not None for text in texts)
+
+
+def test_a_correlation_is_what_it_says():
+    for correlation in (0.0, 0.6, 1.0):
+        rows = stating_rows(PAIRS, correlation, np.random.default_rng(1))
+        higher = np.mean([read_confidence(r.chosen)[1] > read_confidence(r.rejected)[1] for r in rows])
+        assert higher == pytest.approx((1 + correlation) / 2, abs=0.075)  # three standard errors of 400 draws

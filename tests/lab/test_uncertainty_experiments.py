@@ -1,0 +1,99 @@
+"""Experiments on ensembles and uncertainty: the machinery on a tiny budget, and their numbers by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from plaudit.lab import find_experiment, instances, run_experiment
+from plaudit.lab.experiments.rewards.uncertainty_ranks_errors.measuring import Said, gain, intervals
+from plaudit.lab.members import seeds_of, write_start
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def smoke(name, cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("PLAUDIT_CACHE", str(cache))
+    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+
+    def fit(pairs, *, seed, size):
+        raise AssertionError("members are trained by the experiment")
+
+    experiment = find_experiment(name)
+    rows = instances(experiment.claim, "development", count=1)
+    arms = run_experiment(experiment, rows, folder=tmp_path, fit=fit, smoke=True)["development-0"]
+    assert set(arms) == set(experiment.claim.arms)
+    return arms
+
+
+def test_ensembles_under_noise(cache, tmp_path, monkeypatch):
+    arms = smoke("ensembles_under_noise", cache, tmp_path, monkeypatch)
+    first = [numbers["true_1"] for numbers in arms.values()]
+    assert first == pytest.approx([first[0]] * len(first))  # arms share the pool
+    assert arms["oracle"]["drop"] == 0.0
+    assert all(numbers["true_largest"] <= arms["oracle"]["true_largest"] for numbers in arms.values())
+    assert arms["pretrain_mean"] != arms["finetune_mean"]
+
+
+def test_ensembles_shared_bias(cache, tmp_path, monkeypatch):
+    arms = smoke("ensembles_shared_bias", cache, tmp_path, monkeypatch)
+    assert all(numbers["excess"] <= arms["longest"]["excess"] for numbers in arms.values())
+    assert arms["mean_biased"] != arms["mean_unbiased"]
+
+
+def test_uncertainty_ranks_errors(cache, tmp_path, monkeypatch):
+    arms = smoke("uncertainty_ranks_errors", cache, tmp_path, monkeypatch)
+    assert arms["longer"]["gain"] == 0.0  # a constant deviation adds nothing
+    assert arms["oracle"]["auroc_std"] == 1.0
+    assert arms["oracle"]["gain"] == pytest.approx(1 - arms["oracle"]["auroc_margin"])
+    assert arms["random"]["auroc_margin"] == arms["deep_ensemble"]["auroc_margin"]
+    assert all(0 <= arms[a]["coverage"] <= 1 for a in ("deep_ensemble", "heads", "laplace", "evidential"))
+    assert "coverage" not in arms["patterns"]
+
+
+def test_seeds_say_what_members_share(tmp_path):
+    pretrain, finetune = (seeds_of(3, kind, 3) for kind in ("pretrain", "finetune"))
+    assert pretrain[0] == finetune[0]
+    assert len({b for b, _ in pretrain}) == 3
+    assert len({b for b, _ in finetune}) == 1
+    assert [m for _, m in pretrain] == [m for _, m in finetune]
+    from transformers import AutoModelForSequenceClassification
+
+    models = []
+    for i, (backbone, head) in enumerate(((1, 1), (1, 2), (2, 2))):
+        write_start(tmp_path / str(i), backbone=backbone, head=head, size="small")
+        models.append(AutoModelForSequenceClassification.from_pretrained(tmp_path / str(i)))
+    body = [m.model.layers[0].mlp.gate_proj.weight for m in models]
+    score = [m.score.weight for m in models]
+    assert torch.equal(body[0], body[1])
+    assert not torch.equal(body[1], body[2])
+    assert not torch.equal(score[0], score[1])
+    assert torch.equal(score[1], score[2])
+
+
+def test_gain_of_a_deviation_that_knows_and_of_one_that_does_not():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=4000)
+    std = rng.choice([0.2, 3.0], size=4000)
+    margin = truth + std * rng.normal(size=4000)
+    knows = gain(Said(margin, std, truth), seed=0)
+    assert knows["gain"] > 0.05
+    blind = gain(Said(margin, rng.permutation(std), truth), seed=0)
+    assert abs(blind["gain"]) < 0.02
+    constant = gain(Said(margin, np.ones(4000), truth), seed=0)
+    assert constant["gain"] == pytest.approx(0, abs=1e-12)
+    assert constant["auroc_margin"] == blind["auroc_margin"]
+    assert gain(Said(truth, std, truth), seed=0) == {"gain": 0.0, "auroc_margin": 0.5, "auroc_std": 0.5}  # no errors
+
+
+def test_intervals_of_a_calibrated_deviation_cover_as_they_say():
+    rng = np.random.default_rng(1)
+    margin, std = rng.normal(size=20_000), rng.uniform(0.5, 1.5, size=20_000)
+    # the truth is twice the margin, with an error of twice the deviation: the unit is found by the slope
+    truth = 2 * (margin + std * rng.normal(size=20_000))
+    half = Said(margin, std / 2, truth)
+    found = intervals(Said(margin, std, truth), half)
+    assert found["coverage"] == pytest.approx(0.9, abs=0.012)  # 4 standard errors of 10,000
+    assert found["coverage_off"] == pytest.approx(0.589, abs=0.015)  # |z| < 0.8224 of a normal distribution

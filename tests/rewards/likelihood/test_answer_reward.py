@@ -1,0 +1,123 @@
+"""The probability of the reference answer: its numbers by hand, and the reward against plain forward calls."""
+
+import numpy as np
+import pytest
+
+from plaudit.errors import InputError
+from plaudit.records import Sample
+from plaudit.rewards.base import Outcome
+from plaudit.rewards.likelihood import AnswerOptions, AnswerReward, answer_probability, debiased, with_format
+from plaudit.testing import RewardContract, example_samples, hostile_samples
+
+SAMPLES = [
+    Sample("3*4", "<think>three fours</think><answer>11</answer>", "12"),
+    Sample("3*4", "<answer>12</answer>", "12"),
+    Sample("3*4", "twelve", "12"),
+    Sample("3*4", "<answer>1</answer> or <answer>2</answer>", "12"),
+]
+
+
+def test_the_catalogue_s_numbers():
+    """Probabilities .9 and .1: mean .5, product .09, geometric .3; base .2 leaves .3; .9 * .3 + .1 = .37."""
+    logp = np.log([[0.9, 0.1]])
+    means = {a: float(answer_probability(logp, aggregate=a)[0]) for a in ("mean", "product", "geometric")}
+    assert means == pytest.approx({"mean": 0.5, "product": 0.09, "geometric": 0.3})
+    gain = debiased(np.array([0.5]), np.array([0.2]))
+    assert gain[0] == pytest.approx(0.3)
+    assert with_format(gain, np.array([True]))[0] == pytest.approx(0.37)
+    assert debiased(np.array([0.1]), np.array([0.2]))[0] == 0.0
+    assert debiased(np.array([0.1]), np.array([0.2]), shape="leaky", slope=0.5)[0] == pytest.approx(-0.05)
+    assert debiased(np.array([0.2]), np.array([0.2]), shape="sigmoid")[0] == 0.5
+    assert debiased(np.array([0.2]), np.array([0.1]), shape="none")[0] == 0.2
+
+
+def test_masked_tokens_do_not_count():
+    logp, mask = np.log([[0.9, 0.1, 0.5], [0.4, 0.4, 0.4]]), np.array([[True, True, False], [False] * 3])
+    assert answer_probability(logp, mask=mask)[0] == pytest.approx(0.5)
+    assert answer_probability(logp, mask=mask, aggregate="product")[0] == pytest.approx(0.09)
+    assert np.isnan(answer_probability(logp, mask=mask)[1])
+
+
+def test_it_equals_plain_forward_calls(strong, slow_logps):
+    batch = AnswerReward(strong, AnswerOptions(debias="none", format_coef=0.0))(SAMPLES[:1])
+
+    def mean_probability(completion, before):
+        text = strong.encoder.text(Sample("3*4", completion).messages)
+        read = strong.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        start = text.index(before) + len(before)
+        inside = [i for i, (a, b) in enumerate(read["offset_mapping"]) if b > start and a < start + 2]
+        return np.exp(slow_logps(strong, read["input_ids"])[np.array(inside) - 1]).mean()
+
+    after = mean_probability("<think>three fours</think><answer>12</answer>", "<answer>")
+    bare = mean_probability("<answer>12</answer>", "<answer>")
+    assert batch.reward[0] == pytest.approx(after, abs=1e-6)
+    assert batch.aspects["probability"][0] == pytest.approx(after, abs=1e-6)
+    assert batch.aspects["base"][0] == pytest.approx(bare, abs=1e-6)
+
+
+def test_reasoning_must_beat_none_and_format_is_paid(strong):
+    batch = AnswerReward(strong)(SAMPLES)
+    # without any reasoning the two probabilities are the same text's: nothing is gained
+    assert batch.aspects["probability"][1] == pytest.approx(batch.aspects["base"][1], abs=1e-7)
+    assert batch.reward[1] == pytest.approx(0.0, abs=1e-6)
+    gain = max(batch.aspects["probability"][0] - batch.aspects["base"][0], 0.0)
+    assert batch.reward[0] == pytest.approx(0.9 * gain + 0.1, abs=1e-7)
+    assert batch.outcome.tolist() == [Outcome.SCORED, Outcome.SCORED, Outcome.POLICY_FAULT, Outcome.POLICY_FAULT]
+    assert batch.reward[2:].tolist() == [0.0, 0.0]
+    assert "no answer, or several" in batch.detail[3]["reason"]
+
+
+def test_marks_are_an_option(strong):
+    options = AnswerOptions(before="#### ", after="", tags="", format_coef=0.0)
+    assert options.span("3*4=12\n#### 12") == (12, 14)
+    assert options.span("no mark") is None
+    assert options.formed("anything")
+    assert AnswerReward(strong, options).fingerprint != AnswerReward(strong).fingerprint
+    assert AnswerReward(strong, AnswerOptions(debias="leaky")).bounds == (pytest.approx(-0.009), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"before": ""}, "before is empty; give the mark before the answer"),
+        ({"aggregate": "sum"}, "aggregate is 'sum'; give 'mean', 'product' or 'geometric'"),
+        ({"debias": "relu"}, "shape is 'relu'; give 'threshold_0', 'sigmoid', 'leaky' or 'none'"),
+        ({"format_coef": 2.0}, "format_coef is 2.0; it must lie in [0, 1]"),
+    ],
+)
+def test_options_out_of_range(options, message):
+    with pytest.raises(InputError) as error:
+        AnswerOptions(**options)
+    assert message in str(error.value)
+
+
+def test_a_reference_is_needed(strong):
+    with pytest.raises(InputError, match="sample 0: reference is None; give the answer whose probability counts"):
+        AnswerReward(strong)([Sample("q", "<answer>1</answer>")])
+
+
+class TestAnswerContract(RewardContract):
+    tolerance = 1e-4
+
+    @pytest.fixture(autouse=True)
+    def _maker(self, strong):
+        self.reward = AnswerReward(strong)
+
+    def make_reward(self):
+        return self.reward
+
+    def make_samples(self):
+        return [
+            Sample(s.prompt, f"<think>so</think><answer>{s.text}</answer>", "42", s.group) for s in example_samples()
+        ]
+
+    def make_hostile_samples(self):
+        hostile = [
+            Sample("q", f"<answer>{s.text}</answer>", "42") for s in hostile_samples() if isinstance(s.completion, str)
+        ]
+        return (
+            *hostile_samples(),
+            *hostile,
+            Sample("q", "<answer>" * 20_000, "42"),
+            Sample("q", "</think>" * 20_000, "42"),
+        )

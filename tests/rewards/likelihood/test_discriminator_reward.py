@@ -1,0 +1,94 @@
+"""Reference trajectories in the prompt: rendering, rows, and scoring through any scalar reward."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from plaudit.errors import InputError
+from plaudit.records import Message, Ranked, Sample
+from plaudit.rewards.base import Outcome, RewardBatch
+from plaudit.rewards.likelihood import DiscriminatorReward, carrying, pretraining_pairs, triple, triples_of
+
+ASKED = (Message("system", "Be brief."), Message("user", "Name a city."))
+
+
+def bigrams(text):
+    words = text.split()
+    return set(pairwise(words)) | set(words)
+
+
+class Likeness:
+    """A bag-of-n-grams model of (prompt with reference, candidate): the share of n-grams that both have."""
+
+    name, scope, bounds, fingerprint = "likeness", "sample", (0.0, 1.0), "likeness"
+
+    def __call__(self, samples):
+        scores = []
+        for s in samples:
+            told = s.prompt[-1].text.split("[a reference answer]\n")[1].split("\n[end")[0]
+            a, b = bigrams(told), bigrams(s.text)
+            scores.append(len(a & b) / max(len(a | b), 1))
+        return RewardBatch(np.array(scores))
+
+
+def test_the_reference_stands_in_the_last_user_turn():
+    prompt = carrying(ASKED, "Lima")
+    assert [m.role for m in prompt] == ["system", "user"]
+    assert prompt[-1].text == "Name a city.\n\n[a reference answer]\nLima\n[end of the reference answer]"
+    after = carrying((*ASKED, Message("assistant", "Which?")), "Lima")
+    assert [m.role for m in after] == ["system", "user", "assistant", "user"]
+    assert carrying(ASKED, "{prompt}")[-1].text.count("{prompt}") == 1  # braces in a reference stay
+    with pytest.raises(InputError, match=r"it holds \{prompt\} and \{reference\}"):
+        carrying(ASKED, "Lima", wording="{prompt}")
+
+
+def test_a_candidate_like_the_reference_scores_highest():
+    reward = DiscriminatorReward(Likeness())
+    texts = ("the city of Lima", "the city of Cusco", "rain")
+    batch = reward([Sample(ASKED, t, "the city of Lima") for t in texts])
+    assert batch.reward[0] == 1.0
+    assert batch.reward.argmax() == 0
+    two = reward([Sample(ASKED, "rain", ["rain", "snow"])])
+    assert two.reward.tolist() == [0.5]
+    assert reward.bounds == (0.0, 1.0)
+    with pytest.raises(InputError, match="sample 0: reference is 'None'"):
+        reward([Sample(ASKED, "rain")])
+
+
+def test_one_reference_that_does_not_count_is_passed_on():
+    class Broken(Likeness):
+        def __call__(self, samples):
+            outcome = [Outcome.TIMED_OUT if "snow" in s.prompt[-1].text else Outcome.SCORED for s in samples]
+            return RewardBatch(np.where(np.array(outcome) > 1, np.nan, 1.0), np.array(outcome))
+
+    batch = DiscriminatorReward(Broken())([Sample(ASKED, "rain", ["rain", "snow"]), Sample(ASKED, "rain", "rain")])
+    assert batch.outcome.tolist() == [Outcome.TIMED_OUT, Outcome.SCORED]
+    assert np.isnan(batch.reward[0])
+
+
+def test_rows_are_ordinary_pairs():
+    row = triple(ASKED, "Lima", "Cusco", "rain")
+    assert (row.chosen, row.rejected) == ("Cusco", "rain")
+    assert "Lima" in row.prompt[-1].text
+    ranked = Ranked(ASKED, ("b", "a", "c", "d"), (3.0, 4.0, 2.0, 1.0))
+    (made,) = triples_of([ranked])
+    assert (made.chosen, made.rejected) == ("b", "c")
+    assert made.prompt == carrying(ASKED, "a")
+    with pytest.raises(InputError, match="row 1: scores"):
+        triples_of([Ranked(ASKED, ("a", "b", "c"), (3.0, 1.0, 1.0))])
+
+
+def test_pretraining_pairs_tell_policies_apart():
+    samples = [Sample(ASKED, f"{p}{i}") for p in "AB" for i in range(2)] + [Sample("other", "A9")]
+    rows = pretraining_pairs(samples, ["A", "A", "B", "B", "A"], seed=0)
+    assert len(rows) == 2  # one a policy with two completions of a prompt; the other prompt has one policy only
+    for row in rows:
+        reference = row.prompt[-1].text.split("answer]\n")[1][:2]
+        assert reference[0] == row.chosen[0] != row.rejected[0]
+        assert reference != row.chosen
+    assert pretraining_pairs(samples, ["A", "A", "B", "B", "A"], seed=0) == rows
+    with pytest.raises(InputError, match="no prompt has two completions of one policy and one of another"):
+        pretraining_pairs(samples[:2], ["A", "A"], seed=0)
+    with pytest.raises(InputError, match="1 policies for 2 samples"):
+        pretraining_pairs(samples[:2], ["A"], seed=0)

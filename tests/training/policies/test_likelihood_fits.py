@@ -1,0 +1,262 @@
+"""Causal models fitted as rewards: each objective learns, survives a new process, and says what its data lacks."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from plaudit.errors import InputError
+from plaudit.records import Message, Pair, Ranked, Rated
+from plaudit.records.rows import Unpaired
+from plaudit.records.sample import Sample
+from plaudit.rewards.likelihood import RatioReward
+from plaudit.training.config import Backbone, FitConfig
+from plaudit.training.entry import train_reward
+from plaudit.training.methods import METHODS
+from plaudit.training.policies import (
+    PolicyCollator,
+    comparison_rows,
+    encode_policy_groups,
+    fit_likelihood_reward,
+    policy_outputs,
+    principle_rows,
+)
+from plaudit.training.policies.fitting import start_language
+from plaudit.training.trainer import RewardTrainer
+
+CAUSAL = sorted(n for n, m in METHODS.items() if m.model == "causal")
+QUICK = dict(epochs=6.0, learning_rate=3e-3, batch_size=4, max_length=320, save_steps=1000)
+ASKED = (Message("user", "question 1"),)
+TRIED = [
+    Sample(ASKED, f"a {w} answer 3", "a fine answer 3", meta={"principle": "be good"}) for w in ("good", "bad", "odd")
+]
+
+
+@pytest.fixture(scope="module")
+def rows_for(pairs):
+    def rows(name):
+        if name == "principle-token":
+            return [
+                Rated(p.prompt, c, aspects={"be good": float("good" in c)})
+                for p in pairs()
+                for c in (p.chosen, p.rejected)
+            ]
+        return pairs()
+
+    return rows
+
+
+def quick(rows, out, small, **changes):
+    return fit_likelihood_reward(rows, backbone=small, config=FitConfig(**(QUICK | changes)), out=out)
+
+
+ELSEWHERE = """
+import json, sys, plaudit
+from plaudit import Sample, Message
+asked = (Message("user", "question 1"),)
+meta = {"principle": "be good"}
+tried = [Sample(asked, f"a {w} answer 3", "a fine answer 3", meta=meta) for w in ("good", "bad", "odd")]
+for folder in sys.argv[1:]:
+    reward = plaudit.load(folder)
+    print(json.dumps([reward(tried).reward.tolist(), reward.fingerprint]))
+"""
+
+
+def test_each_objective_learns_and_survives_a_new_process(rows_for, small, tmp_path):
+    fitted = {name: quick(rows_for(name), tmp_path / name, small, objective=name) for name in CAUSAL}
+    command = [sys.executable, "-c", ELSEWHERE, *(str(tmp_path / name) for name in CAUSAL)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for name, line in zip(CAUSAL, done.stdout.splitlines()[-len(CAUSAL) :], strict=True):
+        here, (reward, fingerprint) = fitted[name], json.loads(line)
+        assert np.isfinite(here.losses).all(), name
+        assert reward == pytest.approx(here.reward(TRIED).reward.tolist(), abs=1e-6), name
+        assert fingerprint == here.reward.fingerprint, name
+        if name != "yes-token":  # two texts of a comparison are more than so small a model reads in six passes
+            assert reward[0] > reward[1], name
+            assert np.mean(here.losses[-3:]) < here.losses[0], name
+
+
+def test_plain_transformers_opens_the_folder(rows_for, small, tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    fit = quick(rows_for("implicit-dpo"), tmp_path, small, objective="implicit-dpo", epochs=1.0)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    assert AutoTokenizer.from_pretrained(tmp_path / "model").chat_template == fit.reward.policy.tokenizer.chat_template
+    for name, value in fit.reward.policy.model.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+    manifest = json.loads((tmp_path / "model" / "plaudit.json").read_text())
+    assert manifest["reader"] == "likelihood"
+    assert manifest["head"]["kind"] == "ratio"
+    assert manifest["objective"] == "implicit-dpo"
+    assert (tmp_path / "model" / "reference" / "model.safetensors").is_file()
+
+
+def test_rewards_of_training_completions_have_mean_zero_and_unit_deviation(rows_for, small, tmp_path):
+    rows = rows_for("implicit-nca")
+    reward = quick(rows, tmp_path, small, objective="implicit-nca", epochs=2.0).reward
+    batch = reward([s for p in rows for s in p.samples()])
+    assert batch.reward.mean() == pytest.approx(0.0, abs=1e-4)
+    assert batch.reward.std() == pytest.approx(1.0, abs=1e-4)
+    raw = [t[:, 2].sum() for t in batch.tokens]  # tokens sum to the score in the reward's unit, without the offset
+    assert np.allclose(raw - batch.reward, raw[0] - batch.reward[0], atol=1e-6)
+
+
+def test_before_training_the_log_ratio_is_zero(rows_for, small, tmp_path):
+    """The reference is the start, so the first loss is log 2 for DPO and for cross-entropy, and 1/2 for KTO."""
+    first = {
+        n: quick(rows_for(n), tmp_path / n, small, objective=n, epochs=1.0, batch_size=64).losses[0]
+        for n in ("implicit-dpo", "implicit-ce", "implicit-nca", "implicit-kto")
+    }
+    log2 = np.log(2)
+    expected = {"implicit-dpo": log2, "implicit-ce": log2, "implicit-nca": 2 * log2, "implicit-kto": 0.5}
+    assert first == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["implicit-dpo", "implicit-ce"])
+def test_accumulation_and_rows_do_not_matter(name, rows_for, small, tmp_path):
+    whole = quick(rows_for(name), tmp_path / "a", small, objective=name, batch_size=4)
+    parts = quick(
+        rows_for(name), tmp_path / "b", small, objective=name, batch_size=1, accumulation=4, tokens_per_row=40
+    )
+    assert np.allclose(whole.losses, parts.losses, atol=1e-4)
+    assert np.allclose(whole.reward(TRIED).reward, parts.reward(TRIED).reward, atol=1e-2)
+
+
+def test_trees_and_padding_give_one_row_s_sums(rows_for, small):
+    language = start_language(small, ["a good answer indeed", "a bad answer alas question"], FitConfig(**QUICK))
+    groups = encode_policy_groups(rows_for("implicit-dpo"), language, labels=False)
+    plain = language.read([one for g in groups for one in g.located])
+    expected = sorted(float(r.logps.sum()) for r in plain)
+    language.model.eval()
+    for collator in (PolicyCollator(), PolicyCollator(tree=False), PolicyCollator(tree=False, budget=64)):
+        step = collator(groups)
+        with torch.no_grad():
+            found = [v for row in step["rows"] for v in policy_outputs(language.model, row)[:, 0].tolist()]
+        assert sorted(found) == pytest.approx(expected, abs=1e-4)
+        assert float(step["n_items"]) == len(groups)
+    (row,) = PolicyCollator()(groups)["rows"]
+    assert row["sources"].numel() < row["owner"].numel()  # logits where needed, shared ones once
+
+
+def test_a_killed_run_goes_on_where_it_stopped(rows_for, small, tmp_path, monkeypatch):
+    options = dict(objective="implicit-dpo", save_steps=4)
+    undisturbed = quick(rows_for("implicit-dpo"), tmp_path / "a", small, **options)
+    step, seen = RewardTrainer.training_step, []
+
+    def killed(self, *args, **kwargs):
+        seen.append(1)
+        if len(seen) > 10:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(RewardTrainer, "training_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        quick(rows_for("implicit-dpo"), tmp_path / "b", small, **options)
+    assert (tmp_path / "b" / "reference.npz").is_file()
+    monkeypatch.setattr(RewardTrainer, "training_step", step)
+    resumed = quick(rows_for("implicit-dpo"), tmp_path / "b", small, **options)
+    assert np.allclose(resumed.losses, undisturbed.losses, atol=1e-6)
+    assert np.allclose(resumed.reward(TRIED).reward, undisturbed.reward(TRIED).reward, atol=1e-6)
+
+
+def test_it_starts_from_a_saved_policy_with_adapters(rows_for, small, tmp_path):
+    pytest.importorskip("peft")
+    quick(rows_for("autoregressive"), tmp_path / "a", small, objective="autoregressive", epochs=1.0)
+    start = Backbone(name=str(tmp_path / "a" / "model"))
+    fit = quick(rows_for("implicit-dpo"), tmp_path / "b", start, objective="implicit-dpo", lora_rank=4)
+    assert isinstance(fit.reward, RatioReward)
+    assert fit.reward(TRIED).reward[0] > fit.reward(TRIED).reward[1]
+    before = fit.reward.reference.model.state_dict()["model.layers.0.self_attn.q_proj.weight"]
+    after = fit.reward.policy.model.state_dict()["model.layers.0.self_attn.q_proj.weight"]
+    assert not torch.equal(before, after)  # adapters are merged, and the reference stays
+
+
+def test_labels_come_from_unpaired_and_binary_ranked_rows(small, tmp_path):
+    unpaired = [Unpaired((Message("user", f"question {i // 2}"),), f"a {w} answer {i}", w == "good")
+                for i in range(6) for w in ("good", "bad")]  # fmt: skip
+    fit = quick(unpaired, tmp_path / "a", small, objective="implicit-ce")
+    assert (fit.groups, fit.pairs, fit.sequences) == (3, 0, 12)  # rows of a prompt that follow one another are a group
+    assert fit.reward(TRIED).reward[0] > fit.reward(TRIED).reward[1]
+    kto = quick(unpaired, tmp_path / "b", small, objective="implicit-kto", epochs=1.0)
+    assert kto.sequences == 15  # each group has a completion of the next one's prompt besides
+    ranked = [Ranked(ASKED, ("good", "bad", "well"), (1.0, 0.0, 1.0))]
+    assert quick(ranked, tmp_path / "c", small, objective="implicit-ce", epochs=1.0).sequences == 3
+
+
+@pytest.mark.parametrize(
+    ("objective", "rows", "message"),
+    [
+        (
+            "implicit-dpo",
+            [Unpaired(ASKED, "a", True)],
+            "row 1: a unpaired row holds no preference; give pairs, ranked rows",
+        ),
+        (
+            "implicit-ce",
+            [Rated(ASKED, "a", 1.0)],
+            "row 1: a rated row holds no label; give pairs, ranked rows or unpaired rows",
+        ),
+        (
+            "implicit-ce",
+            [Ranked(ASKED, ("a", "b"), (3.0, 1.0))],
+            "row 1: scores [3.0, 1.0] are no labels; give 0 and 1",
+        ),
+        ("implicit-dpo", [Ranked(ASKED, ("a", "b"), (1.0, 1.0))], "row 1: all 2 completions have the same score"),
+        ("implicit-dpo", [Pair(ASKED, "rain " * 900, "b")], "row 1: a completion is longer than max_length 320"),
+        ("yes-token", [Rated(ASKED, "a", 1.0)], "row 1: a rated row holds no preference; give pairs or ranked rows"),
+        (
+            "principle-token",
+            [Pair(ASKED, "a", "b")],
+            "row 1: a pair row judges no principle; give rated rows with aspects",
+        ),
+        ("principle-token", [Rated(ASKED, "a", aspects={"p": 3.0})], "row 1: aspects are {'p': 3.0}"),
+        ("bradley-terry", [Pair(ASKED, "a", "b")], "objective bradley-terry trains a classifier"),
+        ("implicit-dpo", [], "there are no rows"),
+    ],
+)
+def test_what_the_data_lacks(objective, rows, message, small, tmp_path):
+    with pytest.raises(InputError) as error:
+        quick(rows, tmp_path, small, objective=objective)
+    assert message in str(error.value)
+    assert not (tmp_path / "model").exists()
+
+
+def test_questions_are_asked_in_both_orders(pairs):
+    first = pairs(1)[0]
+    forth, back = comparison_rows([first])
+    assert (forth.chosen, forth.rejected, back.chosen, back.rejected) == ("Yes", "No", "No", "Yes")
+    asked = forth.prompt[0].text
+    assert asked.index(first.rejected) < asked.index(first.chosen)  # the candidate, which is better, stands second
+    yes, no = principle_rows([
+        Rated(ASKED, "a", aspects={"p": 1.0, "half": 0.5}), Unpaired(ASKED, "a", False, meta={"principle": "q"}),
+    ])  # fmt: skip
+    assert (yes.chosen, no.chosen) == ("Yes", "No")
+    assert "The principle: q" in no.prompt[0].text
+
+
+def test_only_the_answer_s_token_counts(small, pairs):
+    rows = comparison_rows(pairs(2))
+    language = start_language(small, ["Yes No assistant"], FitConfig(**QUICK))
+    groups = encode_policy_groups(rows, language, labels=False, answers=True)
+    for g in groups:
+        assert [one.counted.tolist() for one in g.located] == [[len(one.ids) - 1] for one in g.located]
+        assert np.array_equal(g.located[0].ids[:-1], g.located[1].ids[:-1])
+
+
+def test_the_door_of_the_command(rows_for, small, tmp_path):
+    trained = train_reward(
+        rows_for("implicit-dpo"), backbone=small, config=FitConfig(**(QUICK | {"objective": "implicit-dpo?beta=0.2"})),
+        out=tmp_path,
+    )  # fmt: skip
+    assert trained.reward.options.beta == 0.2
+    assert (
+        trained.lines()[0]
+        == f"trained on 12 preferences in 12 groups from scratch ({trained.facts['parameters']:,} parameters)"
+    )
+    with pytest.raises(InputError, match="freeze"):
+        train_reward(
+            rows_for("x"), backbone=small, config=FitConfig(objective="implicit-dpo", freeze=True), out=tmp_path
+        )
