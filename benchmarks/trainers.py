@@ -24,7 +24,7 @@ from plaudit.engine.engine import open_gate
 from plaudit.errors import UnsupportedError
 from plaudit.training import Group, RewardTrainer
 from plaudit.training.collating import Collator
-from plaudit.training.losses.pairs import logistic
+from plaudit.training.methods import chosen
 
 LEARNING_RATE = 1e-5
 
@@ -72,8 +72,11 @@ def all_pairs(size: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     return better.astype(np.int64), worse.astype(np.int64)
 
 
-def ours(groups: Sequence[Sequence[Ids]], *, batch: int, out: str, steps: Steps, tokens_per_row: int = 8192) -> Any:
-    """Plaudit's trainer, ready to run: `batch` groups a step, every pair of a group.
+def ours(
+    groups: Sequence[Sequence[Ids]], *, batch: int, out: str, steps: Steps, tokens_per_row: int = 8192,
+    objective: str = "bradley-terry",
+) -> Any:  # fmt: skip
+    """Plaudit's trainer, ready to run: `batch` groups a step, each completion better than those after it.
 
     Raises:
         UnsupportedError: if the model does not run on prefix trees, which this benchmark is about.
@@ -86,11 +89,13 @@ def ours(groups: Sequence[Sequence[Ids]], *, batch: int, out: str, steps: Steps,
     for group in groups:
         better, worse = all_pairs(len(group))
         m = better.size
-        rows.append(Group(tuple(group), better, worse, np.zeros(m, np.float32), np.ones(m, np.float32)))
+        places = np.arange(len(group), 0, -1, dtype=np.float32)
+        rows.append(Group(tuple(group), better, worse, np.zeros(m, np.float32), np.ones(m, np.float32), values=places))
+    method = chosen(objective)
     trainer = RewardTrainer(
-        objective=logistic, model=model,
+        objective=method.loss, model=model,
         args=TrainingArguments(remove_unused_columns=False, label_names=[], **options(batch, out)),
-        data_collator=Collator(budget=tokens_per_row), train_dataset=rows, callbacks=[steps],
+        data_collator=Collator(budget=tokens_per_row, item=method.method.item), train_dataset=rows, callbacks=[steps],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -117,9 +122,9 @@ def trl(groups: Sequence[Sequence[Ids]], *, batch: int, out: str, steps: Steps) 
     return trainer
 
 
-def plain(groups: Sequence[Sequence[Ids]], *, out: str, steps: Steps) -> Any:
-    """Plain transformers, one group a step: its completions in one padded forward, all its pairs."""
-    trainer = _Plain(
+def plain(groups: Sequence[Sequence[Ids]], *, out: str, steps: Steps, objective: str = "bradley-terry") -> Any:
+    """Plain transformers, one group a step: its completions in one padded forward; all its pairs, or its order."""
+    trainer = {"bradley-terry": _Plain, "plackett-luce": _PlainOrder}[objective](
         model=llama(), args=TrainingArguments(remove_unused_columns=False, label_names=[], **options(1, out)),
         data_collator=_rectangle, train_dataset=list(groups), callbacks=[steps],
     )  # fmt: skip
@@ -143,6 +148,14 @@ class _Plain(Trainer):
         scores = model(**inputs, use_cache=False).logits[:, 0]
         better, worse = (torch.from_numpy(x) for x in all_pairs(len(scores)))
         return -F.logsigmoid(scores[better] - scores[worse]).mean()
+
+
+class _PlainOrder(Trainer):
+    """The negative log-likelihood of the group's order, the best first."""
+
+    def compute_loss(self, model: Any, inputs: Any, **_: Any) -> Any:
+        scores = model(**inputs, use_cache=False).logits[:, 0]
+        return (scores.flip(0).logcumsumexp(0).flip(0) - scores).sum()
 
 
 def _tokenizer() -> Any:

@@ -155,3 +155,12 @@ def test_a_model_that_is_always_right_on_the_pairs_has_no_temperature(model, tmp
     assert code == 2
     assert "pairs are ranked right, so no slope is steep enough" in error
     assert calibrate(right, model, "--method", "platt") == 0
+
+
+def test_a_model_that_is_mostly_wrong_is_worth_a_coin(model, tmp_path, capsys):
+    rows = pair_rows(30, start=200)
+    for row in rows[:20]:
+        row["chosen"], row["rejected"] = row["rejected"], row["chosen"]
+    assert calibrate(write_rows(tmp_path / "wrong.jsonl", rows), model) == 0
+    assert "ranks these pairs no better than chance, so every probability is 1/2" in capsys.readouterr().out
+    assert load(model).log_odds_per_unit == 0.0

@@ -47,8 +47,8 @@ def test_post_hoc_calibration(smoke):
     least = arms["oracle"]["log_loss"]
     assert all(numbers["log_loss"] >= least - 1e-12 for numbers in arms.values())  # nothing beats the truth
     assert arms["oracle"]["calibration_error"] == pytest.approx(0.0, abs=1e-12)
-    # maps of one model's margins that rise keep its order: the same accuracy, but for what they tie
-    assert arms["temperature"]["accuracy"] == arms["none"]["accuracy"]
+    # a temperature keeps the order of one model's margins, or finds that it is worth nothing
+    assert arms["temperature"]["accuracy"] in (arms["none"]["accuracy"], 0.5)
     assert arms["random"]["log_loss"] == pytest.approx(math.log(2), abs=0.1)
 
 

@@ -36,7 +36,7 @@ def rated_rows(n=8, k=3):
 
 def pair_rows(n=8):
     """Pairs that say everything that an objective may want to know of one."""
-    meta = {"preference": 0.9, "judgements": [1.0, 2.0, 1.5]}
+    meta = {"preference": 0.9, "judgements": [1.0, 2.0, 1.5], "second": True}
     return [
         Pair(
             (Message("user", f"question {i}"),), f"{'good ' * 3}answer {i}", f"answer {i}", margin=2.0,
@@ -48,7 +48,7 @@ def pair_rows(n=8):
 
 def rows_for(name, n=8):
     """Ranked rows, or pairs for what only a pair row can say."""
-    return pair_rows(n) if {"preference", "spread"} & set(METHODS[name].columns) else ranked_rows(n)
+    return pair_rows(n) if {"preference", "spread", "second"} & set(METHODS[name].columns) else ranked_rows(n)
 
 
 REWARDS = sorted(n for n in METHODS if METHODS[n].model == "classifier" and not chosen(n).head.compares)
@@ -92,7 +92,7 @@ def test_each_trains_learns_what_is_better_and_survives_a_new_process(fit, tmp_p
 
 @pytest.mark.parametrize("name", COMPARISONS)
 def test_a_comparison_trains_and_survives_a_new_process(name, fit, tmp_path):
-    fitted = fit(tmp_path, ranked_rows(16), objective=name, epochs=12.0)
+    fitted = fit(tmp_path, rows_for(name, 16), objective=name, epochs=12.0)
     here = PreferenceModel(fitted.reward)
     long, short = ([Sample(ASKED, f"{'good ' * j}answer")] for j in (3, 0))
     forth, back = here(long, short), here(short, long)
@@ -121,6 +121,19 @@ def test_a_comparison_needs_one_prompt_a_pair(fit, tmp_path):
         model([other], [])
 
 
+def test_two_raters_who_differ_at_random_leave_nothing_unknown(fit, tmp_path):
+    """By hand: p = 1/2 and q = 1/2 give no deviation; raters who always agree on a coin give sqrt(1/2 * 1/2) = 1/2."""
+    orders = [("left", "right") if i % 2 else ("right", "left") for i in range(24)]
+    found = {}
+    for name, second in (("agree", lambda _: True), ("independent", lambda i: i % 4 < 2)):
+        rows = [Pair(ASKED, a, b, meta={"second": second(i)}) for i, (a, b) in enumerate(orders)]
+        model = PreferenceModel(fit(tmp_path / name, rows, objective="two-raters", epochs=40.0).reward)
+        found[name] = model([Sample(ASKED, "left")], [Sample(ASKED, "right")])
+    for said in found.values():
+        assert said.probability[0] == pytest.approx(0.5, abs=0.1)
+    assert found["agree"].std[0] > 0.3 > found["independent"].std[0]
+
+
 def test_heads_of_several_layers_and_their_refusals(fit, tmp_path):
     deep = fit(tmp_path, ranked_rows(), objective="gaussian", head_depth=2, head_activation="tanh").reward
     assert deep.manifest.head["network"]["depth"] == 2
@@ -140,6 +153,7 @@ def test_heads_of_several_layers_and_their_refusals(fit, tmp_path):
         ),
         ("soft-bradley-terry", "row 1: this objective learns from soft labels, and the row has none"),
         ("judged-bradley-terry", "row 1: this objective weighs pairs by repeated judgements"),
+        ("two-raters", "row 1: this objective learns from two raters, and the row has second None"),
     ],
 )
 def test_missing_labels_are_named(name, message, fit, tmp_path):

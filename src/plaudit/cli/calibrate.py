@@ -121,6 +121,8 @@ def _said(fitted: Calibrator) -> str:
     """What was fitted, in a few words."""
     from plaudit.rewards.calibrators import Conformal, Platt, Temperature
 
+    if isinstance(fitted, Temperature) and not fitted.slope:
+        return "no temperature: the reward ranks these pairs no better than chance, so every probability is 1/2"
     if isinstance(fitted, Temperature):
         return f"temperature {fitted.temperature:.3f} (a stated log-odds counts {fitted.slope:.3f})"
     if isinstance(fitted, Platt):
@@ -137,8 +139,6 @@ def _remark(table: Mapping[str, Estimate], unscored: int) -> None:
     change = table.get("change/log_loss")
     if change is not None and not change.high < 0:
         print(f"log loss changed by {change.format()}: no evidence that this calibration helps")
-    if table["after/balance"].value == 0 == table["after/auroc"].value - 0.5:
-        print("the reward ranks these pairs no better than chance: every probability is 1/2")
 
 
 def _warn_of_training_pairs(prompts: Sequence[str], folder: Path) -> None:

@@ -153,30 +153,38 @@ class Engine:
             logits = self.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
         return logits[0].reshape(len(batch.lengths), -1)
 
-    def token_logps(self, sequences: Sequences) -> list[Tensor]:
-        """Log-probability of every token after the first given those before it, in nats, (length - 1,) a sequence.
+    def token_logps(self, sequences: Sequences, *, wanted: Sequence[Index] | None = None) -> list[Tensor]:
+        """Log-probability of tokens given those before them, in nats: of all but the first, (length - 1,) a sequence.
 
-        Logits are made only where a token follows, and a pair of token and successor that sequences share once.
+        Logits are made only where a token that is asked for follows, and a pair of token and successor that sequences
+        share once.
+
+        Args:
+            sequences: token ids.
+            wanted: for each sequence the positions that are asked for, none of them 0; its part then has their number.
         """
         check_sequences(sequences)
+        asked = [np.arange(1, len(s)) for s in sequences] if wanted is None else wanted
         out: list[Tensor] = [torch.empty(0)] * len(sequences)
         if self.gate.open:
             for row in plan_sequences(sequences, budget=self.budget):
-                for member, logps in zip(row.members, self._row_logps(row.tree), strict=True):
+                found = self._row_logps(row.tree, [asked[m] for m in row.members])
+                for member, logps in zip(row.members, found, strict=True):
                     out[member] = logps
             return out
         for batch in self._padded(sequences):
             logits = self.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
             for i, member in enumerate(batch.members):
-                n = batch.lengths[i]
-                targets = batch.input_ids[i, 1:n]
-                out[member] = logits[i, : n - 1].float().log_softmax(-1).gather(1, targets[:, None])[:, 0]
+                at = self._index(asked[member])
+                targets = batch.input_ids[i].index_select(0, at)
+                rows = logits[i].index_select(0, at - 1).float().log_softmax(-1)
+                out[member] = rows.gather(1, targets[:, None])[:, 0]
         return out
 
-    def _row_logps(self, tree: PrefixTree) -> list[Tensor]:
+    def _row_logps(self, tree: PrefixTree, asked: Sequence[Index]) -> list[Tensor]:
         positions = [tree.positions(i) for i in range(len(tree.leaf))]
-        before = np.concatenate([p[:-1] for p in positions])
-        after = np.concatenate([p[1:] for p in positions])
+        before = np.concatenate([p[a - 1] for p, a in zip(positions, asked, strict=True)])
+        after = np.concatenate([p[a] for p, a in zip(positions, asked, strict=True)])
         if not before.size:
             return [torch.empty(0, device=self.device) for _ in positions]
         edges, inverse = np.unique(np.stack([before, after]), axis=1, return_inverse=True)
@@ -187,7 +195,7 @@ class Engine:
         targets = inputs["input_ids"][0].index_select(0, self._index(edges[1]))
         normalised = logits.float().log_softmax(-1)
         logps = normalised[self._index(column), targets].index_select(0, self._index(inverse.reshape(-1)))
-        return list(torch.split(logps, [p.size - 1 for p in positions]))
+        return list(torch.split(logps, [a.size for a in asked]))
 
     def plan(self, tree: PrefixTree) -> TreePlan:
         """The tree's plan on the model's device."""

@@ -21,8 +21,8 @@ class Manifest:
 
     Attributes:
         reader: where the score is read: `leaf` (last token of a decoder), `classification` (an encoder's own
-            classification output), `pooled` (a linear head on mean-pooled features of a frozen encoder), `likelihood` (a
-            causal language model's probabilities, see `plaudit.rewards.likelihood.saved`).
+            classification output), `pooled` (a linear head on mean-pooled features of a frozen encoder),
+            `likelihood` (a causal language model's probabilities, see `plaudit.rewards.likelihood.saved`).
         template: the rendering policy, see `plaudit.engine.rendering.Template`.
         scored: which messages are scored: always the completion as a whole, read at its end.
         offset: score that counts as reward 0: `reward = (score - offset) / scale`.

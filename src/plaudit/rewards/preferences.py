@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+from torch import Tensor
 
 from plaudit.errors import InputError
 from plaudit.records.message import Message
@@ -60,7 +61,8 @@ class PreferenceModel:
         _check(self.name, first, second)
         if not first:
             return PreferenceBatch(np.zeros(0), np.zeros(0, dtype=np.int8))
-        logits = self._joint(first, second) if self.core.head.kind == "joint" else self._embedded(first, second)
+        a, b = self._joint(first, second) if self.core.head.kind == "joint" else self._embedded(first, second)
+        logits, std = self.core.head.log_odds(a, b), self.core.head.deviation(a, b)
         finite = np.isfinite(logits)
         probability = np.where(finite, 1 / (1 + np.exp(-np.clip(np.where(finite, logits, 0.0), -700, 700))), np.nan)
         outcome = np.where(finite, Outcome.SCORED, Outcome.INSTRUMENT_FAULT).astype(np.int8)
@@ -68,21 +70,22 @@ class PreferenceModel:
             {"log_odds": float(z)} if ok else {"error": f"log-odds are {z}: the model's activations overflowed"}
             for z, ok in zip(logits, finite, strict=True)
         )
-        return PreferenceBatch(probability, outcome, detail=detail)
+        return PreferenceBatch(
+            probability, outcome, std=None if std is None else np.where(finite, std, np.nan), detail=detail
+        )
 
-    def _embedded(self, first: Sequence[Sample], second: Sequence[Sample]) -> np.ndarray:
+    def _embedded(self, first: Sequence[Sample], second: Sequence[Sample]) -> tuple[Tensor, Tensor]:
         objects = {id(s): s for s in (*first, *second)}  # one object may stand in many pairs, and a key is costly
         places: dict[str, int] = {}
         at = {i: places.setdefault(s.key, len(places)) for i, s in objects.items()}
         different = {place: objects[i] for i, place in at.items()}
         outputs, _ = self.core.outputs([different[place] for place in range(len(places))])
-        a, b = (outputs[[at[id(s)] for s in side]] for side in (first, second))
-        return self.core.head.log_odds(a, b)
+        return outputs[[at[id(s)] for s in first]], outputs[[at[id(s)] for s in second]]
 
-    def _joint(self, first: Sequence[Sample], second: Sequence[Sample]) -> np.ndarray:
+    def _joint(self, first: Sequence[Sample], second: Sequence[Sample]) -> tuple[Tensor, Tensor]:
         pairs = list(zip(first, second, strict=True))
         outputs, _ = self.core.outputs([shown(*order) for a, b in pairs for order in ((a, b), (b, a))])
-        return self.core.head.log_odds(outputs[0::2], outputs[1::2])
+        return outputs[0::2], outputs[1::2]
 
 
 def shown(first: Sample, second: Sample) -> Sample:

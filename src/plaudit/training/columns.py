@@ -5,6 +5,7 @@
 | `strength` | `margin`, or `chosen_score - rejected_score` | the difference of the two scores |
 | `preference` | `preference`: the probability that chosen is better | (none) |
 | `spread` | `judgements`: repeated margins, whose deviation it is | (none) |
+| `second` | `second`: whether another rater prefers chosen too | (none) |
 | `tied` | equal scores | equal scores |
 | `identity` | a hash of what the row says | the same for all of its pairs |
 """
@@ -88,11 +89,22 @@ def _spread(where: str, row: Pair | Ranked, _better: int, _worse: int) -> float:
     return float(statistics.stdev(found))
 
 
+def _second(where: str, row: Pair | Ranked, _better: int, _worse: int) -> float:
+    found = row.meta.get("second")
+    if isinstance(row, Ranked) or not isinstance(found, bool):
+        raise InputError(
+            f"{where}: this objective learns from two raters, and the row has second {found!r}; "
+            "give pairs with second, true where another rater prefers chosen too and false where not"
+        )
+    return float(found)
+
+
 def _tied(_where: str, row: Pair | Ranked, better: int, worse: int) -> float:
     return float(margin_of(row, better, worse) == 0)
 
 
 COLUMNS: Mapping[str, Callable[[str, Any, int, int], float]] = {
-    "strength": _strength, "preference": _preference, "spread": _spread, "tied": _tied, "identity": row_identity,
+    "strength": _strength, "preference": _preference, "spread": _spread, "second": _second, "tied": _tied,
+    "identity": row_identity,
 }  # fmt: skip
 """Name to `(where, row, better, worse) -> number`."""

@@ -175,6 +175,11 @@ METHODS: dict[str, Method] = {
         f"{_LOSSES}.general:skew", "pair", head=f"{_LOSSES}.general:skew_head",
         options={"planes": 3, "temperature": 0.1, "by_prompt": True},
     ),
+    "two-raters": Method(
+        "two answers to each pair: compares, and knows how sure it is [219]",
+        "pairs with second, whether another rater prefers chosen too", f"{_LOSSES}.general:twice", "pair",
+        head=f"{_LOSSES}.general:twice_head", columns=("second",),
+    ),
     "cross-encoder": Method(
         "both completions read together, in both orders: compares, at quadratic cost", _PAIRS,
         f"{_LOSSES}.general:joint", "pair", head=f"{_LOSSES}.general:joint_head", options={"order_coef": 0.0},

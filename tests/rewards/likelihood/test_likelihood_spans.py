@@ -94,3 +94,23 @@ def test_domains_are_named_found_or_default(tmp_path):
     path.write_text("code: {instructions: x}\n")
     with pytest.raises(InputError, match="unknown key 'instructions'; did you mean 'instruction'"):
         read_domains(path)
+
+
+@pytest.mark.parametrize("mode", ["tree", "padded"])
+def test_logits_are_made_where_they_are_asked_for(mode, language, monkeypatch):
+    """Wanted positions are entries of the whole; on trees, logits are made for these alone."""
+    model = language(4, mode=mode)
+    ids = [one.ids for one in model.locate([Sample("rain " * 20, c) for c in ("Lima", "I cannot", "")])]
+    whole, wanted = model.logps(ids), [np.array([3, len(i) - 1]) for i in ids]
+    kept = []
+    forward = model.model.lm_head.forward
+    monkeypatch.setattr(model.model.lm_head, "forward", lambda h: kept.append(h.shape[-2]) or forward(h))
+    found = model.logps(ids, wanted)
+    for row, part, at in zip(whole, found, wanted, strict=True):
+        assert np.allclose(part, row[at - 1], atol=1e-6)
+    if mode == "tree":
+        assert sum(kept) <= 4  # position 3 is shared, and each has an end of its own
+
+
+def test_a_model_counts_no_token_where_none_is_wanted(strong):
+    assert [row.size for row in strong.logps([[3, 4], [3, 5]], [np.zeros(0, dtype=int)] * 2)] == [0, 0]

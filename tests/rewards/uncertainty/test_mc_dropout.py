@@ -60,6 +60,13 @@ def test_trees_and_padding_agree_and_hooks_stay_with_their_pass(make_reward, sam
     assert np.allclose(other(samples).members, a.members, atol=1e-6)
 
 
+@pytest.mark.parametrize("where", ["head", "layers"])
+def test_members_keep_what_lies_below_the_floor(where, make_reward, samples):
+    lifted = DropoutReward(make_reward(floor=5.0), passes=3, where=where)(samples)
+    assert (lifted.reward == 5.0).all()
+    assert np.allclose(lifted.members, DropoutReward(make_reward(), passes=3, where=where)(samples).members, atol=1e-5)
+
+
 def test_more_dropout_moves_more(make_reward, samples):
     little, much = (DropoutReward(make_reward(), rate=rate)(samples).std.mean() for rate in (0.05, 0.5))
     assert much > 2 * little

@@ -260,3 +260,42 @@ def test_the_door_of_the_command(rows_for, small, tmp_path):
         train_reward(
             rows_for("x"), backbone=small, config=FitConfig(objective="implicit-dpo", freeze=True), out=tmp_path
         )
+
+
+def test_the_pair_trainer_fits_a_discriminator(small, tmp_path):
+    """Two policies that differ in a word; the discriminator tells on an unseen prompt whose a candidate is like."""
+    from plaudit.rewards.likelihood import pretraining_pairs
+    from plaudit.rewards.registry import load
+    from plaudit.training.fitting import fit_reward_model
+
+    samples, policies = [], []
+    for i in range(12):
+        for policy in ("good", "bad"):
+            for j in range(2):
+                samples.append(Sample(f"q {i}", f"{policy} {policy} {policy} {j}"))
+                policies.append(policy)
+    rows = [r for seed in range(4) for r in pretraining_pairs(samples, policies, seed=seed)]
+    config = FitConfig(epochs=8.0, learning_rate=5e-3, batch_size=8, max_length=96, save_steps=1000)
+    fit_reward_model(rows, backbone=small, config=config, out=tmp_path)
+    reward = load(f"likelihood/discriminator?model={tmp_path}")
+    tried = [Sample("q 99", f"{c} {c} {c} 0", f"{r} {r} {r} 1") for r in ("good", "bad") for c in ("good", "bad")]
+    like = reward(tried).reward.reshape(2, 2)
+    assert like[0, 0] > like[0, 1]  # beside a good reference the good one is more like it
+    assert like[1, 1] > like[1, 0]
+
+
+def test_the_command_trains_and_scores(rows_for, tmp_path, capsys):
+    from plaudit.cli.main import main
+
+    data, out = tmp_path / "pairs.jsonl", tmp_path / "run"
+    rows = [{"prompt": p.prompt[0].text, "chosen": p.chosen, "rejected": p.rejected} for p in rows_for("implicit-ce")]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = "--width 32 --layers 1 --heads 2 --vocabulary 300 --max-length 96 --learning-rate 3e-3 --epochs 4"
+    assert main(["train", str(data), "--objective", "implicit-ce?beta=0.1", "--out", str(out), *words.split()]) == 0
+    assert "trained on 24 completions in 12 groups" in capsys.readouterr().out
+    assert main(["score", str(data), "--reward", str(out), "--out", str(tmp_path / "scored.jsonl")]) == 0
+    scored = [json.loads(line) for line in (tmp_path / "scored.jsonl").read_text().splitlines()]
+    assert len(scored) == 24
+    assert all(len(row["token_rewards"]) and row["outcome"] == "scored" for row in scored)
+    assert main(["train", "--objective", "help"]) == 0
+    assert "implicit-kto" in capsys.readouterr().out

@@ -88,23 +88,29 @@ class LanguageModel:
                 found[i] = one
         return found
 
-    def logps(self, sequences: Sequence[Sequence[int] | NDArray[Any]]) -> list[Floats]:
-        """Log-probability of every token after the first, in nats, (length - 1,) a sequence; shared prefixes once."""
+    def logps(
+        self, sequences: Sequence[Sequence[int] | NDArray[Any]], wanted: Sequence[Index] | None = None
+    ) -> list[Floats]:
+        """Log-probabilities of tokens in nats, shared prefixes run once; see `Engine.token_logps`.
+
+        Args:
+            sequences: token ids.
+            wanted: positions that are asked for, by default all but the first of each sequence.
+        """
         if not sequences:
             return []
         with torch.inference_mode():
-            found = self.engine.token_logps(sequences)
+            found = self.engine.token_logps(sequences, wanted=wanted)
         return [np.asarray(row.double().cpu().numpy()) for row in found]
 
     def read(self, located: Sequence[Located | None]) -> list[Read | None]:
         """How likely the counted tokens of located samples are; None where there is none to read."""
-        some = [i for i, one in enumerate(located) if one is not None]
-        found: list[Read | None] = [None] * len(located)
-        for i, row in zip(some, self.logps([located[i].ids for i in some]), strict=True):  # type: ignore[union-attr]
-            one = located[i]
-            if one is not None:
-                found[i] = Read(one.spans, row[one.counted - 1], one.ids[one.counted].astype(np.int64))
-        return found
+        some = [one for one in located if one is not None]
+        rows = iter(self.logps([one.ids for one in some], [one.counted for one in some]))
+        return [
+            None if one is None else Read(one.spans, next(rows), one.ids[one.counted].astype(np.int64))
+            for one in located
+        ]
 
     @classmethod
     def open(

@@ -117,5 +117,6 @@ def answer_logits(model: LanguageModel, questions: Sequence[Conversation], wordi
     if not questions:
         return np.zeros(0)
     sequences = [s for q in questions for s in answer_sequences(model, q, wording)]
-    last = np.array([row[-1] for row in model.logps(sequences)]).reshape(-1, 2)
+    rows = model.logps(sequences, [np.array([s.size - 1]) for s in sequences])  # the words' own logits and no others
+    last = np.concatenate(rows).reshape(-1, 2)
     return np.asarray(last[:, 0] - last[:, 1])

@@ -25,6 +25,9 @@ READERS = {
     "ratings": "plaudit.rewards.readers.ratings:read_ratings",
     "evidential": "plaudit.rewards.readers.evidential:read_evidential",
     "aspects": "plaudit.rewards.readers.aspects:read_aspects",
+    "gated-aspects": "plaudit.rewards.readers.aspects:read_gated_aspects",
+    "mixture": "plaudit.rewards.readers.mixture:read_mixture",
+    "cosine": "plaudit.rewards.readers.cosine:read_cosine",
     "ensemble": "plaudit.rewards.readers.ensemble:read_ensemble",
     "gaussian-heads": "plaudit.rewards.readers.gaussian_heads:read_gaussian_heads",
 }
@@ -36,8 +39,12 @@ FITTED = {"ensemble": "plaudit.rewards.readers.ensemble:fitted_ensemble"}
 COMPARERS = {
     "skew": "plaudit.rewards.readers.preference:skew_log_odds",
     "joint": "plaudit.rewards.readers.preference:joint_log_odds",
+    "twice": "plaudit.rewards.readers.preference:twice_log_odds",
 }
 """Kinds of head that compare and give no score: `(first (m, k), second (m, k), **options) -> log-odds (m,)`."""
+
+DEVIATIONS = {"twice": "plaudit.rewards.readers.preference:twice_deviation"}
+"""Those of them that know how sure they are: `(first (m, k), second (m, k), **options) -> std of the probability`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +109,13 @@ class Head:
             first: outputs for the first of each pair.
             second: outputs for the second; for a joint head, for the pair shown in reverse.
         """
-        module, _, name = COMPARERS[self.kind].partition(":")
-        return floats(getattr(importlib.import_module(module), name)(first, second, **self.options))
+        return floats(_attribute(COMPARERS[self.kind])(first, second, **self.options))
+
+    def deviation(self, first: Float[Tensor, "m k"], second: Float[Tensor, "m k"]) -> Floats | None:
+        """Epistemic standard deviation of each probability (m,), where the head knows it; as `log_odds`."""
+        if self.kind not in DEVIATIONS:
+            return None
+        return floats(_attribute(DEVIATIONS[self.kind])(first, second, **self.options))
 
     def read(self, outputs: Float[Tensor, "n k"]) -> Readout:
         """The samples' scores, with what else the head says.
@@ -118,8 +130,7 @@ class Head:
             raise InputError(f"head: {self.kind} compares two samples and scores none; see shape/win-rate")
         if outputs.shape[-1] != self.outputs:
             raise InputError(f"head: {outputs.shape[-1]} outputs a sample, and {self.kind} reads {self.outputs}")
-        module, _, name = READERS[self.kind].partition(":")
-        found: Readout = getattr(importlib.import_module(module), name)(outputs, **self.options)
+        found: Readout = _attribute(READERS[self.kind])(outputs, **self.options)
         return found if (self.centre, self.spread) == (0.0, 1.0) else self._rescaled(found)
 
     def _rescaled(self, said: Readout) -> Readout:
@@ -142,9 +153,13 @@ class Head:
         """
         if self.kind not in FITTED:
             return self
-        module, _, name = FITTED[self.kind].partition(":")
-        found = getattr(importlib.import_module(module), name)(outputs)
+        found = _attribute(FITTED[self.kind])(outputs)
         return replace(self, options={**self.options, **found})
+
+
+def _attribute(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def floats(values: Tensor) -> Floats:

@@ -30,3 +30,25 @@ def skew_log_odds(
 def joint_log_odds(first: Float[Tensor, "m 1"], second: Float[Tensor, "m 1"]) -> Float[Tensor, " m"]:
     """`(z - z') / 2`, with z for the pair as it is and z' for the pair in reverse: no place is preferred."""
     return (first[:, 0] - second[:, 0]) / 2
+
+
+def twice_log_odds(first: Float[Tensor, "m 3"], second: Float[Tensor, "m 3"]) -> Float[Tensor, " m"]:
+    """`f_a - f_b`: what the first of two raters says [219]."""
+    return first[:, 0] - second[:, 0]
+
+
+def twice_deviation(first: Float[Tensor, "m 3"], second: Float[Tensor, "m 3"]) -> Float[Tensor, " m"]:
+    """Epistemic standard deviation of the probability that a is better: `sqrt(p (q - p))`, clipped at 0.
+
+    With p the probability that a rater prefers a and q that a second one does when the first did: where seeing one
+    answer changes what is expected of the next, the model did not know.
+
+    Args:
+        first: f, g, h of a: before any answer, when a was preferred, when it was not.
+        second: the same of b.
+
+    Source: Johnson et al. 2024 [219], `V_cheat`.
+    """
+    p = torch.sigmoid(first[:, 0] - second[:, 0])
+    q = torch.sigmoid(first[:, 1] - second[:, 2])
+    return (p * (q - p)).clamp(min=0).sqrt()

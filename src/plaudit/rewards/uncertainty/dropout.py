@@ -41,8 +41,8 @@ class DropoutReward:
         reward: the model.
         passes: members.
         rate: probability that a channel is left out, in (0, 1); the others are scaled by `1 / (1 - rate)`.
-        where: `head` leaves out inputs of the head, which costs one pass; `layers` leaves out channels of what each MLP
-            adds to the residual stream, which costs a pass a member.
+        where: `head` leaves out inputs of the head, which costs one more pass; `layers` leaves out channels of what
+            each MLP adds to the residual stream, which costs one more pass a member.
         seed: of the masks.
 
     Raises:
@@ -91,22 +91,26 @@ class DropoutReward:
         return replace(batch, members=members, std=members.std(axis=1))
 
     def _thinned_heads(self, samples: Sequence[Sample]) -> Floats:
-        states, m = leaf_features(self.reward, samples), self.reward.manifest
-        scores = []
+        states, scores = leaf_features(self.reward, samples), []
         for i in range(self.passes):
             outputs = head_scores(self.reward, states * self._mask(i, 0, states))
             scores.append(self.reward.head.read(outputs).score)
-        return (np.stack(scores, axis=1) - m.offset) / m.scale
+        return self._in_unit(np.stack(scores, axis=1))
 
     def _thinned_networks(self, samples: Sequence[Sample]) -> Floats:
         columns = []
         for i in range(self.passes):
             token = _thinned.set((self._key, i))
             try:
-                columns.append(self.reward(samples).reward)
+                columns.append([d["score"] for d in self.reward(samples).detail])
             finally:
                 _thinned.reset(token)
-        return np.stack(columns, axis=1)
+        # scores, not rewards, which the floor has lifted; None where one is not finite
+        return self._in_unit(np.array(columns, dtype=np.float64).T)
+
+    def _in_unit(self, scores: Floats) -> Floats:
+        m = self.reward.manifest
+        return (scores - m.offset) / m.scale
 
     def _hook(self, layer: int) -> Callable[[Any, Any, Any], Any]:
         def thin(_module: Any, _args: Any, output: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from plaudit.errors import InputError
@@ -13,6 +14,7 @@ from plaudit.rewards.preferences import shown
 from plaudit.rewards.readers.head import Head
 from plaudit.training.objectives.general.joint import cross_encoder
 from plaudit.training.objectives.general.skew import context_scales, general_preference
+from plaudit.training.objectives.ratings.twice import two_preferences
 
 
 def skew(outputs: Tensor, row: Mapping[str, Tensor], *, planes: int, temperature: float, by_prompt: bool) -> Tensor:
@@ -45,6 +47,17 @@ def joint(outputs: Tensor, row: Mapping[str, Tensor], *, order_coef: float) -> T
 def joint_head(**_: object) -> Head:
     """The logit that the completion shown first is better."""
     return Head("joint", 1)
+
+
+def twice(outputs: Tensor, row: Mapping[str, Tensor]) -> Tensor:
+    """Two raters' answers to each pair: the first prefers chosen, the second too or not."""
+    again = row["second"] > 0.5
+    return two_preferences(outputs, row["pairs"], first=torch.ones_like(again), second=again, weight=row["weight"])
+
+
+def twice_head(**_: object) -> Head:
+    """Three scores: before any answer, when this completion was preferred, when it was not."""
+    return Head("twice", 3)
 
 
 def joint_rows(rows: Sequence[Pair | Ranked]) -> list[Pair]:

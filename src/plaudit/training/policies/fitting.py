@@ -33,8 +33,15 @@ from plaudit.training.methods import Chosen, chosen
 from plaudit.training.policies.encoding import PolicyGroup, encode_policy_groups, with_reference
 from plaudit.training.policies.packing import PolicyCollator, policy_outputs
 from plaudit.training.stepping import run_steps
+from plaudit.training.trainer import RewardTrainer
 
 LikelihoodReward = RatioReward | YesReward | PrincipleReward
+REFERENCE = ("implicit-ce", "implicit-kto", "implicit-dpo", "implicit-nca")
+"""Objectives on log-ratios: the reference is the start."""
+BASELINE = ("implicit-kto",)
+"""Objectives that need completions of other prompts."""
+WORDS = ("yes-token", "principle-token")
+"""Objectives of one word: the first token in which two completions differ."""
 FLOOR = -10.0
 """Lowest normalised reward."""
 
@@ -99,11 +106,11 @@ def fit_likelihood_reward(
     rows = method.rows(rows)
     language = start_language(backbone, (t for row in rows for t in _texts(row)), config)
     groups = encode_policy_groups(
-        rows, language, labels=method.method.labels == "values", mismatch=method.name == "implicit-kto",
-        answers=method.name in ("yes-token", "principle-token"),
+        rows, language, labels=method.method.labels == "values", mismatch=method.name in BASELINE,
+        answers=method.name in WORDS,
     )  # fmt: skip
     reference = None
-    if method.name.startswith("implicit-"):
+    if method.name in REFERENCE:
         reference = LanguageModel(
             copy.deepcopy(language.model), language.tokenizer, language.template, name="reference"
         )
@@ -116,18 +123,28 @@ def fit_likelihood_reward(
     )  # fmt: skip
     done = LanguageModel(merged(trainer.model), language.tokenizer, language.template, name=out.name)
     reward = _reward(done, reference, groups, method, out.name)
-    pairs = sum(int(g.better.size) for g in groups)
+    fit = _described(reward, groups, trainer, done)
     if trainer.is_world_process_zero():
-        facts = {"groups": len(groups), "pairs": pairs, "config": asdict(config), "key": key}
-        save_likelihood(out / "model", reward, Manifest(objective=config.objective, base=backbone.name, training=facts))
+        facts = {"groups": fit.groups, "pairs": fit.pairs, "config": asdict(config), "key": key}
+        made = Manifest(objective=config.objective, base=backbone.name, training=facts)
+        save_likelihood(out / "model", reward, made)
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
+    return fit
+
+
+def _described(
+    reward: LikelihoodReward, groups: Sequence[PolicyGroup], trainer: RewardTrainer, done: LanguageModel
+) -> LikelihoodFit:
+    """The fit, with what it took."""
+    located = [one for g in groups for one in g.located]
     gate = done.engine.gate
     return LikelihoodFit(
-        reward, tuple(float(r["loss"]) for r in trainer.state.log_history if "loss" in r), len(groups), pairs,
-        sum(len(g.located) for g in groups), sum(int(s.size) for g in groups for s in g.sequences),
-        trainer.distinct_tokens, sum(1 for g in groups for one in g.located if one.cut),
-        "prefix trees" if gate.open else gate.reason,
+        reward=reward,
+        losses=tuple(float(r["loss"]) for r in trainer.state.log_history if "loss" in r),
+        groups=len(groups), pairs=sum(int(g.better.size) for g in groups), sequences=len(located),
+        raw_tokens=sum(int(one.ids.size) for one in located), distinct_tokens=trainer.distinct_tokens,
+        truncated=sum(1 for one in located if one.cut), tree="prefix trees" if gate.open else gate.reason,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from plaudit.records.rows import Pair
 from plaudit.records.sample import Sample
 
 LEARNING_RATE = {"implicit": 1e-3, "bradley_terry": 3e-3, "bradley_terry_scratch": 4e-3}
-"""Chosen on one development instance; the trials are in the claim's amendments."""
+"""Chosen on one instance; the trials are in the claim's amendments."""
 
 
 def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) -> dict[str, float]:

@@ -103,7 +103,7 @@ def _margins(seed: int, extra: int, items: tuple[tuple[str, Any], ...]) -> tuple
     held = world.pairs(n + budget["test"], seed=2, side="test")
     rows = world.pairs(budget["pairs"], seed=1) + held[:extra]
     passes = budget["passes"] * budget["pairs"] / len(rows)
-    reward = reward_in_world(rows, seed=seed, size=budget["size"], epochs=passes)
+    reward = reward_in_world(rows, seed=seed, size=budget["size"], epochs=passes, backbone=world.policy_folder)
     return _stated(reward, held[:n]), _stated(reward, held[n:])
 
 

@@ -7,7 +7,6 @@ distribution. Sources that learn from ratings see a noisy number for both comple
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     del fit  # sources have heads and objectives of their own
     world = prepared(seed, budget["policy_demonstrations"], budget["policy_epochs"])
     pool = world.pool(budget["prompts"], budget["completions"])
-    told = _told(seed, arm, tuple(sorted(budget.items())))
+    told = told_by(arm, seed, budget)
     inside, outside = told.pairs
     found = gain(inside, seed=seed)
     numbers = {
@@ -45,11 +44,6 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
         "true_largest": selected(_penalised(told, pool), pool, largest=budget["largest"], seed=seed)["true_largest"],
     }
     return numbers | (intervals(inside, outside) if told.has_unit else {})
-
-
-@lru_cache(maxsize=16)
-def _told(seed: int, arm: str, frozen: tuple[tuple[str, Any], ...]) -> Told:
-    return told_by(arm, seed, dict(frozen))
 
 
 def _penalised(told: Told, pool: Pool) -> Numbers:

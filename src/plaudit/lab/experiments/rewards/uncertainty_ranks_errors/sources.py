@@ -22,7 +22,7 @@ from plaudit.rewards.uncertainty.gate import fit_patterns
 from plaudit.rewards.uncertainty.laplace import fit_laplace
 
 RATED = {"gaussian_heads": "gaussian-heads?heads=5&likelihood=true", "evidential": "evidential"}
-NO_UNIT = ("patterns", "random", "longer", "oracle")
+NO_UNIT = ("patterns", "longer")
 
 
 @dataclass(frozen=True)
@@ -55,20 +55,29 @@ def told_by(arm: str, seed: int, budget: Mapping[str, Any]) -> Told:
     Raises:
         InputError: if the arm is not known.
     """
-    world = prepared(seed, budget["policy_demonstrations"], budget["policy_epochs"])
-    pool = world.pool(budget["prompts"], budget["completions"])
-    source = _source("deep_ensemble" if arm == "random" else "longer" if arm == "oracle" else arm, seed, budget)
-    sides = [_said(source, rows) for rows in clean_pairs(world, budget, seed)]
-    batch = source(pool.samples())
-    reward, std, members = batch.reward, deviation(batch), batch.members
+    frozen = tuple(sorted(budget.items()))
     if arm == "random":  # the ensemble's rewards, with its deviations dealt to other samples
-        rng = np.random.default_rng([seed, 62])
-        sides = [replace(said, std=rng.permutation(said.std)) for said in sides]
-        std, members = rng.permutation(std), None
+        base, rng = _asked("deep_ensemble", seed, frozen), np.random.default_rng([seed, 62])
+        inside, outside = (replace(said, std=rng.permutation(said.std)) for said in base.pairs)
+        dealt = rng.permutation(base.pool_std)
+        return replace(base, pairs=(inside, outside), pool_std=dealt, pool_members=None, has_unit=False)
     if arm == "oracle":
-        sides = [replace(said, std=1.0 - said.right) for said in sides]
-        reward, std = np.asarray(pool.truth).ravel(), np.zeros(pool.truth.size)
-    return Told((sides[0], sides[1]), reward, std, members, arm not in NO_UNIT)
+        base = _asked("longer", seed, frozen)
+        world = prepared(seed, budget["policy_demonstrations"], budget["policy_epochs"])
+        truth = np.asarray(world.pool(budget["prompts"], budget["completions"]).truth).ravel()
+        inside, outside = (replace(said, std=1.0 - said.right) for said in base.pairs)
+        return replace(base, pairs=(inside, outside), pool_reward=truth, pool_std=np.zeros(truth.size))
+    return _asked(arm, seed, frozen)
+
+
+@lru_cache(maxsize=4)
+def _asked(arm: str, seed: int, frozen: tuple[tuple[str, Any], ...]) -> Told:
+    budget = dict(frozen)
+    world = prepared(seed, budget["policy_demonstrations"], budget["policy_epochs"])
+    source = _source(arm, seed, budget)
+    inside, outside = (_said(source, rows) for rows in clean_pairs(world, budget, seed))
+    batch = source(world.pool(budget["prompts"], budget["completions"]).samples())
+    return Told((inside, outside), batch.reward, deviation(batch), batch.members, arm not in NO_UNIT)
 
 
 def deviation(batch: RewardBatch) -> Numbers:

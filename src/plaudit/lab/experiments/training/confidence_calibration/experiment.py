@@ -16,7 +16,7 @@ from plaudit.curation.confidence import HIGH, LOW, confidence_lists, confidence_
 from plaudit.errors import InputError
 from plaudit.lab.experiment import Fit
 from plaudit.lab.fitting import reward_in_world
-from plaudit.lab.worlds.assistant import PolicyConfig, Prepared, build_tokenizer, llama_config, prepare
+from plaudit.lab.worlds.assistant import PolicyConfig, Prepared, build_tokenizer, prepare
 from plaudit.records.rows import Pair
 from plaudit.rewards.base import Reward
 from plaudit.shaping.confidence import state_confidence
@@ -116,9 +116,9 @@ def _start(
 ) -> tuple[tempfile.TemporaryDirectory[str], Reward]:
     """The model that pays for confidence, in a folder that lives as long as it is cached: arms share it."""
     budget, folder = dict(items), tempfile.TemporaryDirectory(prefix="plaudit-confidence-")
-    backbone = Path(folder.name) / "backbone"
-    _untrained(backbone, seed=seed, size=budget["size"])
-    pairs = _world(seed, budget).pairs(budget["pairs"], seed=1)
+    backbone, world = Path(folder.name) / "backbone", _world(seed, budget)
+    _extended(world, backbone, seed=seed)
+    pairs = world.pairs(budget["pairs"], seed=1)
     rows = stating_rows(pairs, correlation, np.random.default_rng([seed, 53]))
     reward = reward_in_world(
         rows, seed=seed, size=budget["size"], epochs=budget["epochs"], backbone=backbone, keep=Path(folder.name) / "run"
@@ -126,17 +126,18 @@ def _start(
     return folder, reward
 
 
-def _untrained(folder: Path, *, seed: int, size: str) -> None:
-    """A classifier with random weights over the world's words and those that state a confidence."""
+def _extended(world: Prepared, folder: Path, *, seed: int) -> None:
+    """The world's policy with further words, which state a confidence: what the rewards start from."""
     import torch
-    from transformers import LlamaForSequenceClassification
+    from transformers import AutoModelForCausalLM
 
-    tokenizer, config = build_tokenizer(), llama_config(size)
+    tokenizer = build_tokenizer()
     tokenizer.add_tokens(["Confidence:", *map(str, range(11))])
-    config.num_labels, config.vocab_size = 1, len(tokenizer)
+    model = AutoModelForCausalLM.from_pretrained(world.policy_folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        LlamaForSequenceClassification(config).save_pretrained(folder)
+        model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
