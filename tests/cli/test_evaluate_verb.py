@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from plaudit.cli.evaluate import missed, thresholds
@@ -53,3 +54,25 @@ def test_thresholds():
 
 def test_what_was_not_measured_misses_every_threshold():
     assert missed({"a": Estimate(float("nan")), "b": Estimate(0.5)}, {"a": 0.0, "b": 0.5}) == ["a"]
+
+
+def test_a_comparison_is_evaluated_too(pairs, tmp_path, capsys):
+    (tmp_path / "judge.py").write_text(
+        "import numpy as np\n"
+        "from plaudit.rewards.base import PreferenceBatch\n"
+        "class Longer:\n"
+        "    name, fingerprint = 'longer', 'x'\n"
+        "    def __call__(self, first, second):\n"
+        "        p = [0.8 if len(a.text) > len(b.text) else 0.2 for a, b in zip(first, second)]\n"
+        "        return PreferenceBatch(np.array(p), np.zeros(len(p), dtype=np.int8))\n"
+        "compare = Longer()\n"
+    )
+    out, reward = tmp_path / "out.json", f"{tmp_path / 'judge.py'}:compare"
+    assert main(["evaluate", str(pairs), "--reward", reward, "--json", str(out)]) == 0
+    stored = json.loads(out.read_text())
+    assert stored["accuracy"]["value"] == 0.75
+    # three of four rows at 0.8, the others at 0.2 for what was chosen
+    assert stored["log_loss"]["value"] == pytest.approx(-(0.75 * np.log(0.8) + 0.25 * np.log(0.2)))
+    capsys.readouterr()
+    assert main(["evaluate", str(pairs), "--reward", reward, "--log", str(tmp_path / "log")]) == 2
+    assert "compares pairs, and the log keeps rewards of samples" in capsys.readouterr().err

@@ -11,7 +11,11 @@ from plaudit.cli.inputs import add_reward
 from plaudit.errors import InputError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from plaudit.evaluation.results import PairEvaluation
+    from plaudit.records.rows import Pair
+    from plaudit.rewards.base import Comparison, Floats, Reward, RewardBatch
     from plaudit.stats.estimate import Estimate
 
 
@@ -39,30 +43,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Scores both sides of every pair, prints the table, checks the thresholds."""
-    from plaudit.cli.inputs import open_reward, read_pairs
+    """Scores both sides of every pair, or compares them, prints the table, checks the thresholds."""
+    from plaudit.cli.inputs import open_judge, read_pairs
     from plaudit.cli.output import show, write_json
     from plaudit.evaluation.pairs import evaluate_pairs, group_values
     from plaudit.evaluation.results import metrics
-    from plaudit.rewards.calibrators.reading import calibrated_probability, calibration_line
-    from plaudit.rewards.scoring import score_samples
+    from plaudit.rewards.base import Reward
+    from plaudit.rewards.calibrators.reading import calibration_line
 
     floors = thresholds(args.fail_under)  # a mistake here should not cost a scoring run
     records, pairs = read_pairs(args.data, args.skip_broken)
     for column in args.subset:
         group_values(pairs, column)  # refuses one that no pair has, before anything is scored
-    reward = open_reward(args)
-    both = [side for pair in pairs for side in pair.samples()]
-    batch = score_samples(reward, both, log=None if reward.scope == "batch" else args.log)
-    result = evaluate_pairs(
-        pairs,
-        batch.take(range(0, len(both), 2)),
-        batch.take(range(1, len(both), 2)),
-        subsets=args.subset,
-        logit_scale=None if args.no_probabilities else getattr(reward, "log_odds_per_unit", None),
-        probability=None if args.no_probabilities else calibrated_probability(reward),
-        seed=args.seed,
+    reward = open_judge(args)
+    sides, scale, probability = (
+        _scored(reward, pairs, args) if isinstance(reward, Reward) else _compared(reward, pairs, args)
     )
+    result = evaluate_pairs(
+        pairs, *sides, subsets=args.subset, seed=args.seed,
+        logit_scale=None if args.no_probabilities else scale,
+        probability=None if args.no_probabilities else probability,
+    )  # fmt: skip
     table = metrics(result)
     show(table, title=f"{reward.name} on {result.n_pairs} pairs of {result.n_prompts} prompts")
     if records.n_broken:
@@ -74,6 +75,28 @@ def run(args: argparse.Namespace) -> int:
         configuration = {**vars(args), "fingerprint": reward.fingerprint}
         write_json(args.json, table, configuration=configuration, data={"pairs": records.data_hash})
     return 1 if missed(table, floors) else 0
+
+
+Judged = tuple["tuple[RewardBatch, RewardBatch]", float | None, "Callable[[Floats], Floats] | None"]
+
+
+def _scored(reward: Reward, pairs: Sequence[Pair], args: argparse.Namespace) -> Judged:
+    from plaudit.rewards.calibrators.reading import calibrated_probability
+    from plaudit.rewards.scoring import score_samples
+
+    both = [side for pair in pairs for side in pair.samples()]
+    batch = score_samples(reward, both, log=None if reward.scope == "batch" else args.log)
+    sides = batch.take(range(0, len(both), 2)), batch.take(range(1, len(both), 2))
+    return sides, getattr(reward, "log_odds_per_unit", None), calibrated_probability(reward)
+
+
+def _compared(comparison: Comparison, pairs: Sequence[Pair], args: argparse.Namespace) -> Judged:
+    from plaudit.evaluation.pairs import compared_sides
+
+    if args.log:
+        raise InputError(f"--log: {args.reward} compares pairs, and the log keeps rewards of samples; leave it out")
+    both = [pair.samples() for pair in pairs]
+    return compared_sides(comparison([b[0] for b in both], [b[1] for b in both])), 1.0, None
 
 
 def thresholds(options: Sequence[str]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from plaudit.records import Pair, Records, Sample
-    from plaudit.rewards.base import Reward, RewardBatch
+    from plaudit.rewards.base import Comparison, Reward, RewardBatch
 
 
 RUNS_PROGRAMS = ("verify/code", "verify/program-agreement")
@@ -59,6 +59,13 @@ def open_reward(args: argparse.Namespace) -> Reward:
             f"(it is for {' and '.join(RUNS_PROGRAMS)})"
         )
     return load(f"{name}?{query}{'&' if query else ''}unsafe=true")
+
+
+def open_judge(args: argparse.Namespace) -> Reward | Comparison:
+    """As `open_reward`, for a verb that takes comparisons too."""
+    from plaudit.rewards.registry import resolve
+
+    return open_reward(args) if args.unsafe else resolve(args.reward)
 
 
 def score_input(args: argparse.Namespace) -> tuple[Records, list[Sample], Reward, RewardBatch]:

@@ -23,7 +23,7 @@ from plaudit.evaluation.results import GroupAccuracy, MarginHistogram, PairEvalu
 from plaudit.evaluation.truth import truth_agreement
 from plaudit.records.rows import Pair
 from plaudit.records.sample import content_hash
-from plaudit.rewards.base import Outcome, RewardBatch
+from plaudit.rewards.base import Outcome, PreferenceBatch, RewardBatch
 from plaudit.stats.bootstrap import bootstrap_mean
 from plaudit.stats.calibration import calibration_estimate, calibration_floor, fold, reliability_curve
 from plaudit.stats.clusters import cluster_codes
@@ -55,6 +55,18 @@ def pair_margins(chosen: RewardBatch, rejected: RewardBatch) -> Float[np.ndarray
     if len(chosen) != len(rejected):
         raise ShapeError(f"pair_margins: {len(chosen)} chosen and {len(rejected)} rejected rewards; pairs need as many")
     return np.asarray(chosen.reward - rejected.reward)
+
+
+def compared_sides(said: PreferenceBatch) -> tuple[RewardBatch, RewardBatch]:
+    """A comparison of chosen (first) and rejected as two rewards whose difference is the log-odds of its probability.
+
+    Args:
+        said: probabilities that the chosen one is better; a certain one counts as one in a billion from certainty.
+    """
+    from scipy.special import logit
+
+    half = logit(np.clip(said.probability, 1e-9, 1 - 1e-9)) / 2
+    return RewardBatch(half, said.outcome), RewardBatch(-half, said.outcome)
 
 
 def evaluate_pairs(

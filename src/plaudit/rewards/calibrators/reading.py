@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from plaudit.rewards.base import Reward
+from plaudit.rewards.base import Comparison, Reward
 from plaudit.rewards.calibrators.base import Floats
 from plaudit.rewards.calibrators.stored import Calibration
 
@@ -49,7 +49,7 @@ def calibrated_probability(reward: Reward) -> Callable[[Floats], Floats] | None:
     return lambda margin: calibration.calibrator.probability(scale * margin)
 
 
-def calibration_line(reward: Reward) -> str:
+def calibration_line(reward: Reward | Comparison) -> str:
     """One line that says what a reward's probabilities went through; empty where it has no calibration."""
     found = calibration_of(reward)
     if found is None:
