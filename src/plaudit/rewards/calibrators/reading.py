@@ -34,7 +34,7 @@ def stated_margin(reward: Reward, first: ArrayLike, second: ArrayLike) -> Float[
     return stated_scale(reward) * (np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64))
 
 
-def calibration_of(reward: Reward) -> Calibration | None:
+def calibration_of(reward: Reward | Comparison) -> Calibration | None:
     """The calibration that was loaded with a reward; None where it has none."""
     found = getattr(reward, "calibration", None)
     return found if isinstance(found, Calibration) else None
