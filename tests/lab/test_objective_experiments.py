@@ -1,0 +1,146 @@
+"""The experiments on objectives: their machinery, their data, and claims about another experiment's runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from plaudit.cli.main import main
+from plaudit.errors import InputError
+from plaudit.lab import find_experiment, instances, run_experiment
+from plaudit.lab.catalog import in_area, list_experiments
+from plaudit.lab.claim import read_claim
+from plaudit.lab.experiments.training.cyclic_annotators.experiment import as_lists
+from plaudit.lab.experiments.training.objectives.experiment import SETTINGS, fitted_slope, soft_pairs
+from plaudit.lab.running import log_path, read_results
+from plaudit.lab.worlds.assistant import PolicyConfig, prepare
+from plaudit.records.message import Message
+from plaudit.records.rows import Pair, Ranked
+
+ASKED = (Message("user", "q"),)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def quiet(cache, monkeypatch):
+    monkeypatch.setenv("PLAUDIT_CACHE", str(cache))
+    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+
+
+def no_fit(pairs, *, seed, size):
+    raise AssertionError("not asked for")
+
+
+def test_some_objectives_and_the_controls(quiet, tmp_path):
+    experiment = find_experiment("training/objectives")
+    arms = ["bradley-terry@20", "soft@20", "general-preference@0", "regression@40", "placebo@0", "longer", "oracle"]
+    rows = instances(experiment.claim, "development", count=1)
+    found = run_experiment(experiment, rows, folder=tmp_path, fit=no_fit, smoke=True, arms=arms)["development-0"]
+    assert found["oracle"]["accuracy"] == 1.0
+    assert found["oracle"]["correlation"] == pytest.approx(1.0)
+    assert found["oracle"]["best_of_4"] >= max(numbers["best_of_4"] for numbers in found.values())
+    assert all(0 <= numbers["accuracy_shifted"] <= 1 for numbers in found.values())
+    assert {f"{name}@{dose}" for name in SETTINGS for dose in (0, 20, 40)} <= set(experiment.claim.arms)
+
+
+def test_cyclic_annotators(quiet, tmp_path):
+    experiment = find_experiment("training/cyclic_annotators")
+    rows = instances(experiment.claim, "development", count=1)
+    arms = ["general-preference", "plackett-luce", "oracle"]
+    found = run_experiment(experiment, rows, folder=tmp_path, fit=no_fit, smoke=True, arms=arms)["development-0"]
+    assert found["oracle"]["log_loss_plain"] < min(np.log(2), found["plackett-luce"]["log_loss_plain"])
+    assert found["oracle"]["cycles"] == found["general-preference"]["cycles"]  # of the annotators, whatever is fitted
+
+
+def test_circles_have_no_order():
+    def pair(a, b):
+        return Pair(ASKED, a, b)
+
+    circle, order = [pair("r", "s"), pair("s", "p"), pair("p", "r")], [pair("a", "b"), pair("a", "c"), pair("b", "c")]
+    assert as_lists([circle]) == []
+    (row,) = as_lists([order])
+    assert dict(zip(row.completions, row.scores, strict=True)) == {"a": 2.0, "b": 1.0, "c": 0.0}
+
+
+def test_soft_labels_and_slope_by_hand():
+    first, second, third = soft_pairs([Ranked(ASKED, ("a", "b", "c"), (3.0, 2.0, 2.0))])
+    assert first.meta["preference"] == second.meta["preference"] == pytest.approx(1 / (1 + np.exp(-1)))
+    assert third.meta["preference"] == 0.5
+    # three wins in four at a margin of 2 have the log-odds log 3, so log(3) / 2 a unit
+    assert fitted_slope(np.full(4, 2.0), np.array([1.0, 1, 1, 0])) == pytest.approx(np.log(3) / 2, rel=1e-3)
+
+
+def test_rated_lists_are_nested_and_flips_turn_whole_lists(quiet):
+    world = prepare(0, PolicyConfig(demonstrations=200, epochs=1.0))
+    clean, noisy = (world.lists(30, each=3, seed=1, flips=f) for f in (0.0, 0.4))
+    assert world.lists(10, each=3, seed=1) == clean[:10]
+    for a, b in zip(clean, noisy, strict=True):
+        assert a.completions == b.completions
+        turned = tuple(6 - s for s in a.scores)  # a scale of 1 to 5 upside down
+        assert b.scores == (turned if b.meta["flipped"] else a.scores)
+    assert 0 < sum(b.meta["flipped"] for b in noisy) < 30
+    assert not any(a.meta["flipped"] for a in clean)
+    kinds = {r.meta["kind"] for r in clean}
+    left = world.lists(10, each=3, seed=1, without=(sorted(kinds)[0],))
+    assert sorted(kinds)[0] not in {r.meta["kind"] for r in left}
+    with pytest.raises(InputError, match=r"flips 0\.5"):
+        world.lists(1, each=3, seed=1, flips=0.5)
+
+
+def test_a_claim_about_other_runs_reads_them(tmp_path):
+    claims = list_experiments()
+    base, about = claims["training/objectives"], claims["training/two_layer_head"]
+    assert (about.runs, about.arms, about.budget, about.blind) == (base.name, base.arms, base.budget, base.blind)
+    assert about.hash != base.hash
+    assert log_path(tmp_path, about, smoke=False) == log_path(tmp_path, base, smoke=False)
+    for role in ("development", "confirmatory"):
+        assert instances(about, role) == instances(base, role)
+    assert find_experiment("two_layer_head").run_instance is find_experiment("training/objectives").run_instance
+    assert read_results(tmp_path, about) == {}
+
+
+def test_every_contrast_is_among_the_settings():
+    for claim in list_experiments().values():
+        if claim.runs == "training/objectives":
+            assert all(arm.partition("@")[0] in SETTINGS for arm in claim.contrast), claim.name
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"arms": ["a"]}, "arms is that of training/objectives, whose runs this claim is about; leave it out"),
+        ({"runs": "training/one"}, "runs names the claim itself"),
+        ({"runs": "training/two_layer_head"}, "takes its own runs from training/objectives; name that one"),
+    ],
+)
+def test_refused_claims(change, message, tmp_path):
+    source = Path(__file__).parents[2] / "src/plaudit/lab/experiments/training"
+    for name in ("objectives", "two_layer_head"):
+        (tmp_path / "training" / name).mkdir(parents=True)
+        text = (source / name / "claim.yaml").read_text()
+        (tmp_path / "training" / name / "claim.yaml").write_text(text)
+    row = yaml.safe_load((source / "two_layer_head" / "claim.yaml").read_text()) | {"name": "training/one"} | change
+    (tmp_path / "training" / "one").mkdir()
+    (tmp_path / "training" / "one" / "claim.yaml").write_text(yaml.safe_dump(row))
+    with pytest.raises(InputError, match=message):
+        read_claim(tmp_path / "training" / "one" / "claim.yaml")
+
+
+def test_areas(tmp_path, capsys):
+    claims = list_experiments()
+    models = in_area(claims, "reward-models")
+    assert {"training/objectives", "rewards/ensembles_under_noise"} <= set(models)
+    assert "rewards/verifier_outcomes" not in models
+    assert set(in_area(claims, "verifiers")) == {"rewards/verifier_outcomes"}
+    assert set(in_area(claims, "search")) == {n for n in claims if n.startswith("search/")}
+    assert main(["lab", "evidence", "--area", "rewardmodels", "--folder", str(tmp_path)]) == 2
+    assert "area 'rewardmodels' is not known; did you mean 'reward-models'" in capsys.readouterr().err
+    assert main(["lab", "evidence", "--area", "search", "--folder", str(tmp_path)]) == 0
+    page = capsys.readouterr().out
+    assert "search/best_of_n_overoptimisation" in page
+    assert "training/" not in page
