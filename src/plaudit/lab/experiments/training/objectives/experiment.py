@@ -245,6 +245,7 @@ def _judge(name: str, share: float, bench: Bench, budget: Mapping[str, Any], see
         training = _shuffled(rows, seed)
     if name == "soft":
         training = soft_pairs(rows)
+        options["batch_size"] = round(32 * len(training) / len(rows))  # as many steps as the arms that read lists
     if name == "cotraining":
         options["objective"] = f"cotraining?noise={max(share, 0.0)}"
     reward = trained_in_world(training, seed=seed, size=budget["size"], epochs=budget["epochs"], **options).reward
