@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Trains; prints one line a result."""
     if args.objective == "help":
         for name, method in METHODS.items():
-            options = ", ".join(f"{key}={value}" for key, value in method.options.items())
+            options = ", ".join(f"{key}={_said(value)}" for key, value in method.options.items())
             print(f"{name}\n  {method.summary}\n  from {method.needs}{f'; options: {options}' if options else ''}")
         return 0
     if not args.data or not args.out:
@@ -52,3 +52,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _backbone(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in ("tokenizer", "width", "layers", "heads", "vocabulary")}
+
+
+def _said(value: object) -> str:
+    """A default as it is written in an objective."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
