@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,8 +47,24 @@ def pair_rows(n=8):
     ]  # fmt: skip
 
 
+def aspect_rows(n=8, k=4):
+    """Lists whose completions are rated in two aspects, one of them on the first list only."""
+    rows = ranked_rows(n, k)
+    tables = [[{"good": 10.0 * j, **({"short": -float(j)} if not i else {})} for j in range(k)] for i in range(n)]
+    return [Ranked(r.prompt, r.completions, r.scores, {"aspects": t}) for r, t in zip(rows, tables, strict=True)]
+
+
+def sourced_rows(n=8):
+    """Pairs of two annotators who agree."""
+    return [replace(row, annotator="ab"[i % 2]) for i, row in enumerate(pair_rows(n))]
+
+
 def rows_for(name, n=8):
     """Ranked rows, or pairs for what only a pair row can say."""
+    if METHODS[name].labels == "aspects":
+        return aspect_rows(n)
+    if "source" in METHODS[name].columns:
+        return sourced_rows(n)
     return pair_rows(n) if {"preference", "spread", "second"} & set(METHODS[name].columns) else ranked_rows(n)
 
 
@@ -85,7 +102,7 @@ def test_each_trains_learns_what_is_better_and_survives_a_new_process(fit, tmp_p
             assert value is None or np.allclose(there[column], value, atol=1e-6), name
         assert there["fingerprint"] == reward.fingerprint, name
         assert reward.manifest.objective == name
-        assert reward.manifest.head.get("outputs", 1) == chosen(name).head.outputs, name
+        assert reward.manifest.head.get("outputs", 1) == chosen(name).head_for(rows_for(name)).outputs, name
         better = reward([Sample(prompt, f"{'good ' * j}answer {i}") for i, prompt in enumerate(asked) for j in (0, 3)])
         assert (better.reward[1::2] > better.reward[0::2]).all(), name
 

@@ -76,5 +76,8 @@ BUILTIN: dict[str, Entry] = {
     "uncertainty/dropout": Entry("plaudit.rewards.uncertainty.dropout:open_dropout", "a model with thinned copies"),
     "uncertainty/laplace": Entry("plaudit.rewards.uncertainty.laplace:open_laplace", "a model, its head's posterior"),
     "gate/patterns": Entry("plaudit.rewards.uncertainty.gate:open_gate", "abstains on strange activations"),
+    "combine/direction": Entry("plaudit.shaping.directions:open_direction", "aspects, weighed by a user's direction"),
+    "personal/mixture": Entry("plaudit.rewards.people.experts:open_mixture", "a mixture, for who chose so in a file"),
+    "personal/variational": Entry("plaudit.rewards.people.opening:open_variational", "a user model, for one person"),
     "model": Entry("plaudit.rewards.registry:open_model", "a reward model: path=FOLDER_OR_HUB_ID (or just the path)"),
 }

@@ -27,7 +27,8 @@ class Collator:
         budget: distinct tokens a row (padded tokens a batch where trees are not used).
         tree: whether the model runs on prefix trees.
         pad_id: fills padded batches.
-        item: what the loss is a mean over: pairs (by their weights), lists, or sequences that have a value.
+        item: what the loss is a mean over: pairs (by their weights), lists, or sequences that have a value (or a
+            rated aspect).
         prompts: whether the head is read at the ends of prompts too.
     """
 
@@ -97,6 +98,8 @@ def _items(group: Group, item: Item) -> float:
         return float(group.weight.sum())
     if item == "list":
         return 1.0
+    if group.aspects is not None:
+        return float(np.isfinite(group.aspects).any(axis=1).sum())
     return 0.0 if group.values is None else float(np.isfinite(group.values).sum())
 
 
@@ -115,7 +118,14 @@ def _labels(groups: Sequence[Group]) -> dict[str, Tensor]:
         "group": torch.from_numpy(np.repeat(np.arange(len(groups)), [len(g.sequences) for g in groups])),
         "values": torch.from_numpy(np.concatenate([_values(g) for g in groups])),
         **{name: torch.from_numpy(np.concatenate([g.columns[name] for g in groups])) for name in groups[0].columns},
+        **_aspects(groups),
     }
+
+
+def _aspects(groups: Sequence[Group]) -> dict[str, Tensor]:
+    """Ratings of the aspects, (n, k), where the fit reads them."""
+    found = [g.aspects for g in groups if g.aspects is not None]
+    return {"aspects": torch.from_numpy(np.concatenate(found))} if found else {}
 
 
 def _values(group: Group) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

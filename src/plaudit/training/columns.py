@@ -8,6 +8,7 @@
 | `second` | `second`: whether another rater prefers chosen too | (none) |
 | `tied` | equal scores | equal scores |
 | `identity` | a hash of what the row says | the same for all of its pairs |
+| `source` | a hash of `annotator`: whoever judged it | the same, if its `annotator` is given |
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import numpy as np
 
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Ranked
-from plaudit.training.identity import row_identity
+from plaudit.records.sample import content_hash
+from plaudit.training.identity import BITS, row_identity
 
 Pairs = Sequence[tuple[int, int]]
 Column = np.ndarray[tuple[int], np.dtype[np.float32]]
@@ -99,6 +101,16 @@ def _second(where: str, row: Pair | Ranked, _better: int, _worse: int) -> float:
     return float(found)
 
 
+def _source(where: str, row: Pair | Ranked, _better: int, _worse: int) -> float:
+    found = row.annotator if isinstance(row, Pair) else row.meta.get("annotator")
+    if found is None:
+        raise InputError(
+            f"{where}: this objective weighs sources against each other, and the row does not say whose it is; "
+            "give annotator"
+        )
+    return float(int(content_hash(["source", str(found)]), 16) % (1 << BITS))
+
+
 def _tied(_where: str, row: Pair | Ranked, better: int, worse: int) -> float:
     return float(margin_of(row, better, worse) == 0)
 
@@ -106,5 +118,6 @@ def _tied(_where: str, row: Pair | Ranked, better: int, worse: int) -> float:
 COLUMNS: Mapping[str, Callable[[str, Any, int, int], float]] = {
     "strength": _strength, "preference": _preference, "spread": _spread, "second": _second, "tied": _tied,
     "identity": row_identity,
+    "source": _source,
 }  # fmt: skip
 """Name to `(where, row, better, worse) -> number`."""

@@ -19,7 +19,7 @@ from plaudit.runs.progress import Progress
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.fitting import check_rows, completions_of, fit_reward_model
 from plaudit.training.frozen import fit_frozen, open_encoder
-from plaudit.training.groups import TrainingRow
+from plaudit.training.groups import RATED, TrainingRow
 from plaudit.training.methods import chosen
 
 
@@ -70,7 +70,7 @@ def train_reward(
         from plaudit.training.policies.training_entry import train_likelihood
 
         return Trained(*train_likelihood(list(rows), backbone=backbone, config=config, out=out, progress=progress))
-    preferences = preference_rows(rows, rated=chosen(config.objective).method.labels == "values")
+    preferences = preference_rows(rows, rated=chosen(config.objective).method.labels in RATED)
     if config.freeze:
         return _frozen(preferences, backbone, config, Path(out), progress)
     fit = fit_reward_model(preferences, backbone=backbone, config=config, out=out, progress=progress)

@@ -26,7 +26,7 @@ from plaudit.runs.progress import Progress
 from plaudit.training.balancing import length_balance
 from plaudit.training.collating import Collator
 from plaudit.training.config import Backbone, FitConfig
-from plaudit.training.groups import Group, TrainingRow, encode_groups, standardised
+from plaudit.training.groups import Group, TrainingRow, encode_groups, standardised, standardised_aspects
 from plaudit.training.methods import chosen
 from plaudit.training.stepping import run_steps
 from plaudit.training.trainer import Objective, RewardTrainer
@@ -87,13 +87,15 @@ def fit_reward_model(
     check_rows(rows)
     rows = chosen(config.objective).rows(rows)
     model, tokenizer, template = build(rows, backbone, config)
-    method = chosen(config.objective).method
+    method, head = chosen(config.objective).method, trained_head(config, rows)
     weights = length_balance(_pairs_only(rows)) if config.balance == "length" else None
     groups = encode_groups(
         rows, Encoder(tokenizer, template), weights=None if weights is None else weights.tolist(),
-        labels=method.labels, columns=method.columns,
+        labels=method.labels, columns=method.columns, aspects=head.options.get("names", ()),
     )  # fmt: skip
-    head = trained_head(config)
+    if method.labels == "aspects":
+        groups, units = standardised_aspects(groups)
+        head = replace(head, options={**head.options, **units})
     if method.standardised:
         groups, centre, spread = standardised(groups)
         head = replace(head, centre=centre, spread=spread)
@@ -133,12 +135,13 @@ def build_backbone_for(rows: Sequence[TrainingRow], backbone: Backbone, config: 
     from plaudit.training.backbones import build_backbone
 
     texts = (t for row in rows for t in _texts(row))
-    return build_backbone(backbone, texts, max_length=config.max_length, seed=config.seed, head=trained_head(config))
+    head = trained_head(config, rows)
+    return build_backbone(backbone, texts, max_length=config.max_length, seed=config.seed, head=head)
 
 
-def trained_head(config: FitConfig) -> Head:
-    """The objective's head, with the layers that the configuration asks for."""
-    head = chosen(config.objective).head
+def trained_head(config: FitConfig, rows: Sequence[TrainingRow] = ()) -> Head:
+    """The objective's head for these rows, with the layers that the configuration asks for."""
+    head = chosen(config.objective).head_for(rows)
     if config.head_depth == 1:
         return head
     form = {"completion": head.outputs, **head.network}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +14,15 @@ from plaudit.engine.tree import Ids
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Ranked, Rated
 from plaudit.records.sample import Completion, content_hash
+from plaudit.training.aspects import Table, aspect_table
 from plaudit.training.columns import Column, margin_of, pair_columns
 from plaudit.training.methods import Labels
 
 TrainingRow = Pair | Ranked | Rated
 """What a fit can learn from."""
+
+RATED: tuple[Labels, ...] = ("values", "aspects")
+"""Labels that rated rows have, and that a list without any preference may have too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class Group:
             reads pairs alone.
         prompts: tokens of each sequence that are its prompt.
         columns: further numbers of the pairs, float32 (m,) by name; see `plaudit.training.columns`.
+        aspects: float32 (n, k), ratings of each sequence's aspects, NaN where there is none; None where the fit reads
+            none.
     """
 
     sequences: tuple[Ids, ...]
@@ -46,6 +53,7 @@ class Group:
     values: np.ndarray[tuple[int], np.dtype[np.float32]] | None = None
     prompts: tuple[int, ...] = ()
     columns: Mapping[str, Column] = field(default_factory=dict)
+    aspects: Table | None = None
 
     @property
     def n_pairs(self) -> int:
@@ -55,16 +63,18 @@ class Group:
     @property
     def key(self) -> str:
         """Hash of everything that a fit reads of this group."""
-        labels = [x.tolist() for x in (self.better, self.worse, self.margin, self.weight)]
+        labels: list[Any] = [x.tolist() for x in (self.better, self.worse, self.margin, self.weight)]
         if self.values is not None:
             labels.append(self.values.tolist())
         labels += [values.tolist() for _, values in sorted(self.columns.items())]
+        if self.aspects is not None:
+            labels.append(self.aspects.tolist())
         return content_hash([[s.tolist() for s in self.sequences], labels])
 
 
 def encode_groups(
     rows: Iterable[TrainingRow], encoder: Encoder, *, weights: Sequence[float] | None = None,
-    labels: Labels = "pairs", columns: Sequence[str] = (),
+    labels: Labels = "pairs", columns: Sequence[str] = (), aspects: Sequence[str] = (),
 ) -> list[Group]:  # fmt: skip
     """Tokenises rows into groups.
 
@@ -73,33 +83,36 @@ def encode_groups(
     else 0. Rated rows of one prompt that follow one another become one group, so that their prompt is run once.
 
     Args:
-        rows: pairs and ranked rows; with `labels="values"` also rated rows.
+        rows: pairs and ranked rows; with `values` or `aspects` as labels also rated rows.
         encoder: renders and truncates; the members of a group are truncated alike.
         weights: of each row's pairs, default 1.
-        labels: what the fit reads: `pairs`; the `order` of each list; `values`, the raters' numbers.
+        labels: what the fit reads: `pairs`; the `order` of each list; `values`, the raters' numbers; `aspects`, their
+            numbers by aspect.
         columns: further columns of the pairs that it reads; with `tied`, completions of equal score are pairs too.
+        aspects: the aspects' names, where they are read.
 
     Raises:
-        InputError: if a row gives no preference (all scores tied), lacks the numbers that `values` needs, has
-            scores or a margin that are not finite, or is of another kind.
+        InputError: if a row gives no preference (all scores tied), lacks the numbers that `values` or `aspects` need,
+            has scores or a margin that are not finite, or is of another kind.
     """
     groups: list[Group] = []
     rated: list[tuple[int, Rated]] = []
     for i, row in enumerate(rows):
-        if isinstance(row, Rated) and labels == "values":
+        if isinstance(row, Rated) and labels in RATED:
             if rated and rated[-1][1].prompt != row.prompt:
-                groups.append(_rated_group(rated, encoder))
+                groups.append(_rated_group(rated, encoder, labels, aspects))
                 rated = []
             rated.append((i, row))
             continue
         weight = 1.0 if weights is None else float(weights[i])
-        groups.append(_group(row, encoder, weight, i, labels, columns))
-    return [*groups, *([_rated_group(rated, encoder)] if rated else [])]
+        group = _group(row, encoder, weight, i, labels, columns)
+        groups.append(replace(group, aspects=aspect_table(row, aspects, index=i)) if labels == "aspects" else group)
+    return [*groups, *([_rated_group(rated, encoder, labels, aspects)] if rated else [])]
 
 
-def _rated_group(rows: Sequence[tuple[int, Rated]], encoder: Encoder) -> Group:
+def _rated_group(rows: Sequence[tuple[int, Rated]], encoder: Encoder, labels: Labels, aspects: Sequence[str]) -> Group:
     for i, row in rows:
-        if row.score is None or not math.isfinite(row.score):
+        if labels == "values" and (row.score is None or not math.isfinite(row.score)):
             raise InputError(f"row {i + 1}: score is {row.score}; a rated row needs a finite score")
     first = rows[0][1]
     encoded = encoder.encode_group(
@@ -107,10 +120,14 @@ def _rated_group(rows: Sequence[tuple[int, Rated]], encoder: Encoder) -> Group:
         tools=first.meta.get("tools"), kwargs=first.meta.get("chat_template_kwargs"),
     )  # fmt: skip
     nothing, none = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-    values = np.array([row.score for _, row in rows], dtype=np.float32)
+    values, table = None, None
+    if labels == "values":
+        values = np.array([row.score for _, row in rows], dtype=np.float32)
+    else:
+        table = np.concatenate([aspect_table(row, aspects, index=i) for i, row in rows])
     return Group(
         tuple(e.ids for e in encoded), nothing, nothing, none, none, tuple(e.cut for e in encoded), values,
-        tuple(e.prompt_length for e in encoded),
+        tuple(e.prompt_length for e in encoded), aspects=table,
     )  # fmt: skip
 
 
@@ -125,13 +142,13 @@ def _preferences(row: Pair | Ranked, index: int, labels: Labels, ties: bool) -> 
         )
     scores = list(enumerate(row.scores))
     order = [(i, j) for i, a in scores for j, b in scores if a > b or (ties and a == b and i < j)]
-    if not order and labels != "values":
+    if not order and labels not in RATED:
         raise InputError(f"row {index + 1}: all {len(row.scores)} completions have the same score; nothing to learn")
     return order
 
 
 def _values(row: Pair | Ranked, index: int, labels: Labels) -> np.ndarray[tuple[int], np.dtype[np.float32]] | None:
-    if labels == "pairs":
+    if labels in ("pairs", "aspects"):
         return None
     if isinstance(row, Ranked):
         return np.array(row.scores, dtype=np.float32)
@@ -190,3 +207,18 @@ def standardised(groups: Sequence[Group]) -> tuple[list[Group], float, float]:
         g if g.values is None else replace(g, values=((g.values - mean) / deviation).astype(np.float32)) for g in groups
     ]
     return moved, mean, deviation
+
+
+def standardised_aspects(groups: Sequence[Group]) -> tuple[list[Group], dict[str, list[float]]]:
+    """Groups whose aspects each have mean 0 and deviation 1 over what is known; the way back, `centres` and `spreads`.
+
+    An aspect whose ratings are all equal keeps its unit.
+    """
+    table = np.concatenate([g.aspects for g in groups if g.aspects is not None]).astype(np.float64)
+    centre, spread = np.nanmean(table, axis=0), np.nanstd(table, axis=0)
+    spread[spread == 0] = 1.0
+    moved = [
+        g if g.aspects is None else replace(g, aspects=((g.aspects - centre) / spread).astype(np.float32))
+        for g in groups
+    ]
+    return moved, {"centres": centre.tolist(), "spreads": spread.tolist()}

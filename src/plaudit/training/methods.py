@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Item = Literal["pair", "list", "sequence"]
-Labels = Literal["pairs", "order", "values"]
+Labels = Literal["pairs", "order", "values", "aspects"]
 Loss = Callable[..., "Tensor"]
 """`(outputs (n, k), row, **options) -> sum over the row's items`; `row` is a collated row's labels."""
 
@@ -34,7 +34,8 @@ class Method:
         item: what the loss is a mean over.
         head: `module:function` from the options to the head that is trained; empty for one output, the score.
         options: name to default.
-        labels: what it reads of a row: `pairs`, the `order` of the completions, or their `values` on the rater's scale.
+        labels: what it reads of a row: `pairs`, the `order` of the completions, their `values` on the rater's scale, or
+            those of several `aspects`.
         columns: what it reads of a pair besides, see `plaudit.training.columns`.
         rows: `module:function` from the rows to those that are trained on; empty for the rows themselves.
         standardised: whether it learns from ratings brought to mean 0 and deviation 1; the head keeps the way back.
@@ -59,6 +60,7 @@ _PAIRS, _LISTS = "pairs and ranked rows", "ranked rows (pairs are lists of two)"
 _STRONG = "pairs with margin or both scores, ranked rows"
 _TIES = "ranked rows, whose equal scores are ties, and pairs"
 _OUTCOMES = "unpaired rows with a label, pairs, or ranked rows with scores 0 and 1"
+_ASPECTS = "rated rows with aspects, or pairs with chosen_aspects and rejected_aspects"
 _RATED = "rated rows, ranked rows with scores, or pairs with chosen_score and rejected_score"
 
 METHODS: dict[str, Method] = {
@@ -185,6 +187,27 @@ METHODS: dict[str, Method] = {
         f"{_LOSSES}.general:joint", "pair", head=f"{_LOSSES}.general:joint_head", options={"order_coef": 0.0},
         rows=f"{_LOSSES}.general:joint_rows",
     ),
+    "mixture": Method(
+        "experts whose shares the prompt decides, for people who disagree [139]", _PAIRS, f"{_LOSSES}.people:mixture",
+        "pair", head=f"{_LOSSES}.people:mixture_head", options={"experts": 2, "entropy_coef": 0.5},
+    ),
+    "aspects": Method(
+        "an output an aspect, squared distance where it is rated [133]", _ASPECTS, f"{_LOSSES}.people:aspects",
+        "sequence", head=f"{_LOSSES}.people:aspects_head", options={"weights": ()}, labels="aspects",
+    ),
+    "gated-aspects": Method(
+        "the same, and weights of the aspects that a prompt gives, from preferences", f"{_ASPECTS}; pairs for the gate",
+        f"{_LOSSES}.people:gated_aspects", "sequence", head=f"{_LOSSES}.people:gated_aspects_head",
+        options={"gate_coef": 1.0}, labels="aspects",
+    ),
+    "balanced-sources": Method(
+        "annotators weighed so that none pays for another's gain [130]", "pairs with annotator",
+        f"{_LOSSES}.people:balanced", "pair", options={"normalise": "none"}, columns=("source",),
+    ),
+    "community": Method(
+        "embeddings of prompt and completion, a hinge on their cosines [69]", _PAIRS, f"{_LOSSES}.people:community",
+        "pair", head=f"{_LOSSES}.people:community_head", options={"width": 16, "margin": 0.3},
+    ),
     "implicit-ce": Method(
         "a policy's log-ratio with its start as the reward, cross-entropy of outcomes [54]", _OUTCOMES,
         f"{_LOSSES}.policies:ce", "sequence", options={"beta": 0.05}, labels="values", model="causal",
@@ -233,10 +256,23 @@ class Chosen:
 
     @property
     def head(self) -> Head:
-        """The head that is trained."""
+        """The head that is trained; where it is for aspects, for one of them."""
+        return self.head_for(())
+
+    def head_for(self, rows: Sequence[Any]) -> Head:
+        """The head that is trained on these rows, whose aspects it learns.
+
+        Args:
+            rows: what is trained on; only objectives of aspects look at them.
+        """
         if not self.method.head:
             return Head()
-        found: Head = _attribute(self.method.head)(**self.options)
+        named = {}
+        if self.method.labels == "aspects":
+            from plaudit.training.aspects import aspect_names
+
+            named = {"names": aspect_names(rows)}
+        found: Head = _attribute(self.method.head)(**self.options, **named)
         return found
 
     def rows(self, rows: Sequence[Any]) -> Sequence[Any]:

@@ -19,7 +19,10 @@ from plaudit.engine.heads import reading
 from plaudit.engine.plan import TreePlan
 
 Objective = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
-"""`(outputs (n, k), row) -> sum over the row's items`; the row holds the labels, as `Collator` makes them."""
+"""`(outputs (n, k), row) -> sum over the row's items`; the row holds the labels, as `Collator` makes them.
+
+The trainer adds `progress`, the share of training that is done, and `head`, the head's parameters, for objectives that
+weigh their terms by gradients."""
 
 Outputs = Callable[[nn.Module, dict[str, Tensor]], Tensor]
 """`(model, row) -> outputs (n, k)`: one forward call of the (wrapped) model over a collated row."""
@@ -46,6 +49,11 @@ def row_outputs(model: nn.Module, row: dict[str, Tensor]) -> Tensor:
     with reading(row["leaf_positions"], row.get("prompt_positions")):
         logits: Tensor = model(**inputs).logits
     return logits[0].float().reshape(len(row["leaf_positions"]), -1)
+
+
+def head_parameters(model: nn.Module) -> list[Tensor]:
+    """The trained parameters of the `score` slot, whatever the model is wrapped in; none where it has no such slot."""
+    return [p for name, p in model.named_parameters() if p.requires_grad and "score" in name.split(".")]
 
 
 class RewardTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped here
@@ -89,8 +97,9 @@ class RewardTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped h
         scale = self.accelerator.num_processes / items
         total = torch.zeros((), device=self.args.device)
         done = torch.tensor(self.state.global_step / max(self.state.max_steps, 1))
+        head = head_parameters(model)
         for row in inputs["rows"]:
-            row["progress"] = done
+            row["progress"], row["head"] = done, head
             with self.compute_loss_context_manager():
                 loss = scale * self.objective(self.outputs(model, row), row)
             self.accelerator.backward(loss)
