@@ -13,7 +13,6 @@ from plaudit.training.objectives.pairs import (
     contrastive_views,
     convex_bradley_terry,
     differences,
-    fused_rewards,
     hull_vertices,
     meta_gradients,
     score_spread,
@@ -136,32 +135,6 @@ def test_mixing_is_mixup_of_the_last_layer():
     torch.testing.assert_close(convex_bradley_terry(features @ weight, pairs, partner=partner, share=share), theirs)
 
 
-def test_fusion_hand_value_and_identity():
-    corpus, theirs = doubles([[2, 0], [0, 1], [1, 0]]), doubles([4, 100, 7])
-    # neighbours at cosine 1 twice: (1 + 4 + 7) / 3
-    fused = fused_rewards(doubles([1]), doubles([[1, 0]]), corpus_rewards=theirs, corpus=corpus)
-    assert fused.tolist() == [4]
-    nearest = fused_rewards(doubles([1]), doubles([[3, 4]]), corpus_rewards=theirs, corpus=corpus, threshold=0.75)
-    assert float(nearest) == pytest.approx((1 + 0.8 * 100) / 1.8)  # cosine 0.8 with the second, 0.6 with the others
-    # nobody near, and an empty corpus
-    far = doubles([[1, 1]])
-    assert fused_rewards(doubles([1]), far, corpus_rewards=theirs, corpus=corpus).tolist() == [1]
-    assert fused_rewards(doubles([1]), far, corpus_rewards=theirs[:0], corpus=corpus[:0]).tolist() == [1]
-    one = fused_rewards(doubles([1]), doubles([[1, 0]]), corpus_rewards=theirs, corpus=corpus, neighbours=1)
-    assert float(one) in (2.5, 4.0)  # one of the two at cosine 1
-
-
-def test_fusion_takes_noise_out():
-    """Noisy rewards of a smooth truth: the mean over near completions is closer to it."""
-    corpus = F.normalize(normal(9, 3000, 3), dim=-1)
-    truth = corpus @ doubles([1, 2, -1])
-    noisy = truth + normal(10, 3000)
-    fused = fused_rewards(
-        noisy[:300], corpus[:300], corpus_rewards=noisy[300:], corpus=corpus[300:], neighbours=5, threshold=0.98
-    )
-    assert (fused - truth[:300]).square().mean() < 0.4 * (noisy[:300] - truth[:300]).square().mean()
-
-
 @pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
@@ -205,25 +178,6 @@ def test_fusion_takes_noise_out():
             ),
             InputError,
             r"convex_bradley_terry: share\[0\] is 1\.5; it must lie in \[0, 1\]",
-        ),
-        (
-            lambda: fused_rewards(
-                doubles([1]), normal(0, 1, 2), corpus_rewards=doubles([1]), corpus=normal(1, 1, 2), neighbours=0
-            ),
-            InputError,
-            "fused_rewards: neighbours is 0; it must be at least 1",
-        ),
-        (
-            lambda: fused_rewards(
-                doubles([1]), normal(0, 1, 2), corpus_rewards=doubles([1]), corpus=normal(1, 1, 2), threshold=0.0
-            ),
-            InputError,
-            r"fused_rewards: threshold is 0\.0; it must lie in \(0, 1\]",
-        ),
-        (
-            lambda: fused_rewards(doubles([1]), normal(0, 2, 2), corpus_rewards=doubles([1]), corpus=normal(1, 1, 2)),
-            ShapeError,
-            r"fused_rewards: rewards has shape \(1,\) for 2 embeddings",
         ),
     ],
 )

@@ -27,7 +27,6 @@ __getattr__, __all__ = exports(
         "davidson": "ties",
         "convex_bradley_terry": "convex",
         "hull_vertices": "convex",
-        "fused_rewards": "fusion",
         "consistent_bradley_terry": "consistency",
         "ranking_consistency": "consistency",
         "extreme_pairs": "consistency",

@@ -1,7 +1,8 @@
 """Two models that choose each other's pairs, so that neither learns its own mistakes by heart [112].
 
-Differs from the paper: the selection is a pure function of the losses of a whole step, made before the step is divided
-into rows; what is selected becomes a weight of 0 or 1 on the pairs. The ramp is linear (its form was
+Differs from the paper: the selection is a pure function of the losses that it is given; what is selected becomes a
+weight of 0 or 1 on the pairs. By name (`cotraining`) these are the losses of a packed row, not of a whole step, which
+has no losses before its last row is run: give rows room for a step (`tokens_per_row`). The ramp is linear (its form was
 left open).
 """
 
