@@ -24,6 +24,10 @@ def moved(fitted, base):
 
 
 # what a change must bring about, beside a plain run of three steps
+def layers(fit):
+    return sum("Linear" in str(type(m)) for m in fit.reward.model.score.modules())
+
+
 EFFECTS = {
     "epochs": (dict(epochs=2.0), lambda f, b: len(f.losses) == 2 * len(b.losses)),
     "learning_rate": (dict(learning_rate=1e-3), moved),
@@ -47,6 +51,11 @@ EFFECTS = {
         lambda f, b: f.losses != b.losses and np.allclose(f.losses, b.losses, atol=0.05),
     ),
     "seed": (dict(seed=1), moved),
+    "head_depth": (dict(head_depth=3), lambda f, b: layers(f) == 3),
+    "head_activation": (
+        dict(head_depth=2, head_activation="tanh"),
+        lambda f, b: "Tanh" in str(f.reward.model.score) and "Linear" not in str(type(f.reward.model.score)),
+    ),
 }
 
 
@@ -165,8 +174,8 @@ def test_a_fitted_tokenizer_round_trips_any_text():
     ("options", "message"),
     [
         (
-            {"objective": "bradley-tery"},
-            "objective 'bradley-tery' is not known; did you mean 'bradley-terry' or 'dynamic-bradley-terry'?",
+            {"objective": "davidso"},
+            "objective 'davidso' is not known; did you mean 'davidson'?",
         ),
         ({"balance": "words"}, "balance is 'words'; give 'none' or 'length'"),
         ({"label_smoothing": 0.5}, "label_smoothing is 0.5; it must lie in [0, 0.5)"),
@@ -177,6 +186,7 @@ def test_a_fitted_tokenizer_round_trips_any_text():
             ({name: value}, f"{name} is {value}; it must be positive")
             for name in (
                 "epochs", "learning_rate", "batch_size", "accumulation", "tokens_per_row", "max_length", "save_steps",
+                "head_depth",
             )
             for value in (0, -1)
         ),
@@ -191,7 +201,7 @@ def test_a_fitted_tokenizer_round_trips_any_text():
             ({"freeze": True, name: value}, f"{name} has no effect on a frozen head; leave it out, or leave out freeze")
             for name, value in (
                 ("use_margin", True), ("center_coef", 0.1), ("balance", "length"), ("lora_rank", 4),
-                ("gradient_checkpointing", True), ("bf16", True),
+                ("gradient_checkpointing", True), ("bf16", True), ("head_depth", 2),
             )
         ),
     ],

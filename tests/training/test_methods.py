@@ -86,7 +86,7 @@ for folder in sys.argv[1:]:
 
 
 def test_each_trains_learns_what_is_better_and_survives_a_new_process(fit, tmp_path):
-    fitted = {name: fit(tmp_path / name, rows_for(name, 16), objective=name, epochs=12.0) for name in REWARDS}
+    fitted = {name: fit(tmp_path / name, rows_for(name, 16), objective=name, epochs=8.0) for name in REWARDS}
     command = [sys.executable, "-c", ELSEWHERE, *(str(tmp_path / name / "model") for name in REWARDS)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     samples = [Sample(ASKED, f"{'good ' * j}answer") for j in range(4)]
