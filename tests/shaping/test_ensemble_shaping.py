@@ -117,3 +117,13 @@ def test_what_is_refused():
         nominal_minimum(HAND, nominal=np.zeros(2))
     with pytest.raises(ShapeError, match=r"members are \(3,\)"):
         mean(HAND[0])
+
+
+def test_nominal_rewards_of_samples_that_do_not_count_are_left_out():
+    batch = RewardBatch(
+        np.array([1.0, np.nan, 3.0]), np.array([Outcome.SCORED, Outcome.TIMED_OUT, Outcome.SCORED]),
+        members=np.array([[1.0, 1.0], [np.nan, np.nan], [2.0, 4.0]]),
+    )  # fmt: skip
+    found = aggregated(batch, nominal_minimum, nominal=np.array([1.0, np.nan, 4.0]), alpha=0.5, over="sample")
+    assert found.reward[[0, 2]].tolist() == [1.0, 3.0]  # (1 + 1) / 2, (4 + 2) / 2
+    assert np.isnan(found.reward[1])

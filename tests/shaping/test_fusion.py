@@ -78,9 +78,7 @@ def words(samples):
 def test_the_reward_keeps_outcomes_and_its_own_values(pairs):
     reward = FusedReward(FunctionReward(words), pairs, threshold=0.9)
     batch = reward([Sample("q", "alpha beta gamma delta alpha"), Sample("q", "nothing like it"), Sample("q", "skip")])
-    cosine = float(
-        batch.reward[0] * 0 + (5 - batch.reward[0]) / (batch.reward[0] - 4)
-    )  # (5 + c 4) / (1 + c) solved for c
+    cosine = (5 - batch.reward[0]) / (batch.reward[0] - 4)  # (5 + 4 c) / (1 + c), solved for c
     assert 0.9 <= cosine <= 1.0
     assert batch.reward[1] == 3.0
     assert batch.detail[0]["own"] == 5.0

@@ -65,7 +65,8 @@ def test_a_ranked_row_becomes_all_its_pairs(encoder):
 def test_labels_weights_and_margins_of_rows(encoder):
     groups = encode_groups(ROWS, encoder, weights=[1.0, 2.0, 0.5])
     assert [g.weight.tolist() for g in groups] == [[1.0] * 5, [2.0], [0.5]]
-    assert [g.margin.tolist() for g in groups] == [[0.0] * 5, [0.5], [0.0]]
+    # of a list the differences of its scores 2 1 3 1, in the order of the pairs above
+    assert [g.margin.tolist() for g in groups] == [[1.0, 1.0, 1.0, 2.0, 2.0], [0.5], [0.0]]
     batch = Collator(budget=10_000)(groups)
     assert float(batch["n_items"]) == 7.5
 
@@ -158,13 +159,14 @@ def test_the_key_of_a_group_follows_all_that_a_fit_reads(encoder):
         return encode_groups([row], encoder, weights=[weight])[0].key
 
     base = Ranked(PROMPT, ("a", "b", "c"), (3.0, 2.0, 1.0))
-    assert key(base) == key(Ranked(PROMPT, ("a", "b", "c"), (30.0, 20.0, 10.0)))
+    assert key(base) == key(Ranked(PROMPT, ("a", "b", "c"), (13.0, 12.0, 11.0)))  # the same order and margins
     others = [
+        key(Ranked(PROMPT, ("a", "b", "c"), (30.0, 20.0, 10.0))),
         key(Ranked(PROMPT, ("a", "b", "c"), (1.0, 2.0, 3.0))), key(base, 2.0), key(Pair(PROMPT, "a", "b")),
         key(Pair(PROMPT, "a", "b", margin=1.0)), key(Pair(PROMPT, "b", "a")),
         key(Pair((Message("user", "is it"),), "a", "b")),
     ]  # fmt: skip
-    assert len({key(base), *others}) == 7
+    assert len({key(base), *others}) == 8
 
 
 def words(n):
@@ -203,3 +205,10 @@ def test_in_each_bin_the_longer_is_chosen_half_of_the_time(pairs, bins):
             assert longer.sum() == pytest.approx(shorter.sum())
         else:
             assert (weight[members] == 1).all()
+
+
+def test_scores_that_contradict_the_choice_do_not_turn_a_list_round(encoder):
+    for scores, wanted in (((2.0, 3.0), [1.0, 0.0]), ((4.0, 3.0), [4.0, 3.0]), ((3.0, 3.0), [3.0, 3.0])):
+        row = Pair(PROMPT, "good", "bad", chosen_score=scores[0], rejected_score=scores[1])
+        (group,) = encode_groups([row], encoder, labels="order")
+        assert group.values.tolist() == wanted

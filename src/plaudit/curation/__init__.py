@@ -5,9 +5,20 @@ from plaudit._lazy import exports
 __getattr__, __all__ = exports(
     __name__,
     {
+        "ResponseTree": "trees",
         "Stated": "confidence",
         "confidence_lists": "confidence",
         "confidence_pairs": "confidence",
+        "difference_variance": "trees",
+        "grow_tree": "trees",
+        "hierarchical_labels": "hierarchies",
+        "hierarchical_pairs": "hierarchies",
+        "labelled_pairs": "trees",
+        "mean_variance": "trees",
+        "reward_margins": "strengths",
         "stated_versions": "confidence",
+        "strengthened": "strengths",
+        "tree_edges": "trees",
+        "tree_pairs": "trees",
     },
 )

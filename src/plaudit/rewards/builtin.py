@@ -63,6 +63,7 @@ BUILTIN: dict[str, Entry] = {
         "plaudit.rewards.comparisons.margin:open_margin", "two samples by a calibrated reward: of=MODEL_FOLDER"
     ),
     **{name: Entry(f"{_PLACES[name.partition('/')[0]]}.{path}", summary) for name, (path, summary) in _NAMED.items()},
+    "shape/fused": Entry("plaudit.shaping.fusion:FusedReward", "drawn towards near completions that people preferred"),
     "shape/win-rate": Entry("plaudit.shaping.win_rates:WinRate", "share of its group that a comparison prefers it to"),
     "likelihood/answer": Entry(f"{_LIKELY}.answer:answer", "probability of the reference answer after the reasoning"),
     "likelihood/autoregressive": Entry(f"{_LIKELY}.autoregressive:autoregressive", "log-likelihood, token by token"),
@@ -77,6 +78,7 @@ BUILTIN: dict[str, Entry] = {
     "uncertainty/laplace": Entry("plaudit.rewards.uncertainty.laplace:open_laplace", "a model, its head's posterior"),
     "gate/patterns": Entry("plaudit.rewards.uncertainty.gate:open_gate", "abstains on strange activations"),
     "combine/direction": Entry("plaudit.shaping.directions:open_direction", "aspects, weighed by a user's direction"),
+    "features/mlp": Entry("plaudit.rewards.features:open_features", "a small network over named features: of=FOLDER"),
     "personal/mixture": Entry("plaudit.rewards.people.experts:open_mixture", "a mixture, for who chose so in a file"),
     "personal/variational": Entry("plaudit.rewards.people.opening:open_variational", "a user model, for one person"),
     "model": Entry("plaudit.rewards.registry:open_model", "a reward model: path=FOLDER_OR_HUB_ID (or just the path)"),

@@ -217,8 +217,8 @@ def batch_of(
         scores: float64 (n,).
         manifest: normalisation and floor.
         detail: for each sample what is known of it; its `score` (and `error`) are added.
-        readout: deviations in score units and members, which are brought to the reward's (members keep what lies below
-            the floor), and aspects; none by default.
+        readout: deviations in score units, members and further scores, which are brought to the reward's (they keep
+            what lies below the floor), and aspects; none by default.
     """
     finite = np.isfinite(scores)
     rows = [{"score": float(s) if ok else None, **row} for s, ok, row in zip(scores, finite, detail, strict=True)]
@@ -234,7 +234,9 @@ def batch_of(
     members = said.members
     if members is not None:
         members = np.where(finite[:, None], (members - manifest.offset) / manifest.scale, np.nan)
+    placed = {name: (values - manifest.offset) / manifest.scale for name, values in said.scores.items()}
+    aspects = {**said.aspects, **placed}
     return RewardBatch(
         np.where(finite, reward, np.nan), outcome, std=unit(said.std), noise=unit(said.noise), members=members,
-        aspects={name: np.where(finite, values, np.nan) for name, values in said.aspects.items()}, detail=tuple(rows),
+        aspects={name: np.where(finite, values, np.nan) for name, values in aspects.items()}, detail=tuple(rows),
     )  # fmt: skip

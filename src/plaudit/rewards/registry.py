@@ -103,7 +103,7 @@ def open_model(path: str, calibrated: bool = True) -> Reward | Comparison:
     if manifest is not None and manifest.reader == "likelihood":
         from plaudit.rewards.likelihood.saved import load_likelihood
 
-        return load_likelihood(path)
+        return load_likelihood(path, calibrated=calibrated)
     from plaudit.rewards.models import ModelReward
     from plaudit.rewards.preferences import PreferenceModel
 

@@ -141,7 +141,7 @@ def aggregated(batch: RewardBatch, by: Aggregate, *, groups: Groups = None, **op
         batch: with members.
         by: one of this module's functions, or any like them.
         groups: what is compared together, a label a sample.
-        **options: of the function.
+        **options: of the function; an array with an entry a sample (`nominal`) loses those that do not count.
 
     Raises:
         InputError: if the batch has no members.
@@ -152,7 +152,11 @@ def aggregated(batch: RewardBatch, by: Aggregate, *, groups: Groups = None, **op
     reward = batch.reward.copy()
     labels = None if groups is None else [g for g, keep in zip(groups, counted, strict=True) if keep]
     if counted.any():
-        reward[counted] = by(batch.members[counted], groups=labels, **options)
+        each = {
+            name: value[counted] if isinstance(value, np.ndarray) and value.shape == counted.shape else value
+            for name, value in options.items()
+        }
+        reward[counted] = by(batch.members[counted], groups=labels, **each)
     return replace(batch, reward=reward)
 
 

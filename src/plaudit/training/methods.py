@@ -170,7 +170,7 @@ METHODS: dict[str, Method] = {
     "gaussian-heads": Method(
         "several heads with a mean and a deviation each: gives members, noise and an epistemic deviation [149]", _RATED,
         f"{_LOSSES}.ensembles:gaussian_heads", "sequence", head=f"{_LOSSES}.ensembles:gaussian_heads_head",
-        options={"heads": 5, "likelihood": False}, labels="values",
+        options={"heads": 5, "likelihood": False}, labels="values", standardised=True,
     ),
     "general-preference": Method(
         "an embedding a completion and a skew-symmetric score: compares, cycles included [98]", _PAIRS,
@@ -202,7 +202,8 @@ METHODS: dict[str, Method] = {
     ),
     "balanced-sources": Method(
         "annotators weighed so that none pays for another's gain [130]", "pairs with annotator",
-        f"{_LOSSES}.people:balanced", "pair", options={"normalise": "none"}, columns=("source",),
+        f"{_LOSSES}.people:balanced", "pair", head=f"{_LOSSES}.people:balanced_head", options={"normalise": "none"},
+        columns=("source",),
     ),
     "community": Method(
         "embeddings of prompt and completion, a hinge on their cosines [69]", _PAIRS, f"{_LOSSES}.people:community",

@@ -44,7 +44,7 @@ def test_gaussian_heads_by_hand():
     assert found.score.tolist() == [3.0]
     assert found.std.tolist() == [2.0]
     assert found.noise.tolist() == pytest.approx([math.sqrt((4 + 0) / 2)], abs=1e-5)
-    assert found.aspects["nominal"].tolist() == [5.0]  # the head whose deviation is smallest
+    assert found.scores["nominal"].tolist() == [5.0]  # the head whose deviation is smallest
     assert found.members.tolist() == [[1.0, 5.0]]
 
 
@@ -57,3 +57,12 @@ def test_members_are_in_reward_units_and_faults_are_nan():
     assert batch.reward[:2].tolist() == batch.members[:2].mean(axis=1).tolist()
     assert batch.std[:2].tolist() == batch.members[:2].std(axis=1).tolist()
     assert np.isnan([*batch.members[2], batch.std[2]]).all()
+
+
+def test_the_nominal_reward_is_one_of_the_members():
+    raw = math.log(math.expm1(2.0))
+    outputs = torch.tensor([[1.0, 5.0, raw, -50.0], [3.0, 4.0, -50.0, raw]], dtype=torch.float64)
+    for head in (Head("gaussian-heads", 4), Head("gaussian-heads", 4, centre=3.0, spread=2.0)):
+        readout = head.read(outputs)
+        batch = batch_of(readout.score, Manifest(offset=1.0, scale=2.0), [{}] * 2, readout=readout)
+        assert batch.aspects["nominal"].tolist() == [batch.members[0, 1], batch.members[1, 0]]

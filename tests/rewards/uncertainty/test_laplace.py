@@ -13,6 +13,7 @@ from scipy.optimize import minimize_scalar
 import plaudit
 from plaudit.errors import InputError, IntegrityError, MissingError, UnsupportedError
 from plaudit.records import Message, Pair, Ranked
+from plaudit.rewards.calibrators import Calibration, Temperature
 from plaudit.rewards.uncertainty import Posterior, best_prior, fit_laplace, leaf_features, log_evidence
 from plaudit.rewards.uncertainty.posterior import logistic_hessian
 from plaudit.testing import RewardContract
@@ -194,6 +195,11 @@ def test_a_posterior_of_another_model_is_refused(make_reward, tmp_path):
 def test_what_is_refused(make_reward):
     with pytest.raises(InputError, match="was fitted by regression; Laplace's Hessian is that of Bradley-Terry"):
         fit_laplace(make_reward(objective="regression"), pairs())
+    calibrated = make_reward(objective="regression")
+    calibrated.calibration = Calibration(Temperature(0.5, 60), 60, 50, "hash")
+    assert calibrated.log_odds_per_unit > 0  # a temperature makes its differences log-odds, and its pairs' Hessian not
+    with pytest.raises(InputError, match="was fitted by regression"):
+        fit_laplace(calibrated, pairs())
     with pytest.raises(InputError, match="0 rows hold no preference"):
         fit_laplace(make_reward(objective="bradley-terry"), [])
     with pytest.raises(UnsupportedError, match="is not a linear one at the last token"):

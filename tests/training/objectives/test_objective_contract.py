@@ -27,6 +27,7 @@ from plaudit.training.objectives.pairs import (
     soft_bradley_terry_aspects,
     thurstone_pairs,
 )
+from plaudit.training.objectives.people import mixture_bradley_terry
 from plaudit.training.objectives.ratings import (
     belief_rating,
     community_triplets,
@@ -271,6 +272,7 @@ CASES = [
     Case(two_ratings, rated(lambda g, m: {"levels": whole(g, 2, m, 2)}, 6)),
     Case(two_preferences, paired(lambda g, m: {"first": whole(g, 2, m).bool(), "second": whole(g, 2, m).bool()}, 3)),
     Case(community_triplets, paired(lambda g, m: {"anchors": normal(g, m, 3)}, 3)),
+    Case(mixture_bradley_terry, paired(lambda g, m: {"logits": normal(g, m, 3)}, 3), shift=True),
     Case(
         ordinal_rating,
         rated(lambda g, m: {"levels": whole(g, 4, m)}),

@@ -299,3 +299,16 @@ def test_the_command_trains_and_scores(rows_for, tmp_path, capsys):
     assert all(len(row["token_rewards"]) and row["outcome"] == "scored" for row in scored)
     assert main(["train", "--objective", "help"]) == 0
     assert "implicit-kto" in capsys.readouterr().out
+
+
+def test_the_baseline_s_completions_are_of_other_prompts(small):
+    """Two groups of one prompt may follow one another: the next prompt is meant, the first again after the last."""
+    rows = [Pair((Message("user", asked),), f"yes {i}", f"no {i}") for i, asked in enumerate("aabbca")]
+    model = start_language(small, ["a b c yes no 0 1 2 3 4 5"], FitConfig(objective="implicit-kto"))
+    tell = model.tokenizer.decode
+    groups = encode_policy_groups(rows, model, labels=True, mismatch=True)
+    extra = [tell(g.located[2].ids[g.located[2].counted]) for g in groups]
+    for text, wanted in zip(extra, (2, 2, 4, 4, 5, 2), strict=True):
+        assert f"yes {wanted}" in text
+    alone = encode_policy_groups(rows[:2], model, labels=True, mismatch=True)  # nobody asks anything else
+    assert [len(g.located) for g in alone] == [2, 2]

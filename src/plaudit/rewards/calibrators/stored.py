@@ -23,7 +23,10 @@ from plaudit.rewards.manifest import Manifest
 from plaudit.runs.atomic import write_text
 
 FILE = "calibration.json"
-WEIGHTS = ("model.safetensors", "model-*.safetensors", "head.safetensors")
+WEIGHTS = (
+    "model.safetensors", "model-*.safetensors", "head.safetensors", "reference/model.safetensors",
+    "reference/model-*.safetensors",
+)  # fmt: skip
 """Files of weights that a score depends on."""
 
 
@@ -46,7 +49,7 @@ def weights_digest(folder: Path) -> str:
     digests = []
     for path in read:
         with open(path, "rb") as file:
-            digests.append([path.name, hashlib.file_digest(file, "blake2b").hexdigest()])
+            digests.append([path.relative_to(folder).as_posix(), hashlib.file_digest(file, "blake2b").hexdigest()])
     m = Manifest.read(folder)
     rest = None if m is None else [m.reader, dict(m.template), m.offset, m.scale, m.floor, dict(m.head)]
     return content_hash([digests, rest])

@@ -16,6 +16,7 @@ import numpy as np
 from plaudit.errors import InputError, MissingError
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards.base import RewardBatch, Scope
+from plaudit.rewards.calibrators.stored import Calibration
 from plaudit.rewards.likelihood.language import LanguageModel
 from plaudit.rewards.likelihood.outcomes import TOO_LONG, Found, Scale, assembled, fault
 from plaudit.rewards.likelihood.questions import Wording, answer_logits
@@ -39,6 +40,8 @@ class PrincipleReward:
     """
 
     scope: Scope = "sample"
+    calibration: Calibration | None = None
+    """What `plaudit calibrate` fitted to it, where its folder holds that."""
 
     def __init__(
         self, model: LanguageModel, principles: Sequence[str] = (), *, wording: Wording | None = None,

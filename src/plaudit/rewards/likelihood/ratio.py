@@ -20,6 +20,7 @@ import numpy as np
 from plaudit.errors import InputError
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards.base import RewardBatch, Scope
+from plaudit.rewards.calibrators.stored import Calibration
 from plaudit.rewards.likelihood.credit import density_ratio, implicit_values, response_score, step_rewards
 from plaudit.rewards.likelihood.domains import Domain, read_domains, route
 from plaudit.rewards.likelihood.language import Floats, LanguageModel, Read
@@ -77,6 +78,8 @@ class RatioReward:
     """
 
     scope: Scope = "sample"
+    calibration: Calibration | None = None
+    """What `plaudit calibrate` fitted to it, where its folder holds that."""
 
     def __init__(
         self, policy: LanguageModel, reference: LanguageModel | None = None, *, options: RatioOptions | None = None,

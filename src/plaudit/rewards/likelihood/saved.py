@@ -14,6 +14,7 @@ from plaudit.engine.rendering import Template
 from plaudit.errors import InputError, MissingError, nearest
 from plaudit.rewards import folders
 from plaudit.rewards.base import Reward
+from plaudit.rewards.calibrators.stored import read_calibration
 from plaudit.rewards.likelihood.language import LanguageModel, open_causal
 from plaudit.rewards.likelihood.outcomes import Scale
 from plaudit.rewards.likelihood.principle import PrincipleReward
@@ -50,17 +51,27 @@ def save_likelihood(folder: str | Path, reward: RatioReward | YesReward | Princi
         if isinstance(reward, RatioReward) and reward.reference is not None:
             _write(reward.reference.model, Path(temporary) / REFERENCE)
         write_text(Path(temporary) / FILE, done.to_json())
+        if reward.calibration is not None:
+            reward.calibration.write(temporary)
 
 
-def load_likelihood(reference: str | Path) -> Reward:
+def load_likelihood(reference: str | Path, *, calibrated: bool = True) -> Reward:
     """The reward that `save_likelihood` wrote.
 
     Args:
         reference: the folder.
+        calibrated: whether the folder's calibration is read.
 
     Raises:
         MissingError, InputError: if the folder lacks a part, or its manifest names a kind that is not known.
+        IntegrityError: if the folder's calibration was fitted to other weights.
     """
+    reward = _loaded(reference)
+    reward.calibration = read_calibration(reference) if calibrated else None
+    return reward
+
+
+def _loaded(reference: str | Path) -> RatioReward | YesReward | PrincipleReward:
     folder = Path(reference)
     manifest = Manifest.read(folder)
     if manifest is None or manifest.reader != "likelihood":

@@ -17,6 +17,7 @@ from plaudit.engine.rendering import well_formed
 from plaudit.errors import InputError, ShapeError
 from plaudit.records.sample import Completion, Conversation, Sample, completion_messages, completion_text, content_hash
 from plaudit.rewards.base import Outcome, PreferenceBatch, RewardBatch, Scope
+from plaudit.rewards.calibrators.stored import Calibration
 from plaudit.rewards.likelihood.language import LanguageModel
 from plaudit.rewards.likelihood.outcomes import TOO_LONG, Found, Scale, assembled, fault
 from plaudit.rewards.likelihood.questions import Wording, answer_logits
@@ -140,6 +141,8 @@ class YesReward:
 
     scope: Scope = "sample"
     bounds: tuple[float, float] = (0.0, 1.0)
+    calibration: Calibration | None = None
+    """What `plaudit calibrate` fitted to it, where its folder holds that."""
 
     def __init__(self, comparison: YesComparison, *, name: str = "yes") -> None:
         self.comparison, self.name = comparison, name

@@ -22,7 +22,7 @@ def gaussian_heads_parameters(outputs: Float[Tensor, "n k2"]) -> tuple[Float[Ten
 def read_gaussian_heads(outputs: Float[Tensor, "n k2"]) -> Readout:
     """Score: the mean of the means. Std: their population deviation. Noise: the root mean square of the sigmas.
 
-    Members: the means. The aspect `nominal`: the mean of the head whose deviation is smallest, in score units.
+    Members: the means. The aspect `nominal`: the mean of the head whose deviation is smallest, in the members' unit.
     """
     mean, sigma = (floats(part) for part in gaussian_heads_parameters(outputs))
     nominal = np.take_along_axis(mean, sigma.argmin(axis=1, keepdims=True), axis=1)[:, 0]
@@ -30,5 +30,5 @@ def read_gaussian_heads(outputs: Float[Tensor, "n k2"]) -> Readout:
         std = mean.std(axis=1)
     return Readout(
         mean.mean(axis=1), std=std, noise=np.sqrt(np.square(sigma).mean(axis=1)), members=mean,
-        aspects={"nominal": nominal},
+        scores={"nominal": nominal},
     )  # fmt: skip

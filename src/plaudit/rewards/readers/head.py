@@ -57,6 +57,7 @@ class Readout:
         noise: aleatoric standard deviation (n,), or None.
         aspects: named dimensions, each (n,).
         members: scores of ensemble members (n, k), or None.
+        scores: further scores by name, each (n,): they become aspects too, but in the reward's unit, as members do.
     """
 
     score: Floats
@@ -64,6 +65,7 @@ class Readout:
     noise: Floats | None = None
     aspects: Mapping[str, Floats] = field(default_factory=dict)
     members: Floats | None = None
+    scores: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class Head:
         return Readout(
             place(said.score), std=unit(said.std), noise=unit(said.noise), aspects=said.aspects,
             members=None if said.members is None else place(said.members),
+            scores={name: place(score) for name, score in said.scores.items()},
         )  # fmt: skip
 
     def fitted(self, outputs: Float[Tensor, "n k"]) -> Head:

@@ -19,7 +19,6 @@ from plaudit.records.rows import Pair, Ranked
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards.base import Outcome, RewardBatch, Scope
 from plaudit.rewards.models import ModelReward, batch_of
-from plaudit.rewards.readers.head import Readout
 from plaudit.rewards.uncertainty.features import check_linear, head_scores, leaf_features
 from plaudit.rewards.uncertainty.files import open_base, read_arrays, read_pairs, write_arrays
 from plaudit.rewards.uncertainty.pairing import compared
@@ -79,7 +78,7 @@ class PatternGate:
         readout = self.reward.head.read(head_scores(self.reward, states))
         score = readout.score
         share = self.patterns.violated(_active(states), score)
-        said = Readout(score, readout.std, readout.noise, {**readout.aspects, "violated": share}, readout.members)
+        said = replace(readout, aspects={**readout.aspects, "violated": share})
         detail = [{"violated": float(v)} for v in share]
         return self._gated(batch_of(score, self.reward.manifest, detail, readout=said), share)
 

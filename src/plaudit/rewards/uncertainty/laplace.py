@@ -20,7 +20,7 @@ from plaudit.errors import InputError, MissingError
 from plaudit.records.rows import Pair, Ranked
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards.base import RewardBatch, Scope
-from plaudit.rewards.models import ModelReward, batch_of
+from plaudit.rewards.models import LOGISTIC, ModelReward, batch_of
 from plaudit.rewards.readers.head import Readout
 from plaudit.rewards.uncertainty.features import check_linear, head_scores, leaf_features
 from plaudit.rewards.uncertainty.files import open_base, read_arrays, read_pairs, write_arrays
@@ -105,7 +105,8 @@ def fit_laplace(
         UnsupportedError: if its head is not a linear one at the last token.
     """
     check_linear(reward)
-    if reward.head.outputs != 1 or not hasattr(reward, "log_odds_per_unit"):
+    # not `log_odds_per_unit`, which a calibration gives to any objective: the Hessian is that of the scores as fitted
+    if reward.head.outputs != 1 or reward.manifest.objective.partition("?")[0] not in ("", *LOGISTIC):
         raise InputError(
             f"{reward.name}: was fitted by {reward.manifest.objective or 'something unknown'}; Laplace's Hessian is "
             "that of Bradley-Terry with one output"

@@ -107,18 +107,25 @@ def tie_head(**_: object) -> Head:
 def cotrained(outputs: Tensor, row: Mapping[str, Tensor], *, noise: float, ramp: float) -> Tensor:
     """Two heads, each of which learns from the pairs that the other finds easy.
 
-    The sum is scaled by the share that was kept, so that a step's mean stays one over pairs that count.
+    What is left out is chosen within the row, the part of a step that is run at once: a row of so few pairs that none
+    is left out (two, with a fifth) trains on all of them. The sum is scaled up to the weight of all pairs, so that a
+    step's mean stays one over pairs that count.
     """
     losses = [_losses(outputs[:, i], row["pairs"]) for i in (0, 1)]
     dropped = dropped_share(float(row["progress"]), noise=noise, ramp=ramp)
     kept = peer_selection(losses[0].detach(), losses[1].detach(), dropped=dropped)
-    terms = [(x * mask * row["weight"]).sum() / (1 - dropped) for x, mask in zip(losses, kept, strict=True)]
-    return (terms[0] + terms[1]) / 2
+    return (_scaled_up(losses[0], kept[0], row["weight"]) + _scaled_up(losses[1], kept[1], row["weight"])) / 2
 
 
 def cotraining_head(**_: object) -> Head:
     """Two scores; the model's is their mean."""
     return Head("aspects", 2, {"names": ["first", "second"]})
+
+
+def _scaled_up(losses: Tensor, kept: Tensor, weight: Tensor) -> Tensor:
+    """The mean loss of the pairs that are kept, times the weight of all; 0 where none is kept."""
+    counted = weight * kept
+    return (losses * counted).sum() * weight.sum() / counted.sum().clamp(min=torch.finfo(weight.dtype).tiny)
 
 
 def _losses(scores: Tensor, pairs: Tensor) -> Tensor:

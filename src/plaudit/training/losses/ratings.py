@@ -10,6 +10,7 @@ from torch import Tensor
 
 from plaudit.errors import InputError
 from plaudit.rewards.readers.head import Head
+from plaudit.training.objectives.pairs.checking import check_number
 from plaudit.training.objectives.ratings.beliefs import belief_rating
 from plaudit.training.objectives.ratings.distribution import distribution_rating, thurstone_fidelity
 from plaudit.training.objectives.ratings.evidential import evidential_rating
@@ -79,14 +80,17 @@ def distribution(
 ) -> Tensor:
     """Divergence from a rating that is spread over the two levels beside it, and fidelity of the pairs of a prompt.
 
-    The loss is a mean over completions, so the pairs' part counts once a pair beside once a completion.
+    The loss is a mean over completions, so the pairs' part counts once a pair beside once a completion. The pairs are
+    those of one prompt whose ratings differ, whether they came as pairs, in a list or as rated rows.
     """
+    check_number("objective rating-distribution", "fidelity_coef", fidelity_coef, low=0)
     items, ratings = rated(row)
     loss = distribution_rating(outputs, items=items, target=interpolated_levels(ratings, levels=levels))
-    if fidelity_coef and row["pairs"].numel():
-        mean = row["values"][row["pairs"]]
+    pairs = _apart(row, items) if fidelity_coef else items[:0]
+    if pairs.numel():
+        mean = row["values"][pairs]
         std = torch.full_like(mean, rater_std)
-        loss = loss + fidelity_coef * thurstone_fidelity(outputs, row["pairs"], mean=mean, std=std)
+        loss = loss + fidelity_coef * thurstone_fidelity(outputs, pairs, mean=mean, std=std)
     return loss
 
 
@@ -120,6 +124,12 @@ def belief_head(*, levels: int, **_: object) -> Head:
     """A logit of plausibility a level."""
     _check_levels("beliefs", levels)
     return Head("beliefs", levels)
+
+
+def _apart(row: Mapping[str, Tensor], items: Tensor) -> Tensor:
+    """Pairs (m, 2) of rated completions of one prompt whose ratings differ."""
+    group, value = row["group"][items], row["values"][items]
+    return items[((group[:, None] == group[None, :]) & (value[:, None] > value[None, :])).nonzero()]
 
 
 def _check_levels(name: str, levels: int) -> None:

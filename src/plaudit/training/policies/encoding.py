@@ -79,17 +79,17 @@ def encode_policy_groups(
         rows: of the kinds above.
         model: renders; longer conversations lose their beginning.
         labels: whether the objective reads labels; else pairs.
-        mismatch: whether each group gets a completion of the next group's prompt, for KTO's baseline.
+        mismatch: whether each group gets a completion of the next other prompt, for KTO's baseline.
         answers: whether only the first token in which two completions differ counts.
 
     Raises:
         InputError: if a row holds nothing that the objective reads, or its completion is longer than the model takes.
     """
     asked = _asked(rows, labels)
+    others = _next_prompts([row.prompt for row in asked]) if mismatch else [-1] * len(asked)
     found = []
     for i, row in enumerate(asked):
-        other = asked[(i + 1) % len(asked)]
-        extra = (other.completions[0],) if mismatch and len(asked) > 1 else ()
+        extra = (asked[others[i]].completions[0],) if others[i] >= 0 else ()
         located = locate_group(
             model.encoder, row.prompt, [*row.completions, *extra], tools=row.meta.get("tools"),
             kwargs=row.meta.get("chat_template_kwargs"),
@@ -118,6 +118,16 @@ def with_reference(
     """The groups with their sequences' summed log-probabilities under the reference, in their order."""
     ends = np.cumsum([len(g.located) for g in groups])
     return [replace(g, reference=part) for g, part in zip(groups, np.split(sums, ends[:-1]), strict=True)]
+
+
+def _next_prompts(prompts: Sequence[Conversation]) -> list[int]:
+    """For each group the next one (the first again after the last) that asks something else; -1 where none does."""
+    n = len(prompts)
+    found = [-1] * n
+    for i in reversed(range(2 * n)):  # twice round: the first pass from the end only fills in what the last group needs
+        here, after = i % n, (i + 1) % n
+        found[here] = after if prompts[after] != prompts[here] else found[after]
+    return found
 
 
 def _answer_only(located: Sequence[Located]) -> list[Located]:

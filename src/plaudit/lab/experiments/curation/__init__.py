@@ -1,0 +1,1 @@
+"""Experiments on how preference data is made."""

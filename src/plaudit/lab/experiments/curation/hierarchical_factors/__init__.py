@@ -1,0 +1,1 @@
+"""Rankings of factors in place of weights."""

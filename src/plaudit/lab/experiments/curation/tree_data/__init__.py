@@ -1,0 +1,1 @@
+"""Pairs that share a beginning."""

@@ -1,0 +1,1 @@
+"""A claim about the runs of training/rotated_minority."""

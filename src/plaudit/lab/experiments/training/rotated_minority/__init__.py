@@ -1,0 +1,1 @@
+"""A minority whose values are turned away from the majority's."""

@@ -1,0 +1,83 @@
+"""Smoke runs of the experiments on people and on how data is made: the machinery, not the claims."""
+
+import numpy as np
+import pytest
+
+from plaudit.errors import InputError
+from plaudit.lab.catalog import find_experiment
+from plaudit.lab.experiments.training.rotated_minority.people import dealt, people
+from plaudit.lab.running import run_experiment
+from plaudit.lab.seeds import instances
+from plaudit.records.rows import Pair
+from plaudit.records.sample import conversation
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def no_fit(pairs, *, seed, size):
+    raise AssertionError("these experiments fit models of their own")
+
+
+@pytest.fixture
+def smoke(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("PLAUDIT_CACHE", str(cache))
+    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+
+    def run(name, arms=None):
+        experiment = find_experiment(name)
+        rows = instances(experiment.claim, "development", count=1)
+        found = run_experiment(experiment, rows, folder=tmp_path, fit=no_fit, smoke=True, arms=arms)["development-0"]
+        assert set(found) == set(arms or experiment.claim.arms)
+        for wrong in ("nothing", "nothing@0"):
+            with pytest.raises(InputError, match=f"arm '{wrong}' is not known"):
+                experiment.run_instance(rows[0].seed, wrong, budget=experiment.claim.budget["smoke"], fit=no_fit)
+        return found
+
+    return run
+
+
+def test_rotated_minority(smoke):
+    found = smoke("rotated_minority")
+    assert all(0 <= v <= 1 for numbers in found.values() for v in numbers.values())
+    # without rotation both groups value the same, so a reward for all serves both alike
+    assert found["single@0"]["accuracy_majority"] == found["single@0"]["accuracy_minority"]
+    experiment = find_experiment("rotated_minority")
+    seed, budget = instances(experiment.claim, "development", count=1)[0].seed, experiment.claim.budget["smoke"]
+    turned, plain = people(seed, 90.0, budget), people(seed, 0.0, budget)
+    assert [r.prompt for r in turned.train] == [r.prompt for r in plain.train]
+    assert all(r.meta["annotator_group"] == "minority" for rows in turned.contexts["minority"] for r in rows)
+    assert {len(rows) for rows in turned.contexts["majority"]} == {budget["context"]}
+    assert np.allclose(plain.values["minority"].weights, plain.values["majority"].weights)
+    assert not np.allclose(turned.values["minority"].weights, turned.values["majority"].weights)
+
+
+@pytest.mark.parametrize("name", ["mixture_minority", "direction_minority"])
+def test_claims_about_its_runs(name):
+    claim = find_experiment(name).claim
+    assert claim.runs == "training/rotated_minority"
+    assert set(claim.contrast) <= set(find_experiment("rotated_minority").claim.arms)
+
+
+def test_users_get_equally_many_rows_of_their_group():
+    groups = ["majority", "minority", "majority", "majority", "minority"]
+    rows = [Pair(conversation("q"), "a", "b", meta={"annotator_group": g}) for g in groups]
+    found = dealt(rows, 2)
+    assert {k: len(v) for k, v in found.items()} == {"majority-0": 2, "minority-0": 2, "majority-1": 1}
+    assert all(row.annotator == name for name, own in found.items() for row in own)
+
+
+def test_tree_data(smoke):
+    found = smoke("tree_data")
+    assert found["oracle"]["cosine"] == pytest.approx(1)
+    assert all(numbers["best_of_16"] <= found["oracle"]["best_of_16"] + 1e-12 for numbers in found.values())
+
+
+def test_hierarchical_factors(smoke):
+    found = smoke("hierarchical_factors")
+    assert all(numbers["best_of_16"] <= found["oracle"]["best_of_16"] + 1e-12 for numbers in found.values())
+    # the unit changes nothing for a ranking, and nothing before it changed for the weights
+    assert found["hierarchy"] == pytest.approx(found["hierarchy@1"])
+    assert found["weights@1"] == found["oracle"]

@@ -1,0 +1,47 @@
+"""Losses of collated rows: what they sum over, by hand."""
+
+import math
+
+import pytest
+import torch
+
+from plaudit.errors import InputError
+from plaudit.training.losses.pairs import cotrained
+from plaudit.training.losses.ratings import distribution
+
+
+def pair_row(leads, weight=None, progress=1.0):
+    """Outputs of two heads that agree, and a row of pairs with these leads."""
+    scores = torch.tensor([x for lead in leads for x in (lead, 0.0)])
+    pairs = torch.arange(2 * len(leads)).reshape(-1, 2)
+    given = torch.ones(len(leads)) if weight is None else torch.tensor(weight)
+    return scores[:, None].expand(-1, 2), {"pairs": pairs, "weight": given, "progress": torch.tensor(progress)}
+
+
+def loss(lead):
+    return math.log1p(math.exp(-lead))
+
+
+def test_cotraining_scales_by_what_was_left_out_and_not_by_what_was_asked_for():
+    # a fifth of two pairs is none: both are kept, and the sum is theirs
+    found = cotrained(*pair_row([1.0, -1.0]), noise=0.2, ramp=0.0)
+    assert float(found) == pytest.approx(loss(1.0) + loss(-1.0))
+    # a half of two is one: the easy one, for the weight of both
+    found = cotrained(*pair_row([1.0, -1.0]), noise=0.5, ramp=0.0)
+    assert float(found) == pytest.approx(2 * loss(1.0))
+    found = cotrained(*pair_row([1.0, -1.0], weight=[3.0, 1.0]), noise=0.5, ramp=0.0)
+    assert float(found) == pytest.approx(4 * loss(1.0))
+    assert float(cotrained(*pair_row([1.0]), noise=0.9, ramp=0.0)) == 0.0  # nothing is kept
+
+
+def test_the_fidelity_of_rated_rows_of_one_prompt_counts_as_that_of_a_list():
+    outputs = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    row = {"values": torch.tensor([3.0, 1.0, 1.0, 2.0]), "group": torch.tensor([0, 0, 0, 1])}
+    options = {"levels": 3, "rater_std": 0.5}
+    rated = distribution(outputs, row | {"pairs": torch.zeros(0, 2, dtype=torch.long)}, fidelity_coef=1.0, **options)
+    ranked = distribution(outputs, row | {"pairs": torch.tensor([[0, 1], [0, 2]])}, fidelity_coef=1.0, **options)
+    without = distribution(outputs, row | {"pairs": torch.zeros(0, 2, dtype=torch.long)}, fidelity_coef=0.0, **options)
+    assert float(rated) == pytest.approx(float(ranked))
+    assert float(rated) > float(without) + 0.1
+    with pytest.raises(InputError, match="fidelity_coef is -1"):
+        distribution(outputs, row, fidelity_coef=-1.0, **options)
