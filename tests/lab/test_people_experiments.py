@@ -81,3 +81,16 @@ def test_hierarchical_factors(smoke):
     # the unit changes nothing for a ranking, and nothing before it changed for the weights
     assert found["hierarchy"] == pytest.approx(found["hierarchy@1"])
     assert found["weights@1"] == found["oracle"]
+
+
+def test_balanced_sources(smoke):
+    found = smoke("training/balanced_sources")
+    assert all(0 <= v <= 1 for numbers in found.values() for v in numbers.values())
+    assert len({tuple(numbers.values()) for numbers in found.values()}) >= 6  # the arms are not one another
+
+
+def test_domain_features(smoke):
+    found = smoke("domain_features")
+    assert found["oracle"]["accuracy"] == 1.0
+    assert all(0 <= numbers["accuracy"] <= 1 for numbers in found.values())
+    assert found["features_300"] != found["features_300@noise"]

@@ -152,6 +152,16 @@ def test_no_source_objects_to_the_direction(seed, t, d, unit):
     assert (gradients @ direction >= direction @ direction - 1e-9 * unit**2).all()
 
 
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.integers(2, 20), st.sampled_from([1e-3, 1e-6, 1e-9, 0.0]))
+def test_nearly_equal_gradients_are_no_obstacle(seed, t, apart):
+    gradients = (normal(seed, 1, 6) + apart * normal(seed + 1, t, 6)).float()
+    weight = min_norm_weights(gradients).double()
+    assert float(weight.sum()) == pytest.approx(1, abs=1e-5)
+    direction = weight @ gradients.double()
+    assert (gradients.double() @ direction >= direction @ direction * (1 - 1e-5)).all()
+
+
 @settings(max_examples=10, deadline=None)
 @given(SEEDS, st.integers(2, 5))
 def test_min_norm_agrees_with_a_general_solver(seed, t):

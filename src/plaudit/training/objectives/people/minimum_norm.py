@@ -61,7 +61,10 @@ def _wolfe(gram: Float[np.ndarray, "t t"], steps: int) -> Float[np.ndarray, " t"
             return np.asarray(weight / weight.sum())
         active = weight > 0
         active[found] = True
-        weight = _inward(gram, weight, active)
+        nearer = _inward(gram, weight, active)
+        if nearer @ gram @ nearer >= weight @ inner:
+            return np.asarray(weight / weight.sum())  # nearly parallel gradients: what is left to gain is rounding
+        weight = nearer
     raise InputError(f"min_norm_weights: {steps} steps did not suffice for {len(gram)} gradients; raise steps")
 
 

@@ -1,0 +1,1 @@
+"""Sources that agree on something and disagree on the rest."""

@@ -1,0 +1,1 @@
+"""A reward of named features and one of a raw embedding."""
