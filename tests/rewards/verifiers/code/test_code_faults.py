@@ -149,7 +149,7 @@ def under_fire(count: int, pause: float) -> int:
 
 
 def test_killing_processes_loses_and_mislabels_nothing():
-    assert under_fire(200, 0.1) >= 5
+    assert under_fire(400, 0.1) >= 5  # the faster the machine, the fewer kills fall into the run
     assert judged() == EXPECTED
 
 
