@@ -8,6 +8,7 @@ wrappers such as DDP and FSDP see one forward call and its output.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -63,7 +64,7 @@ class ReadHead(nn.Linear):
         return scores.reshape(1, 1, -1).expand(batch, length, -1)
 
 
-class NetworkHead(nn.Module):
+class NetworkHead(nn.Module, ABC):
     """A head of any form for the `score` slot; a subclass says in `outputs` what it makes of the states.
 
     Attributes:
@@ -72,9 +73,9 @@ class NetworkHead(nn.Module):
 
     reads_prompt: bool = False
 
+    @abstractmethod
     def outputs(self, states: Tensor, prompts: Tensor | None) -> Tensor:
         """Outputs (n, k) of hidden states (n, h) at the ends of completions, and of prompts where it reads them."""
-        raise NotImplementedError(f"{type(self).__name__}: a head says what its outputs are")
 
     def forward(self, input: Tensor) -> Tensor:
         """As `ReadHead.forward`.
