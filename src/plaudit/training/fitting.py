@@ -27,7 +27,7 @@ from plaudit.training.balancing import length_balance
 from plaudit.training.collating import Collator
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.groups import Group, TrainingRow, encode_groups, standardised, standardised_aspects
-from plaudit.training.methods import chosen
+from plaudit.training.methods import Method, chosen
 from plaudit.training.stepping import run_steps
 from plaudit.training.trainer import Objective, RewardTrainer
 
@@ -93,12 +93,7 @@ def fit_reward_model(
         rows, Encoder(tokenizer, template), weights=None if weights is None else weights.tolist(),
         labels=method.labels, columns=method.columns, aspects=head.options.get("names", ()),
     )  # fmt: skip
-    if method.labels == "aspects":
-        groups, units = standardised_aspects(groups)
-        head = replace(head, options={**head.options, **units})
-    if method.standardised:
-        groups, centre, spread = standardised(groups)
-        head = replace(head, centre=centre, spread=spread)
+    groups, head = _on_one_scale(groups, head, method)
     reward = ModelReward(model, tokenizer, _manifest(model, template, config, backbone, head), name=out.name)
     key = content_hash([asdict(config), asdict(backbone), [g.key for g in groups]])
     trainer = _train(reward, groups, config, out, key, progress)
@@ -121,6 +116,17 @@ def fit_reward_model(
         raw_tokens=sum(int(s.size) for g in groups for s in g.sequences),
         distinct_tokens=trainer.distinct_tokens, tree="prefix trees" if gate.open else gate.reason,
     )  # fmt: skip
+
+
+def _on_one_scale(groups: list[Group], head: Head, method: Method) -> tuple[list[Group], Head]:
+    """Ratings as the fit reads them, and the head that knows the way back to the raters' scales."""
+    if method.labels == "aspects":
+        groups, units = standardised_aspects(groups)
+        head = replace(head, options={**head.options, **units})
+    if method.standardised:
+        groups, centre, spread = standardised(groups)
+        head = replace(head, centre=centre, spread=spread)
+    return groups, head
 
 
 def build(rows: Sequence[TrainingRow], backbone: Backbone, config: FitConfig) -> tuple[Any, Any, Template]:
