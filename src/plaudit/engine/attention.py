@@ -8,6 +8,7 @@ there are sinks or a soft-cap), so that the same model still serves padded batch
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -114,11 +115,29 @@ class _Extras:
 
 
 def _by_segment(q: Tensor, k: Tensor, v: Tensor, plan: TreePlan, extras: _Extras, window: int | None) -> Tensor:
+    layout = plan.layout(window)
+    if not layout.blocks:
+        return torch.cat(_alone(q, k, v, plan, extras, window, layout.alone), dim=2)
+    rows = [x[0].transpose(0, 1) for x in (q, k, v)]
+    outputs = []
+    for block in layout.blocks:
+        found = extras.attend(block.attended(rows[0]), block.seen(rows[1]), block.seen(rows[2]), block.mask)
+        outputs.append(found.transpose(1, 2).flatten(0, 1))
+    if layout.alone:
+        outputs += [x[0].transpose(0, 1) for x in _alone(q, k, v, plan, extras, window, layout.alone)]
+    return torch.cat(outputs).index_select(0, layout.order).transpose(0, 1)[None]
+
+
+def _alone(
+    q: Tensor, k: Tensor, v: Tensor, plan: TreePlan, extras: _Extras, window: int | None, which: Iterable[int]
+) -> list[Tensor]:
+    """A call for each of these segments."""
     # split and cat, not slices: the backward pass of a slice fills a row-sized buffer for every segment
     sizes = [span.stop - span.start for span in plan.spans]
     qs, ks, vs = (torch.split(x, sizes, dim=2) for x in (q, k, v))
     outputs = []
-    for i, span in enumerate(plan.spans):
+    for i in which:
+        span = plan.spans[i]
         path = (*span.above, i)
         keys, values = _path(ks, path, span, window), _path(vs, path, span, window)
         total = keys.shape[2]
@@ -127,7 +146,7 @@ def _by_segment(q: Tensor, k: Tensor, v: Tensor, plan: TreePlan, extras: _Extras
         else:
             mask = plan.band(sizes[i], total, window, q.device)
             outputs.append(extras.attend(qs[i], keys, values, mask))
-    return torch.cat(outputs, dim=2)
+    return outputs
 
 
 def _path(pieces: tuple[Tensor, ...], path: tuple[int, ...], span: Span, window: int | None) -> Tensor:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from plaudit.engine.blocks import Layout, layout_of
 from plaudit.engine.tree import PrefixTree
 
 
@@ -40,8 +42,9 @@ class TreePlan:
     Attributes:
         segments: int64 (s, 4), see `PrefixTree.segments`.
         position_ids: int64 (t,), depth of each token, on the model's device.
-        mode: `fast` (one attention call a segment; FlexAttention on accelerators), or `dense` (one call with the
-            whole ancestor mask: slow, and what the fast path is tested against).
+        mode: `fast` (a call for each long segment and one for short segments of like shape; FlexAttention on
+            accelerators), or `dense` (one call with the whole ancestor mask: slow, and what the fast path is tested
+            against).
     """
 
     segments: Tensor
@@ -50,6 +53,7 @@ class TreePlan:
     blocks: dict[tuple[str, int | None], Any] = field(default_factory=dict, repr=False)
     """Block masks made for this plan, one a window: layers share them."""
     _masks: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
+    _layouts: dict[int | None, Layout] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, tree: PrefixTree, *, device: torch.device | str = "cpu", mode: str = "fast") -> Self:
@@ -67,6 +71,17 @@ class TreePlan:
                 up = spans[parent]
                 spans.append(Span(start, stop, up.depth + up.stop - up.start, (*up.above, parent)))
         return tuple(spans)
+
+    def layout(self, window: int | None = None) -> Layout:
+        """Which segments are attended to together, by window: layers share it."""
+        if window not in self._layouts:
+            sizes = [span.stop - span.start for span in self.spans]
+            own = [np.arange(span.start, span.stop) for span in self.spans]
+            paths = [np.concatenate([own[i] for i in (*span.above, at)]) for at, span in enumerate(self.spans)]
+            if window is not None:
+                paths = [path[-(size + window - 1) :] for path, size in zip(paths, sizes, strict=True)]
+            self._layouts[window] = layout_of(paths, sizes, window=window, device=self.position_ids.device)
+        return self._layouts[window]
 
     @cached_property
     def ends(self) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -50,13 +51,25 @@ class Claim:
     oracle: str | None = None
     """The arm that is the ceiling, for the gap closed."""
     amendments: tuple[Mapping[str, str], ...] = field(default=())
-    """Later changes: `date`, `what`, `why`. They do not enter the hash."""
+    """Later changes: `date`, `what`, `why`; where the blind instances' salt was drawn anew before they were run, its
+    hash as `blind`; once they were run, the `salt` itself, so that anyone can run them again. They do not enter the
+    hash."""
     runs: str = ""
     """An experiment whose runs this claim is about too; world, grade, arms, budget and blind are then that one's."""
     base: Claim | None = None
     """The claim of `runs`, read."""
     hash: str = ""
     """Of everything but the amendments."""
+
+    @property
+    def commitment(self) -> str:
+        """SHA-256 of the salt that counts: the last one that was published."""
+        return [self.blind, *(a["blind"] for a in (self.base or self).amendments if "blind" in a)][-1]
+
+    @property
+    def salt(self) -> str | None:
+        """The salt, where it has been revealed."""
+        return next((a["salt"] for a in reversed((self.base or self).amendments) if "salt" in a), None)
 
     @property
     def area(self) -> str:
@@ -142,8 +155,19 @@ def _check(row: Mapping[str, Any], path: Path) -> None:
             raise InputError(f"claim: {path}: {arm!r} is no arm; {nearest(str(arm), arms)}")
     if {"full", "smoke"} - set(row["budget"]):
         raise InputError(f"claim: {path}: budget needs both 'full' and 'smoke'")
-    if not re.fullmatch(r"[0-9a-f]{64}", str(row["blind"])):
-        raise InputError(f"claim: {path}: blind is no SHA-256; publish the salt's hash, keep the salt")
+    hashes = [row["blind"]]
     for change in row.get("amendments") or ():
-        if not isinstance(change, Mapping) or set(change) != {"date", "what", "why"}:
-            raise InputError(f"claim: {path}: an amendment has date, what and why; got {change!r}")
+        if not isinstance(change, Mapping) or set(change) - {"blind", "salt"} != {"date", "what", "why"}:
+            raise InputError(
+                f"claim: {path}: an amendment has date, what and why, and may have blind or salt; got {change!r}"
+            )
+        hashes += [change["blind"]] if "blind" in change else []
+        if "salt" in change and salt_hash(str(change["salt"])) != hashes[-1]:
+            raise InputError(f"claim: {path}: the salt's hash is not the one that was published; reveal that one")
+    if any(not re.fullmatch(r"[0-9a-f]{64}", str(value)) for value in hashes):
+        raise InputError(f"claim: {path}: blind is no SHA-256; publish the salt's hash, keep the salt")
+
+
+def salt_hash(salt: str) -> str:
+    """What is published beforehand: SHA-256 of the salt of the blind instances."""
+    return hashlib.sha256(salt.encode()).hexdigest()

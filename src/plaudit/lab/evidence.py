@@ -186,7 +186,8 @@ def _section(row: Row) -> list[str]:
         lines.append("- **The blind instances disagree with the confirmatory ones: do not rely on this verdict.**")
     changes = [f"  - {a['date']}: {a['what']} ({a['why']})" for a in c.amendments]
     lines += ["- amendments:", *changes] if changes else ["- amendments: none"]
-    lines.append(f"- command: `plaudit lab run {c.name}`")
+    again = "; blind instances with `--instances blind`" if c.salt is not None else ""
+    lines.append(f"- command: `plaudit lab run {c.name}`{again}")
     return [*lines, *_arms_table(row)]
 
 

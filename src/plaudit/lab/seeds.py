@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from plaudit.errors import InputError, nearest
-from plaudit.lab.claim import Claim
+from plaudit.lab.claim import Claim, salt_hash
 
 Role = Literal["development", "confirmatory", "blind"]
 COUNTS: dict[Role, int] = {"development": 4, "confirmatory": 12, "blind": 4}
@@ -37,18 +37,13 @@ class Instance:
         return f"{self.role}-{self.index}"
 
 
-def salt_hash(salt: str) -> str:
-    """What is published beforehand: SHA-256 of the salt."""
-    return hashlib.sha256(salt.encode()).hexdigest()
-
-
 def instances(claim: Claim, role: str, *, salt: str | None = None, count: int | None = None) -> list[Instance]:
     """The instances of a role.
 
     Args:
         claim: of the experiment; its name enters the seeds, so that experiments do not share instances.
         role: `development`, `confirmatory` or `blind`.
-        salt: for blind instances, the salt whose hash the claim published.
+        salt: for blind instances, the salt whose hash the claim published; the claim's own where it has been revealed.
         count: the first so many only.
 
     Raises:
@@ -57,13 +52,13 @@ def instances(claim: Claim, role: str, *, salt: str | None = None, count: int | 
     if role not in get_args(Role):
         raise InputError(f"instances: role {role!r} is not known; {nearest(role, get_args(Role))}")
     kind: Role = role  # type: ignore[assignment]  # narrowed by the check above
-    secret = ""
+    secret: str | None = ""
     if kind == "blind":
-        if salt is None:
+        secret = claim.salt if salt is None else salt
+        if secret is None:
             raise InputError(f"instances: {claim.name}: blind instances need the salt; give --salt")
-        if salt_hash(salt) != claim.blind:
+        if salt_hash(secret) != claim.commitment:
             raise InputError(f"instances: {claim.name}: the salt's hash is not the one that the claim published")
-        secret = salt
     n = COUNTS[kind] if count is None else min(count, COUNTS[kind])
     name = claim.runs or claim.name
     return [Instance(kind, i, _seed(name, kind, i, secret)) for i in range(n)]
