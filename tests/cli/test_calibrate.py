@@ -9,7 +9,7 @@ import pytest
 from plaudit.cli.main import main
 from plaudit.records import read
 from plaudit.rewards.calibrators import VennAbers, read_calibration
-from plaudit.rewards.registry import load, resolve
+from plaudit.rewards.registry import load, open_model, resolve
 from small_data import pair_rows, write_rows
 
 
@@ -164,3 +164,30 @@ def test_a_model_that_is_mostly_wrong_is_worth_a_coin(model, tmp_path, capsys):
     assert calibrate(write_rows(tmp_path / "wrong.jsonl", rows), model) == 0
     assert "ranks these pairs no better than chance, so every probability is 1/2" in capsys.readouterr().out
     assert load(model).log_odds_per_unit == 0.0
+
+
+def test_a_comparison_states_calibrated_probabilities_from_then_on(held_out, tmp_path, capsys):
+    pairs = write_rows(tmp_path / "pairs.jsonl", pair_rows(48))
+    out = tmp_path / "fit"
+    words = ["--objective", "general-preference?temperature=1.0", "--epochs", "3", "--max-length", "64"]
+    assert main(["train", str(pairs), "--out", str(out), *words]) == 0
+    rows = read(held_out).rows
+    sides = [[row.samples()[i] for row in rows] for i in (0, 1)]
+    stated = resolve(str(out))(*sides)
+    assert calibrate(held_out, out, "--method", "platt") == 0
+    assert "after/log_loss" in capsys.readouterr().out
+    found = resolve(str(out))
+    said, back = found(*sides), found(*sides[::-1])
+    # by hand: each probability is what the stored map makes of the stated log-odds
+    odds = np.log(stated.probability / (1 - stated.probability))
+    assert said.probability == pytest.approx(read_calibration(out / "model").calibrator.probability(odds), abs=1e-5)
+    assert said.probability + back.probability == pytest.approx(np.ones(60))
+    assert found.fingerprint != open_model(str(out), calibrated=False).fingerprint
+    assert calibrate(held_out, out, "--method", "venn-abers") == 0
+    said = resolve(str(out))(*sides)
+    low, high = said.detail[0]["interval"]
+    assert said.std[0] == pytest.approx((high - low) / 2)
+    assert main(["evaluate", str(held_out), "--reward", str(out)]) == 0
+    assert "probabilities are calibrated: venn-abers on 60 pairs of 60 prompts" in capsys.readouterr().out
+    assert calibrate(held_out, out, "--log", str(tmp_path / "log.jsonl")) == 2
+    assert "compares two samples, and the log is of rewards; leave out --log" in capsys.readouterr().err

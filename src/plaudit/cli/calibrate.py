@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from plaudit.records import Pair
-    from plaudit.rewards.base import Reward
+    from plaudit.rewards.base import Comparison, Reward
     from plaudit.rewards.calibrators import Calibrator
     from plaudit.stats.estimate import Estimate
 
@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="of folds and bootstrap (default: 0)")
     parser.epilog = (
         "temperature rescales what a reward difference means; the others make a comparison of two samples, "
-        "compare/margin?of=FOLDER. Rewards themselves stay as they are."
+        "compare/margin?of=FOLDER. Rewards themselves stay as they are. A model that compares two samples states "
+        "calibrated probabilities from then on."
     )
 
 
@@ -90,28 +91,33 @@ def model_folder(reference: str) -> Path:
     return folder
 
 
-def _uncalibrated(folder: Path) -> Reward:
+def _uncalibrated(folder: Path) -> Reward | Comparison:
     """The model as it states its own margins, whatever calibration lies there already."""
-    from plaudit.rewards.base import Reward
     from plaudit.rewards.registry import open_model
 
-    found = open_model(str(folder), calibrated=False)
-    if not isinstance(found, Reward):
-        raise InputError(
-            f"calibrate: {folder} compares two samples and has no margin of two rewards; give a reward model"
-        )
-    return found
+    return open_model(str(folder), calibrated=False)
 
 
 def _margins(
-    reward: Reward, pairs: Sequence[Pair], log: str | None
+    reward: Reward | Comparison, pairs: Sequence[Pair], log: str | None
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
     """Stated log-odds that the chosen one wins, and the probabilities that they are, where the model says they are."""
+    import numpy as np
     from scipy.special import expit
 
+    from plaudit.rewards.base import Reward
     from plaudit.rewards.calibrators import stated_margin
     from plaudit.rewards.scoring import score_samples
 
+    if not isinstance(reward, Reward):
+        if log:
+            raise InputError(
+                f"calibrate: {reward.name} compares two samples, and the log is of rewards; leave out --log"
+            )
+        chosen, rejected = ([pair.samples()[i] for pair in pairs] for i in (0, 1))
+        said = reward(chosen, rejected)
+        margin = np.array([d.get("log_odds", np.nan) for d in said.detail], dtype=np.float64)
+        return margin, said.probability
     batch = score_samples(reward, [side for pair in pairs for side in pair.samples()], log=log)
     margin = stated_margin(reward, batch.reward[0::2], batch.reward[1::2])
     return margin, expit(margin) if hasattr(reward, "log_odds_per_unit") else None

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from plaudit.errors import InputError
 from plaudit.records.message import Message
-from plaudit.records.sample import Sample, completion_messages
+from plaudit.records.sample import Sample, completion_messages, content_hash
 from plaudit.rewards.base import Outcome, PreferenceBatch
+from plaudit.rewards.calibrators.stored import Calibration
+from plaudit.rewards.comparisons.calibrated import calibrated_preferences
 from plaudit.rewards.models import ModelReward
 
 ANOTHER = "Give another answer."
@@ -48,9 +50,16 @@ class PreferenceModel:
         return self.core.manifest
 
     @property
+    def calibration(self) -> Calibration | None:
+        """What `plaudit calibrate` stored with the model: its probabilities go through it."""
+        return self.core.calibration
+
+    @property
     def fingerprint(self) -> str:
-        """The model's."""
-        return self.core.fingerprint
+        """The model's, with that of its calibration where it has one."""
+        if self.calibration is None:
+            return self.core.fingerprint
+        return content_hash([self.core.fingerprint, self.calibration.fingerprint])
 
     def save(self, folder: str | Path) -> None:
         """As `ModelReward.save`."""
@@ -64,15 +73,15 @@ class PreferenceModel:
         a, b = self._joint(first, second) if self.core.head.kind == "joint" else self._embedded(first, second)
         logits, std = self.core.head.log_odds(a, b), self.core.head.deviation(a, b)
         finite = np.isfinite(logits)
-        probability = np.where(finite, 1 / (1 + np.exp(-np.clip(np.where(finite, logits, 0.0), -700, 700))), np.nan)
         outcome = np.where(finite, Outcome.SCORED, Outcome.INSTRUMENT_FAULT).astype(np.int8)
         detail = tuple(
             {"log_odds": float(z)} if ok else {"error": f"log-odds are {z}: the model's activations overflowed"}
             for z, ok in zip(logits, finite, strict=True)
         )
-        return PreferenceBatch(
-            probability, outcome, std=None if std is None else np.where(finite, std, np.nan), detail=detail
-        )
+        stated, std = np.where(finite, logits, np.nan), None if std is None else np.where(finite, std, np.nan)
+        if self.calibration is not None:
+            return calibrated_preferences(self.calibration.calibrator, stated, outcome, detail, std=std)
+        return PreferenceBatch(1 / (1 + np.exp(-np.clip(stated, -700, 700))), outcome, std=std, detail=detail)
 
     def _embedded(self, first: Sequence[Sample], second: Sequence[Sample]) -> tuple[Tensor, Tensor]:
         objects = {id(s): s for s in (*first, *second)}  # one object may stand in many pairs, and a key is costly

@@ -12,12 +12,10 @@ import numpy as np
 
 from plaudit.errors import InputError, ShapeError
 from plaudit.records.sample import Sample, content_hash
-from plaudit.rewards.base import Outcome, PreferenceBatch, Reward
-from plaudit.rewards.calibrators.base import Calibrator, Floats
-from plaudit.rewards.calibrators.conformal import Conformal
+from plaudit.rewards.base import PreferenceBatch, Reward
+from plaudit.rewards.calibrators.base import Calibrator
 from plaudit.rewards.calibrators.reading import calibration_of, stated_margin
-
-SIDES = ("first", "second")
+from plaudit.rewards.comparisons.calibrated import calibrated_preferences
 
 
 @final
@@ -63,27 +61,8 @@ class MarginComparison:
         margin = stated_margin(self.reward, both.reward[:n], both.reward[n:])
         # the values of Outcome rise in the order in which a combination takes the worse one
         worse = np.maximum(both.outcome[:n], both.outcome[n:])
-        probability, ends = self.calibrator.probability(margin), self.calibrator.interval(margin)
-        detail: list[dict[str, Any]] = [{"margin": float(m)} if m == m else {} for m in margin]
-        if ends is not None:
-            for i in np.flatnonzero(~np.isnan(margin)):
-                detail[i]["interval"] = [float(ends[0][i]), float(ends[1][i])]
-        outcome = self._with_sets(margin, worse, detail)
-        scored = outcome <= Outcome.POLICY_FAULT
-        return PreferenceBatch(
-            probability=np.where(scored, probability, np.nan), outcome=outcome,
-            std=None if ends is None else np.where(scored, (ends[1] - ends[0]) / 2, np.nan), detail=tuple(detail),
-        )  # fmt: skip
-
-    def _with_sets(self, margin: Floats, worse: np.ndarray, detail: list[dict[str, Any]]) -> np.ndarray:
-        """Outcomes under conformal sets, which are written into the details."""
-        if not isinstance(self.calibrator, Conformal):
-            return worse.astype(np.int8)
-        sets = self.calibrator.sets(margin)
-        for i in np.flatnonzero(~np.isnan(margin)):
-            detail[i]["set"] = [side for side, inside in zip(SIDES, sets[i], strict=True) if inside]
-        unsure = sets.all(axis=1) & (worse <= Outcome.POLICY_FAULT)
-        return np.where(unsure, Outcome.ABSTAINED, worse).astype(np.int8)
+        detail = [{"margin": float(m)} if m == m else {} for m in margin]
+        return calibrated_preferences(self.calibrator, margin, worse, detail)
 
 
 def open_margin(of: str | Mapping[str, Any]) -> MarginComparison:
