@@ -224,6 +224,20 @@ def test_what_the_data_lacks(objective, rows, message, small, tmp_path):
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize("name", ["yes-token", "principle-token"])
+def test_questions_that_do_not_fit_are_left_out_as_scoring_leaves_them(name, rows_for, small, tmp_path):
+    long = [Pair(ASKED, "rain " * 400, "b"), Pair(ASKED, "a", "rain " * 400)]
+    if name == "principle-token":
+        long = [Rated(ASKED, "rain " * 400, aspects={"be good": 1.0}), *rows_for(name)[:1]]
+    rows = [*rows_for(name)[:4], *long]
+    fit = quick(rows, tmp_path / "some", small, objective=name, epochs=1.0)
+    # each preference is asked about in both orders; of the principles the last row fits
+    assert (fit.left_out, fit.groups) == ((4, 8) if name == "yes-token" else (1, 5))
+    assert fit.truncated == 0
+    with pytest.raises(InputError, match=r"none of .* questions fits max_length 320; raise max_length"):
+        quick(long[:1], tmp_path / "none", small, objective=name)
+
+
 def test_questions_are_asked_in_both_orders(pairs):
     first = pairs(1)[0]
     forth, back = comparison_rows([first])

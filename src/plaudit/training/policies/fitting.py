@@ -23,7 +23,7 @@ from plaudit.rewards.likelihood.outcomes import Scale
 from plaudit.rewards.likelihood.principle import PrincipleReward
 from plaudit.rewards.likelihood.ratio import RatioOptions, RatioReward
 from plaudit.rewards.likelihood.saved import save_likelihood
-from plaudit.rewards.likelihood.yes import YesComparison, YesReward
+from plaudit.rewards.likelihood.yes import YesComparison, YesReward, fitting
 from plaudit.rewards.manifest import Manifest
 from plaudit.runs.progress import Progress
 from plaudit.training.backbones import fit_tokenizer, scratch_llama, without_dropout
@@ -59,6 +59,8 @@ class LikelihoodFit:
         raw_tokens: tokens of all sequences, once an epoch.
         distinct_tokens: tokens run forward and backward by this process since it started.
         truncated: sequences whose conversation lost its beginning.
+        left_out: questions of one word that `max_length` would have cut, and that were not trained on: scoring refuses
+            them as well.
         tree: whether prefix trees were used, and if not, why.
     """
 
@@ -70,6 +72,7 @@ class LikelihoodFit:
     raw_tokens: int
     distinct_tokens: int
     truncated: int
+    left_out: int
     tree: str
 
 
@@ -105,6 +108,9 @@ def fit_likelihood_reward(
         raise InputError("training: there are no rows; give a file with at least one preference or label")
     rows = method.rows(rows)
     language = start_language(backbone, (t for row in rows for t in _texts(row)), config)
+    asked = len(rows)
+    if method.name in WORDS:
+        rows = _whole(rows, language)
     groups = encode_policy_groups(
         rows, language, labels=method.method.labels == "values", mismatch=method.name in BASELINE,
         answers=method.name in WORDS,
@@ -123,9 +129,11 @@ def fit_likelihood_reward(
     )  # fmt: skip
     done = LanguageModel(merged(trainer.model), language.tokenizer, language.template, name=out.name)
     reward = _reward(done, reference, groups, method, out.name)
-    fit = _described(reward, groups, trainer, done)
+    fit = _described(reward, groups, trainer, done, left_out=asked - len(rows))
     if trainer.is_world_process_zero():
-        facts = {"groups": fit.groups, "pairs": fit.pairs, "config": asdict(config), "key": key}
+        facts = {
+            "groups": fit.groups, "pairs": fit.pairs, "left_out": fit.left_out, "config": asdict(config), "key": key,
+        }  # fmt: skip
         made = Manifest(objective=config.objective, base=backbone.name, training=facts)
         save_likelihood(out / "model", reward, made)
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
@@ -133,9 +141,20 @@ def fit_likelihood_reward(
     return fit
 
 
+def _whole(rows: Sequence[Any], language: LanguageModel) -> list[Any]:
+    """The rows whose question is read whole: what truncation leaves of one is another question."""
+    kept = [row for row in rows if fitting(language, row.prompt)]
+    if not kept:
+        raise InputError(
+            f"training: none of {len(rows)} questions fits max_length {language.template.max_length}; raise max_length"
+        )
+    return kept
+
+
 def _described(
-    reward: LikelihoodReward, groups: Sequence[PolicyGroup], trainer: RewardTrainer, done: LanguageModel
-) -> LikelihoodFit:
+    reward: LikelihoodReward, groups: Sequence[PolicyGroup], trainer: RewardTrainer, done: LanguageModel, *,
+    left_out: int,
+) -> LikelihoodFit:  # fmt: skip
     """The fit, with what it took."""
     located = [one for g in groups for one in g.located]
     gate = done.engine.gate
@@ -144,7 +163,8 @@ def _described(
         losses=tuple(float(r["loss"]) for r in trainer.state.log_history if "loss" in r),
         groups=len(groups), pairs=sum(int(g.better.size) for g in groups), sequences=len(located),
         raw_tokens=sum(int(one.ids.size) for one in located), distinct_tokens=trainer.distinct_tokens,
-        truncated=sum(1 for one in located if one.cut), tree="prefix trees" if gate.open else gate.reason,
+        truncated=sum(1 for one in located if one.cut), left_out=left_out,
+        tree="prefix trees" if gate.open else gate.reason,
     )  # fmt: skip
 
 

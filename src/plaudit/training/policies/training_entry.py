@@ -39,7 +39,8 @@ def train_likelihood(
     tenth = max(len(fit.losses) // 10, 1)
     facts = {
         "base": backbone.name, "parameters": sum(p.numel() for p in _model(fit).parameters()), "groups": fit.groups,
-        "pairs": fit.pairs, "sequences": fit.sequences, "truncated": fit.truncated, "raw_tokens": fit.raw_tokens,
+        "pairs": fit.pairs, "sequences": fit.sequences, "truncated": fit.truncated, "left_out": fit.left_out,
+        "raw_tokens": fit.raw_tokens,
         "distinct_tokens": fit.distinct_tokens, "sharing": fit.tree, "first_loss": float(np.mean(fit.losses[:tenth])),
         "last_loss": float(np.mean(fit.losses[-tenth:])), "config": asdict(config), "backbone": asdict(backbone),
     }  # fmt: skip
