@@ -32,7 +32,11 @@ def ranked_rows(n=8, k=4):
 
 def rated_rows(n=8, k=3):
     asked = [(Message("user", f"question {i}"),) for i in range(n)]
-    return [Rated(prompt, f"{'good ' * j}answer", float(j + 1)) for prompt in asked for j in range(k)]
+    return [
+        Rated(prompt, f"{'good ' * j}answer", float(j + 1), meta={"second": min(j + 2, 5)})
+        for prompt in asked
+        for j in range(k)
+    ]
 
 
 def pair_rows(n=8):
@@ -60,11 +64,13 @@ def sourced_rows(n=8):
 
 
 def rows_for(name, n=8):
-    """Ranked rows, or pairs for what only a pair row can say."""
+    """Ranked rows, or others for what only they can say."""
     if METHODS[name].labels == "aspects":
         return aspect_rows(n)
     if "source" in METHODS[name].columns:
         return sourced_rows(n)
+    if "second_rating" in METHODS[name].columns:
+        return rated_rows(n, k=4)
     return pair_rows(n) if {"preference", "spread", "second"} & set(METHODS[name].columns) else ranked_rows(n)
 
 
@@ -171,6 +177,7 @@ def test_heads_of_several_layers_and_their_refusals(fit, tmp_path):
         ("soft-bradley-terry", "row 1: this objective learns from soft labels, and the row has none"),
         ("judged-bradley-terry", "row 1: this objective weighs pairs by repeated judgements"),
         ("two-raters", "row 1: this objective learns from two raters, and the row has second None"),
+        ("two-ratings", "row 1: this objective learns from ratings, and the pair has none"),
     ],
 )
 def test_missing_labels_are_named(name, message, fit, tmp_path):
@@ -178,10 +185,40 @@ def test_missing_labels_are_named(name, message, fit, tmp_path):
         fit(tmp_path, [Pair(ASKED, "a", "b")], objective=name)
 
 
-@pytest.mark.parametrize("name", ["ordinal", "beliefs"])
+@pytest.mark.parametrize("name", ["ordinal", "beliefs", "two-ratings"])
 def test_levels_are_whole_and_within_the_scale(name, fit, tmp_path):
+    second = {"second": 2}
     with pytest.raises(InputError, match=f"objective {name}: a rating is 6; give whole levels, 1 to 5"):
-        fit(tmp_path, [Rated(ASKED, "a", 6.0), Rated(ASKED, "b", 2.0)], objective=name)
+        fit(tmp_path, [Rated(ASKED, "a", 6.0, meta=second), Rated(ASKED, "b", 2.0, meta=second)], objective=name)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (Rated(ASKED, "a", 2.0), "row 1: this objective learns from two ratings .* has second None; give rated rows"),
+        (Rated(ASKED, "a", 2.0, meta={"second": True}), "has second True"),
+        (Rated(ASKED, "a", 2.0, meta={"second": 1.5}), "objective two-ratings: a rating is 1.5; give whole levels"),
+        (Pair(ASKED, "a", "b", chosen_score=2.0, rejected_score=1.0), r"second \[None, None\]"),
+        (Ranked(ASKED, ("a", "b"), (2.0, 1.0), {"second": [1.0]}), r"second \[1.0\]"),
+    ],
+)
+def test_a_missing_second_rating_is_named(row, message, fit, tmp_path):
+    with pytest.raises(InputError, match=message):
+        fit(tmp_path, [row], objective="two-ratings")
+
+
+def test_two_ratings_tell_what_is_not_known_from_what_raters_disagree_about(fit, tmp_path):
+    """By hand: levels 1 and 2 by a coin. Raters who agree leave std 1/2 and no noise, independent ones the reverse."""
+    found = {}
+    for name, second in (("agree", lambda first, _: first), ("independent", lambda _, i: 1 + i // 2 % 2)):
+        rows = [Rated(ASKED, "left", 1 + i % 2, meta={"second": second(1 + i % 2, i)}) for i in range(24)]
+        reward = fit(tmp_path / name, rows, objective="two-ratings?levels=2", epochs=40.0).reward
+        scale, said = reward.manifest.scale, reward([Sample(ASKED, "left")])
+        found[name] = said.std[0] * scale, said.noise[0] * scale
+        assert said.detail[0]["score"] == pytest.approx(1.5, abs=0.1)
+    assert found["agree"] == pytest.approx((0.5, 0.0), abs=0.2)
+    assert found["independent"][0] < 0.25
+    assert found["independent"][1] == pytest.approx(0.5, abs=0.1)
 
 
 def test_scores_are_on_the_raters_scale_whatever_it_is(fit, tmp_path):
@@ -214,7 +251,8 @@ def test_ties_are_learned_from_equal_scores(fit, tmp_path):
 def test_ratings_come_from_rated_rows_and_scored_pairs_too(name, fit, tmp_path):
     fitted = fit(tmp_path / "a", rated_rows(), objective=name)
     assert fitted.groups == 8  # the three ratings of a prompt are one group, whose prompt is run once
-    scored = [Pair(ASKED, "a good answer", "an answer", chosen_score=2.0, rejected_score=1.0)] * 3
+    seconds = {"chosen_second": 2, "rejected_second": 1}
+    scored = [Pair(ASKED, "a good answer", "an answer", chosen_score=2.0, rejected_score=1.0, meta=seconds)] * 3
     fit(tmp_path / "b", scored, objective=name)
     with pytest.raises(InputError, match="row 1: this objective learns from ratings, and the pair has none"):
         fit(tmp_path / "c", [Pair(ASKED, "a", "b")], objective=name)

@@ -1,4 +1,6 @@
-"""What an objective may read of a pair besides which completion is better: a number a pair, by name.
+"""What an objective may read of a row besides which completion is better and the ratings: numbers by name.
+
+A number a pair:
 
 | column | a pair row gives it as | a ranked row as |
 | --- | --- | --- |
@@ -9,6 +11,12 @@
 | `tied` | equal scores | equal scores |
 | `identity` | a hash of what the row says | the same for all of its pairs |
 | `source` | a hash of `annotator`: whoever judged it | the same, if its `annotator` is given |
+
+A number a completion:
+
+| column | a rated row gives it as | a pair row as | a ranked row as |
+| --- | --- | --- | --- |
+| `second_rating` | `second`: another rater's | `chosen_second` and `rejected_second` | `second`: a list |
 """
 
 from __future__ import annotations
@@ -21,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from plaudit.errors import InputError
-from plaudit.records.rows import Pair, Ranked
+from plaudit.records.rows import Pair, Ranked, Rated
 from plaudit.records.sample import content_hash
 from plaudit.training.identity import BITS, row_identity
 
@@ -33,7 +41,7 @@ def pair_columns(names: Sequence[str], row: Pair | Ranked, pairs: Pairs, *, inde
     """The named columns of a row's pairs.
 
     Args:
-        names: keys of `COLUMNS`.
+        names: keys of `COLUMNS`; others are left out.
         row: where they come from.
         pairs: (better, worse), indices of its completions.
         index: of the row, for messages.
@@ -44,6 +52,26 @@ def pair_columns(names: Sequence[str], row: Pair | Ranked, pairs: Pairs, *, inde
     return {
         name: np.array([COLUMNS[name](f"row {index + 1}", row, a, b) for a, b in pairs], dtype=np.float32)
         for name in names
+        if name in COLUMNS
+    }
+
+
+def completion_columns(names: Sequence[str], row: Pair | Ranked | Rated, *, index: int) -> dict[str, Column]:
+    """The named columns of a row's completions.
+
+    Args:
+        names: keys of `COMPLETION_COLUMNS`; others are left out.
+        row: where they come from.
+        index: of the row, for messages.
+
+    Raises:
+        InputError: if the row lacks what a column is made of.
+    """
+    where = f"row {index + 1}"
+    return {
+        name: np.array(COMPLETION_COLUMNS[name](where, row), dtype=np.float32)
+        for name in names
+        if name in COMPLETION_COLUMNS
     }
 
 
@@ -115,9 +143,32 @@ def _tied(_where: str, row: Pair | Ranked, better: int, worse: int) -> float:
     return float(margin_of(row, better, worse) == 0)
 
 
+def _second_rating(where: str, row: Pair | Ranked | Rated) -> list[float]:
+    if isinstance(row, Rated):
+        given: Any = [row.meta.get("second")]
+    elif isinstance(row, Pair):
+        given = [row.meta.get("chosen_second"), row.meta.get("rejected_second")]
+    else:
+        given = row.meta.get("second")
+    n = 1 if isinstance(row, Rated) else 2 if isinstance(row, Pair) else len(row.completions)
+    numbers = isinstance(given, Sequence) and not any(
+        isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x) for x in given
+    )
+    if not numbers or len(given) != n:
+        shown = given[0] if isinstance(row, Rated) else given
+        raise InputError(
+            f"{where}: this objective learns from two ratings of a completion, and the row has second {shown!r}; "
+            "give rated rows with second, another rater's level (pairs: chosen_second and rejected_second)"
+        )
+    return [float(x) for x in given]
+
+
 COLUMNS: Mapping[str, Callable[[str, Any, int, int], float]] = {
     "strength": _strength, "preference": _preference, "spread": _spread, "second": _second, "tied": _tied,
     "identity": row_identity,
     "source": _source,
 }  # fmt: skip
 """Name to `(where, row, better, worse) -> number`."""
+
+COMPLETION_COLUMNS: Mapping[str, Callable[[str, Any], list[float]]] = {"second_rating": _second_rating}
+"""Name to `(where, row) -> a number a completion`."""

@@ -15,7 +15,7 @@ from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Ranked, Rated
 from plaudit.records.sample import Completion, content_hash
 from plaudit.training.aspects import Table, aspect_table
-from plaudit.training.columns import Column, margin_of, pair_columns
+from plaudit.training.columns import Column, completion_columns, margin_of, pair_columns
 from plaudit.training.methods import Labels
 
 TrainingRow = Pair | Ranked | Rated
@@ -39,7 +39,8 @@ class Group:
         values: float32 (n,), a number a sequence: its rating, or anything that orders the list; None where the fit
             reads pairs alone.
         prompts: tokens of each sequence that are its prompt.
-        columns: further numbers of the pairs, float32 (m,) by name; see `plaudit.training.columns`.
+        columns: further numbers of the pairs, float32 (m,), or of the sequences, (n,), by name; see
+            `plaudit.training.columns`.
         aspects: float32 (n, k), ratings of each sequence's aspects, NaN where there is none; None where the fit reads
             none.
     """
@@ -88,7 +89,7 @@ def encode_groups(
         weights: of each row's pairs, default 1.
         labels: what the fit reads: `pairs`; the `order` of each list; `values`, the raters' numbers; `aspects`, their
             numbers by aspect.
-        columns: further columns of the pairs that it reads; with `tied`, completions of equal score are pairs too.
+        columns: further columns that it reads; with `tied`, completions of equal score are pairs too.
         aspects: the aspects' names, where they are read.
 
     Raises:
@@ -100,17 +101,19 @@ def encode_groups(
     for i, row in enumerate(rows):
         if isinstance(row, Rated) and labels in RATED:
             if rated and rated[-1][1].prompt != row.prompt:
-                groups.append(_rated_group(rated, encoder, labels, aspects))
+                groups.append(_rated_group(rated, encoder, labels, columns, aspects))
                 rated = []
             rated.append((i, row))
             continue
         weight = 1.0 if weights is None else float(weights[i])
         group = _group(row, encoder, weight, i, labels, columns)
         groups.append(replace(group, aspects=aspect_table(row, aspects, index=i)) if labels == "aspects" else group)
-    return [*groups, *([_rated_group(rated, encoder, labels, aspects)] if rated else [])]
+    return [*groups, *([_rated_group(rated, encoder, labels, columns, aspects)] if rated else [])]
 
 
-def _rated_group(rows: Sequence[tuple[int, Rated]], encoder: Encoder, labels: Labels, aspects: Sequence[str]) -> Group:
+def _rated_group(
+    rows: Sequence[tuple[int, Rated]], encoder: Encoder, labels: Labels, columns: Sequence[str], aspects: Sequence[str]
+) -> Group:
     for i, row in rows:
         if labels == "values" and (row.score is None or not math.isfinite(row.score)):
             raise InputError(f"row {i + 1}: score is {row.score}; a rated row needs a finite score")
@@ -125,9 +128,11 @@ def _rated_group(rows: Sequence[tuple[int, Rated]], encoder: Encoder, labels: La
         values = np.array([row.score for _, row in rows], dtype=np.float32)
     else:
         table = np.concatenate([aspect_table(row, aspects, index=i) for i, row in rows])
+    found = [completion_columns(columns, row, index=i) for i, row in rows]
     return Group(
         tuple(e.ids for e in encoded), nothing, nothing, none, none, tuple(e.cut for e in encoded), values,
         tuple(e.prompt_length for e in encoded), aspects=table,
+        columns={name: np.concatenate([part[name] for part in found]) for name in found[0]},
     )  # fmt: skip
 
 
@@ -191,7 +196,7 @@ def _group(
         cut=tuple(e.cut for e in encoded),
         values=_values(row, index, labels),
         prompts=tuple(e.prompt_length for e in encoded),
-        columns=pair_columns(columns, row, pairs, index=index),
+        columns=pair_columns(columns, row, pairs, index=index) | completion_columns(columns, row, index=index),
     )
 
 

@@ -36,7 +36,7 @@ class Method:
         options: name to default.
         labels: what it reads of a row: `pairs`, the `order` of the completions, their `values` on the rater's scale, or
             those of several `aspects`.
-        columns: what it reads of a pair besides, see `plaudit.training.columns`.
+        columns: what it reads of a pair or a completion besides, see `plaudit.training.columns`.
         rows: `module:function` from the rows to those that are trained on; empty for the rows themselves.
         standardised: whether it learns from ratings brought to mean 0 and deviation 1; the head keeps the way back.
         model: what is trained: a `classifier` with a head, or a `causal` language model whose likelihoods are rewards.
@@ -119,6 +119,11 @@ METHODS: dict[str, Method] = {
         "belief in each level, confusion and ignorance kept apart: gives noise and an epistemic deviation [179]",
         _RATED, f"{_LOSSES}.ratings:belief", "sequence", head=f"{_LOSSES}.ratings:belief_head",
         options={"levels": 5, "others_coef": 0.0}, labels="values",
+    ),
+    "two-ratings": Method(
+        "two raters' levels, 1 to `levels`, the second given the first: gives noise and an epistemic deviation [219]",
+        "rated rows with second, another rater's level", f"{_LOSSES}.ratings:twice", "sequence",
+        head=f"{_LOSSES}.ratings:twice_head", options={"levels": 5}, labels="values", columns=("second_rating",),
     ),
     "scaled-bradley-terry": Method(
         "a pair counts as often as its preference is strong [29]", _STRONG, f"{_LOSSES}.pairs:scaled", "pair",

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plaudit.errors import InputError
+from plaudit.errors import InputError, ShapeError
 from plaudit.rewards.readers import Head, evidential_parameters, quantiles
 
 
@@ -35,6 +35,41 @@ def test_ratings_by_hand():
     found = Head("ratings", 2, {"values": [0.0, 2.0]}).read(column([0.0, math.log(3.0)]))
     assert found.score.tolist() == pytest.approx([1.5])
     assert found.noise.tolist() == pytest.approx([math.sqrt(0.75)])
+
+
+def test_two_ratings_by_hand():
+    """Levels 1 and 2, the chance p of level 2 Beta(2, 3): E p = 2/5, after a 2 it is 3/6, after a 1 it is 2/6.
+
+    Var p = 1/25 is what is not known; E p (1 - p) = 6/30 is the raters' own; together 2/5 * 3/5.
+    """
+    outputs = [math.log(x) for x in (3 / 5, 2 / 5, 4 / 6, 2 / 6, 3 / 6, 3 / 6)]
+    found = Head("two-ratings", 6).read(column(outputs, [0.0] * 6))
+    assert found.score.tolist() == pytest.approx([1.4, 1.5])
+    assert found.std.tolist() == pytest.approx([0.2, 0.0], abs=1e-9)  # independent ratings leave nothing unknown
+    assert found.noise.tolist() == pytest.approx([math.sqrt(0.2), 0.5])
+
+
+def test_two_ratings_of_three_levels_by_hand():
+    """A flat Dirichlet over three levels: the mean level is 2, and after a rating i it is (6 + i) / 4.
+
+    Var of the true mean: the levels' variance 2/3 divided by 3 + 1, so 1/6; what is left is 1/2. The diagonal alone,
+    which is 1/3 (1/2 - 1/3) for each level, would give (1 + 4 + 9) / 18.
+    """
+    second = [math.log(2 / 4 if i == j else 1 / 4) for i in range(3) for j in range(3)]
+    found = Head("two-ratings", 12).read(column([0.0] * 3 + second))
+    assert found.score.tolist() == pytest.approx([2.0])
+    assert found.std.tolist() == pytest.approx([math.sqrt(1 / 6)])
+    assert found.noise.tolist() == pytest.approx([math.sqrt(1 / 2)])
+
+
+def test_a_sure_model_of_two_ratings_has_no_deviation_and_a_contrary_one_none_below_zero():
+    sure = [0.0, 800.0, *[0.0, 800.0] * 2]
+    contrary = [0.0, 0.0, -800.0, 800.0, 800.0, -800.0]  # the second always says the other level: no raters do
+    found = Head("two-ratings", 6).read(column(sure, contrary))
+    assert found.std.tolist() == [0.0, 0.0]
+    assert found.noise.tolist() == [0.0, 0.5]
+    with pytest.raises(ShapeError, match="5 outputs a sequence; c levels need c \\+ c\\^2: 6, 12"):
+        Head("two-ratings", 5).read(column([0.0] * 5))
 
 
 def test_quantiles_by_hand():

@@ -11,5 +11,6 @@ __getattr__, __all__ = exports(
         "gaussian_heads_parameters": "gaussian_heads",
         "gaussian_parameters": "gaussian",
         "quantiles": "quantile",
+        "two_rating_logits": "twice",
     },
 )

@@ -30,6 +30,7 @@ READERS = {
     "cosine": "plaudit.rewards.readers.cosine:read_cosine",
     "ensemble": "plaudit.rewards.readers.ensemble:read_ensemble",
     "gaussian-heads": "plaudit.rewards.readers.gaussian_heads:read_gaussian_heads",
+    "two-ratings": "plaudit.rewards.readers.twice:read_two_ratings",
 }
 """Name to the function that reads: `(outputs (n, k), **options) -> Readout`."""
 

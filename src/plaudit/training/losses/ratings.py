@@ -19,6 +19,7 @@ from plaudit.training.objectives.ratings.levels import interpolated_levels
 from plaudit.training.objectives.ratings.ordinal import ordered_thresholds, ordinal_rating
 from plaudit.training.objectives.ratings.quantiles import quantile_rating
 from plaudit.training.objectives.ratings.regression import huber_rating, squared_rating
+from plaudit.training.objectives.ratings.twice import two_ratings
 
 
 def rated(row: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -124,6 +125,24 @@ def belief_head(*, levels: int, **_: object) -> Head:
     """A logit of plausibility a level."""
     _check_levels("beliefs", levels)
     return Head("beliefs", levels)
+
+
+def twice(outputs: Tensor, row: Mapping[str, Tensor], *, levels: int) -> Tensor:
+    """Two raters' levels, the second predicted given the first.
+
+    Which of them came first means nothing, so both orders count, each by one half.
+    """
+    items, first = _levels("two-ratings", row, levels)
+    _, second = _levels("two-ratings", {"values": row["second_rating"]}, levels)  # every rated completion has one
+    places = torch.stack([first, second], dim=1)
+    orders = (places, places.flip(1))
+    return torch.stack([two_ratings(outputs, items=items, levels=order) for order in orders]).mean()
+
+
+def twice_head(*, levels: int) -> Head:
+    """A logit a level for the first rating, and as many for the second for each level of the first."""
+    _check_levels("two-ratings", levels)
+    return Head("two-ratings", levels + levels * levels)
 
 
 def _apart(row: Mapping[str, Tensor], items: Tensor) -> Tensor:

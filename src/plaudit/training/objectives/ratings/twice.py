@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from plaudit.errors import ShapeError
+from plaudit.rewards.readers.twice import two_rating_logits
 from plaudit.training.objectives.pairs.checking import check_columns, check_pairs, check_values, weighted_sum
 
 
@@ -45,7 +46,7 @@ def two_ratings(
     check_columns("two_ratings", "items", items.numel(), weight=weight)
     if levels.shape != (items.numel(), 2):
         raise ShapeError(f"two_ratings: levels have shape {tuple(levels.shape)}; they must be ({items.numel()}, 2)")
-    first, second = _two_heads(outputs)
+    first, second = two_rating_logits(outputs)
     check_values("two_ratings", "levels", levels, low=0, high=first.shape[1] - 1)
     one = F.cross_entropy(first[items], levels[:, 0], reduction="none")
     two = F.cross_entropy(second[items, levels[:, 0]], levels[:, 1], reduction="none")
@@ -60,7 +61,7 @@ def two_rating_probabilities(outputs: Float[Tensor, "n k"]) -> tuple[Float[Tenso
 
     Source: Johnson et al. 2024 [219].
     """
-    first, second = _two_heads(outputs)
+    first, second = two_rating_logits(outputs)
     return first.softmax(dim=-1), second.softmax(dim=-1)
 
 
@@ -159,14 +160,6 @@ def _check_two(who: str, p1: Tensor, p2: Tensor) -> None:
     wanted = (*p1.shape, p1.shape[-1])
     if p2.shape != wanted:
         raise ShapeError(f"{who}: p2 has shape {tuple(p2.shape)}; it must be {wanted}")
-
-
-def _two_heads(outputs: Tensor) -> tuple[Tensor, Tensor]:
-    k = outputs.shape[-1]
-    c = (math.isqrt(1 + 4 * k) - 1) // 2
-    if c < 2 or c + c * c != k:
-        raise ShapeError(f"two_ratings: {k} outputs a sequence; c levels need c + c^2: 6, 12, 20, 30, ...")
-    return outputs[:, :c], outputs[:, c:].reshape(-1, c, c)
 
 
 def _leads(outputs: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
