@@ -124,6 +124,7 @@ def test_the_table_is_whole():
         "objective",  # one so far; see the ranges below
         "gradient_checkpointing",  # test_fitting: recomputes, and changes nothing
         "margin_scale", "save_steps", "freeze", "l2",  # above
+        "meta_rate",  # test_meta_step: needs samples of a shifted policy
     }  # fmt: skip
     assert {f.name for f in fields(FitConfig)} == set(EFFECTS) | elsewhere
 
@@ -192,7 +193,7 @@ def test_a_fitted_tokenizer_round_trips_any_text():
         ),
         *(
             ({name: -1}, f"{name} is -1; it must be at least 0")
-            for name in ("weight_decay", "center_coef", "lora_rank", "l2", "max_grad_norm", "margin_scale")
+            for name in ("weight_decay", "center_coef", "lora_rank", "l2", "max_grad_norm", "margin_scale", "meta_rate")
         ),
         ({"learning_rate": float("nan")}, "learning_rate is nan; it must be positive"),
         ({"epochs": float("inf")}, "epochs is inf; it must be positive"),
@@ -201,7 +202,7 @@ def test_a_fitted_tokenizer_round_trips_any_text():
             ({"freeze": True, name: value}, f"{name} has no effect on a frozen head; leave it out, or leave out freeze")
             for name, value in (
                 ("use_margin", True), ("center_coef", 0.1), ("balance", "length"), ("lora_rank", 4),
-                ("gradient_checkpointing", True), ("bf16", True), ("head_depth", 2),
+                ("gradient_checkpointing", True), ("bf16", True), ("head_depth", 2), ("meta_rate", 0.1),
             )
         ),
     ],

@@ -18,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="scratch", help="folder or hub id to start from, or 'scratch' (default)")
     parser.add_argument("--out", help="run folder; the model is saved under OUT/model")
     parser.add_argument("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
+    parser.add_argument(
+        "--shifted", metavar="FILE", help="samples of a shifted policy, two or more a prompt; --meta-rate"
+    )
     add_dataclass(parser, FitConfig, title="fit")
     add_dataclass(parser, Backbone, skip=("name",), title="model from scratch")
 
@@ -42,8 +45,9 @@ def run(args: argparse.Namespace) -> int:
     records = read(args.data, skip_broken=args.skip_broken)
     if records.n_broken:
         print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
+    shifted = read(args.shifted).rows if args.shifted else ()
     with vacating(args.out), Stages(args.out, emit=None):  # no two processes train in one folder
-        trained = train_reward(records.rows, backbone=backbone, config=config, out=Path(args.out))
+        trained = train_reward(records.rows, backbone=backbone, config=config, out=Path(args.out), shifted=shifted)
     for line in trained.lines():
         print(line)
     print(f"saved {args.out}/model; next: plaudit evaluate HELD_OUT_PAIRS --reward {args.out}/model")

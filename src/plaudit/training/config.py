@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from plaudit.errors import InputError
-from plaudit.training.methods import chosen
+from plaudit.training.methods import METHODS, chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class FitConfig:
     """Share of labels taken to be flipped, in [0, 0.5)."""
     center_coef: float = 0.0
     """Weight of the squared sum of both scores of a pair: keeps scores near zero (0.01 is common)."""
+    meta_rate: float = 0.0
+    """Size of the meta step towards telling a shifted policy's samples apart, before each step; 0 for none [13]."""
     head_depth: int = 1
     """Linear layers of the head; 2 is the small network of [93]. Plain transformers opens models of depth 1 only."""
     head_activation: Literal["silu", "tanh", "relu", "none"] = "silu"
@@ -89,7 +91,7 @@ class FitConfig:
         ):
             if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be positive")
-        for name in ("weight_decay", "center_coef", "lora_rank", "l2", "max_grad_norm", "margin_scale"):
+        for name in ("weight_decay", "center_coef", "lora_rank", "l2", "max_grad_norm", "margin_scale", "meta_rate"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 0")
         self._check_combination(method.name)
@@ -101,6 +103,8 @@ class FitConfig:
             for name in ("use_margin", "margin_scale", "label_smoothing", "center_coef", "balance", "freeze"):
                 if getattr(self, name) != default[name]:
                     raise InputError(f"{name} has no effect on {method}; leave it out, or use bradley-terry")
+        if self.meta_rate and METHODS[method].model == "causal":
+            raise InputError(f"meta_rate has no effect on {method}, which trains no head; leave it out")
         if self.head_depth == 1 and self.head_activation != "silu":
             raise InputError("head_activation has no effect on a linear head; set head_depth to 2 or more")
         if self.freeze:
@@ -111,6 +115,7 @@ class FitConfig:
                 "center_coef",
                 "balance",
                 "lora_rank",
+                "meta_rate",
                 "gradient_checkpointing",
                 "bf16",
             ):

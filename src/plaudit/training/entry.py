@@ -45,6 +45,11 @@ class Trained:
         if f.get("last_loss") is not None:
             chance = " (log 2 = 0.6931 is chance)" if method.name == "bradley-terry" else ""
             lines.append(f"loss {f['first_loss']:.4f} -> {f['last_loss']:.4f}{chance}")
+        if "shifted" in f:
+            meta = f["shifted"]
+            lines.append(
+                f"meta steps on {meta['completions']} completions of a shifted policy to {meta['groups']} prompts"
+            )
         if "truncated" in f:
             lines.append(f"{f['sharing']}; {f['truncated']} of {f['sequences']} sequences truncated")
         return lines
@@ -52,7 +57,7 @@ class Trained:
 
 def train_reward(
     rows: Iterable[Any], *, backbone: Backbone, config: FitConfig, out: str | Path,
-    progress: Callable[..., Progress] = Progress,
+    progress: Callable[..., Progress] = Progress, shifted: Iterable[Any] = (),
 ) -> Trained:  # fmt: skip
     """Fits what the configuration asks for, and saves it under `out/model`.
 
@@ -62,20 +67,25 @@ def train_reward(
         config: how to fit; with `freeze`, a linear head on frozen features.
         out: run folder.
         progress: makes the display.
+        shifted: samples of a shifted policy, at least two a prompt and without labels, for `meta_rate` [13].
 
     Raises:
         InputError: if a row holds no preference, there are none, or the options contradict each other.
     """
+    shifted = list(shifted)
     if chosen(config.objective).method.model == "causal":
         from plaudit.training.policies.training_entry import train_likelihood
 
+        _without_shifted(shifted, config.objective)
         return Trained(*train_likelihood(list(rows), backbone=backbone, config=config, out=out, progress=progress))
     preferences = preference_rows(rows, rated=chosen(config.objective).method.labels in RATED)
     if config.freeze:
+        _without_shifted(shifted, "a frozen head")
         return _frozen(preferences, backbone, config, Path(out), progress)
-    fit = fit_reward_model(preferences, backbone=backbone, config=config, out=out, progress=progress)
+    fit = fit_reward_model(preferences, backbone=backbone, config=config, out=out, progress=progress, shifted=shifted)
     tenth = max(len(fit.losses) // 10, 1)
     sequences = sum(len(completions_of(r)) for r in preferences)
+    meta = {"shifted": fit.reward.manifest.training["shifted"]} if shifted else {}
     return Trained(
         PreferenceModel(fit.reward) if fit.reward.head.compares else fit.reward,
         {
@@ -83,9 +93,14 @@ def train_reward(
             "groups": fit.groups, "pairs": fit.pairs, "sequences": sequences, "truncated": fit.truncated,
             "raw_tokens": fit.raw_tokens, "sharing": fit.tree,
             "first_loss": float(np.mean(fit.losses[:tenth])), "last_loss": float(np.mean(fit.losses[-tenth:])),
-            "config": asdict(config), "backbone": asdict(backbone),
+            "config": asdict(config), "backbone": asdict(backbone), **meta,
         },
     )  # fmt: skip
+
+
+def _without_shifted(shifted: Sequence[Any], what: str) -> None:
+    if shifted:
+        raise InputError(f"shifted: samples of a shifted policy have no effect on {what}; leave them out")
 
 
 def preference_rows(rows: Iterable[Any], *, rated: bool = False) -> list[TrainingRow]:

@@ -18,7 +18,7 @@ from plaudit.engine.engine import has_read_head, install_head
 from plaudit.engine.rendering import Encoder, Template, well_formed
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Rated
-from plaudit.records.sample import Completion, completion_messages, completion_text, content_hash
+from plaudit.records.sample import Completion, Sample, completion_messages, completion_text, content_hash
 from plaudit.rewards.manifest import Manifest
 from plaudit.rewards.models import ModelReward
 from plaudit.rewards.readers.head import Head
@@ -27,7 +27,9 @@ from plaudit.training.balancing import length_balance
 from plaudit.training.collating import Collator
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.groups import Group, TrainingRow, encode_groups, standardised, standardised_aspects
+from plaudit.training.meta_trainer import check_meta
 from plaudit.training.methods import Method, chosen
+from plaudit.training.shifted import shifted_groups
 from plaudit.training.stepping import run_steps
 from plaudit.training.trainer import Objective, RewardTrainer
 
@@ -62,7 +64,7 @@ class Fit:
 
 def fit_reward_model(
     rows: Sequence[TrainingRow], *, backbone: Backbone, config: FitConfig, out: str | Path,
-    progress: Callable[..., Progress] = Progress,
+    progress: Callable[..., Progress] = Progress, shifted: Sequence[Sample] = (),
 ) -> Fit:  # fmt: skip
     """Trains, normalises and saves a reward model under `out/model`.
 
@@ -75,30 +77,38 @@ def fit_reward_model(
         config: how to fit.
         out: run folder.
         progress: makes the display.
+        shifted: samples of a shifted policy, at least two a prompt, for steps that begin with a meta step of the
+            configuration's `meta_rate`.
 
     Returns:
         The fit; its reward has mean 0 and standard deviation 1 over the training completions (a model that compares
         has no scale).
 
     Raises:
-        InputError: if there are no rows, chosen and rejected are identical everywhere, or training diverges.
+        InputError: if there are no rows, chosen and rejected are identical everywhere, or training diverges; if there
+            are shifted samples without a meta rate or the reverse.
     """
     out = Path(out)
     check_rows(rows)
+    check_meta(config, shifted)
     rows = chosen(config.objective).rows(rows)
     model, tokenizer, template = build(rows, backbone, config)
     method, head = chosen(config.objective).method, trained_head(config, rows)
     weights = length_balance(_pairs_only(rows)) if config.balance == "length" else None
+    encoder = Encoder(tokenizer, template)
     groups = encode_groups(
-        rows, Encoder(tokenizer, template), weights=None if weights is None else weights.tolist(),
+        rows, encoder, weights=None if weights is None else weights.tolist(),
         labels=method.labels, columns=method.columns, aspects=head.options.get("names", ()),
     )  # fmt: skip
     groups, head = _on_one_scale(groups, head, method)
     reward = ModelReward(model, tokenizer, _manifest(model, template, config, backbone, head), name=out.name)
-    key = content_hash([asdict(config), asdict(backbone), [g.key for g in groups]])
-    trainer = _train(reward, groups, config, out, key, progress)
+    lists = shifted_groups(shifted, encoder) if shifted else []
+    key = content_hash([asdict(config), asdict(backbone), [g.key for g in groups], [g.key for g in lists]])
+    trainer = _train(reward, groups, config, out, key, progress, lists)
     head, offset, scale = (reward.head, 0.0, 1.0) if reward.head.compares else normalisation(reward, groups)
     trained = {"groups": len(groups), "pairs": sum(g.n_pairs for g in groups), "config": asdict(config), "key": key}
+    if lists:
+        trained["shifted"] = {"groups": len(lists), "completions": sum(len(g.sequences) for g in lists)}
     reward = ModelReward(
         merged(trainer.model), tokenizer,
         replace(reward.manifest, head=_recorded(head), offset=offset, scale=scale, training=trained), name=out.name,
@@ -199,7 +209,7 @@ def normalisation(reward: ModelReward, groups: Sequence[Group]) -> tuple[Head, f
 
 def _train(
     reward: ModelReward, groups: Sequence[Group], config: FitConfig, out: Path, key: str,
-    progress: Callable[..., Progress],
+    progress: Callable[..., Progress], shifted: Sequence[Group],
 ) -> RewardTrainer:  # fmt: skip
     # processes must run equally many forward passes, or their gradient reductions wait for each other forever
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
@@ -212,7 +222,7 @@ def _train(
     )
     return run_steps(
         reward.model, reward.tokenizer, groups, config=config, out=out, key=key, progress=progress, collator=collator,
-        objective=objective(config),
+        objective=objective(config), shifted=shifted,
     )  # fmt: skip
 
 

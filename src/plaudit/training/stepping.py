@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from plaudit.runs.progress import Progress
 from plaudit.training.callbacks import Recorder
 from plaudit.training.checkpoints import newest_complete
 from plaudit.training.config import FitConfig
+from plaudit.training.meta_trainer import MetaTrainer
 from plaudit.training.trainer import Objective, Outputs, RewardTrainer, row_outputs
 
 
 def run_steps(
     model: Any, tokenizer: Any, groups: Sequence[Any], *, config: FitConfig, out: Path, key: str,
     progress: Callable[..., Progress], collator: Any, objective: Objective, outputs: Outputs = row_outputs,
+    shifted: Sequence[Any] = (),
 ) -> RewardTrainer:  # fmt: skip
     """Trains a model in place on groups.
 
@@ -33,6 +36,7 @@ def run_steps(
         collator: from groups to a step's rows.
         objective: sum over the items of a row.
         outputs: runs a row.
+        shifted: groups of a shifted policy's completions, for steps that begin with a meta step.
 
     Returns:
         The trainer, with its history.
@@ -44,7 +48,8 @@ def run_steps(
     checkpoint = newest_complete(out / "checkpoints", key=key)
     with progress("training", total=int(np.ceil(steps * config.epochs))) as display:
         recorder = Recorder(out / "metrics.jsonl", key=key, progress=display)
-        trainer = RewardTrainer(
+        kind = partial(MetaTrainer, shifted=shifted, meta_rate=config.meta_rate) if shifted else RewardTrainer
+        trainer = kind(
             objective=objective, outputs=outputs, model=model, args=_arguments(config, out), data_collator=collator,
             train_dataset=list(groups), callbacks=[recorder], processing_class=tokenizer,
         )  # fmt: skip
