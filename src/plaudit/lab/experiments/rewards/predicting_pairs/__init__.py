@@ -1,0 +1,1 @@
+"""Two answers to each question, to know what is not known."""

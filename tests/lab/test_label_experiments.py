@@ -1,0 +1,56 @@
+"""Smoke runs of the experiments on labels: the machinery, not the claims."""
+
+import numpy as np
+import pytest
+import torch
+
+from plaudit.errors import InputError
+from plaudit.lab.catalog import find_experiment
+from plaudit.lab.networks import minimise, small_network
+from plaudit.lab.running import run_experiment
+from plaudit.lab.seeds import instances
+
+
+def no_fit(pairs, *, seed, size):
+    raise AssertionError("these experiments fit models of their own")
+
+
+@pytest.fixture
+def smoke(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+
+    def run(name):
+        experiment = find_experiment(name)
+        rows = instances(experiment.claim, "development", count=1)
+        found = run_experiment(experiment, rows, folder=tmp_path, fit=no_fit, smoke=True)["development-0"]
+        assert set(found) == set(experiment.claim.arms)
+        assert all(np.isfinite(v) for numbers in found.values() for v in numbers.values())
+        for wrong in ("nothing", "nothing@0"):
+            with pytest.raises(InputError, match=f"arm '{wrong}' is not known"):
+                experiment.run_instance(rows[0].seed, wrong, budget=experiment.claim.budget["smoke"], fit=no_fit)
+        return found
+
+    return run
+
+
+def test_small_networks_come_from_their_seed_and_learn():
+    before = torch.random.get_rng_state()
+    one, same, other = (small_network(2, 1, width=3, seed=seed) for seed in (5, 5, 6))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    x = torch.tensor([[1.0, -1.0]], dtype=torch.float64)
+    assert torch.equal(one(x), same(x))
+    assert not torch.equal(one(x), other(x))
+    assert small_network(2, 1, width=0, seed=5)(0 * x).tolist() == [[0.0]]  # a linear map has no level of its own
+    minimise(one.parameters(), lambda _: (one(x) - 2.0).square().sum(), steps=200)
+    assert float(one(x).detach()) == pytest.approx(2.0, abs=1e-3)
+    done = []
+    minimise(same.parameters(), lambda i: done.append(i) or same(x).sum(), steps=3)
+    assert done == [0, 1, 2]
+
+
+def test_predicting_pairs(smoke):
+    found = smoke("predicting_pairs")
+    assert found["oracle"]["error"] == 0.0
+    assert found["pairs"] != found["shuffled"] != found["untrained"]
+    # by hand: where every chance is 1/2 a model errs by its own spread only; a fit of ten steps stays near 1/2
+    assert found["ensemble@0"]["true_hidden"] < 0.05 < found["ensemble"]["true_hidden"]
