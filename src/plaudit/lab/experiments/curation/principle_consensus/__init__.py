@@ -1,0 +1,1 @@
+"""Principles that all annotators name, and those that one names."""

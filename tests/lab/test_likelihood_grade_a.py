@@ -1,0 +1,38 @@
+"""Smoke runs of the small experiments on likelihoods and principles: the machinery, not the claims."""
+
+import pytest
+
+from plaudit.errors import InputError
+from plaudit.lab.catalog import find_experiment
+from plaudit.lab.running import run_experiment
+from plaudit.lab.seeds import instances
+
+
+def no_fit(pairs, *, seed, size):
+    raise AssertionError("these experiments fit models of their own")
+
+
+@pytest.fixture
+def smoke(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+
+    def run(name):
+        experiment = find_experiment(name)
+        rows = instances(experiment.claim, "development", count=1)
+        found = run_experiment(experiment, rows, folder=tmp_path, fit=no_fit, smoke=True)["development-0"]
+        assert set(found) == set(experiment.claim.arms)
+        for wrong in ("nothing", "nothing@0"):
+            with pytest.raises(InputError, match=f"arm '{wrong}' is not known"):
+                experiment.run_instance(rows[0].seed, wrong, budget=experiment.claim.budget["smoke"], fit=no_fit)
+        return found
+
+    return run
+
+
+def test_principle_consensus(smoke):
+    found = smoke("curation/principle_consensus")
+    assert found["oracle"]["label_accuracy"] == 1.0
+    assert found["random"]["labels"] == found["consensus"]["labels"] < found["unfiltered"]["labels"]
+    # whoever agrees in the verdict too agrees in the principle
+    assert found["agreement"]["labels"] <= found["consensus"]["labels"]
+    assert all(0 <= n["auc"] <= 1 and 0 <= n["label_accuracy"] <= 1 for n in found.values())
