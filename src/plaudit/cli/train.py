@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plaudit.cli.options import add_dataclass, from_args
+from plaudit.cli.strengthening import add_strengths, with_strengths
 from plaudit.errors import InputError
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.methods import METHODS
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shifted", metavar="FILE", help="samples of a shifted policy, two or more a prompt; --meta-rate"
     )
+    add_strengths(parser)
     add_dataclass(parser, FitConfig, title="fit")
     add_dataclass(parser, Backbone, skip=("name",), title="model from scratch")
 
@@ -47,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
     shifted = read(args.shifted).rows if args.shifted else ()
     with vacating(args.out), Stages(args.out, emit=None):  # no two processes train in one folder
-        trained = train_reward(records.rows, backbone=backbone, config=config, out=Path(args.out), shifted=shifted)
+        rows = with_strengths(args, records.rows, config)
+        trained = train_reward(rows, backbone=backbone, config=config, out=Path(args.out), shifted=shifted)
     for line in trained.lines():
         print(line)
     print(f"saved {args.out}/model; next: plaudit evaluate HELD_OUT_PAIRS --reward {args.out}/model")
