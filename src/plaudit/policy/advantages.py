@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from plaudit.errors import InputError, ShapeError
+from plaudit.shaping.groups import mean_only, standardised
 
 
 def group_advantages(
@@ -49,13 +50,5 @@ def group_advantages(
     if not np.isfinite(reward[valid]).all():
         at = int(np.flatnonzero(valid & ~np.isfinite(reward))[0])
         raise InputError(f"group_advantages: reward of sample {at} is {reward[at]} and marked valid; mark it invalid")
-    members: dict[object, list[int]] = {}
-    for i, group in enumerate(groups):
-        if valid[i]:
-            members.setdefault(group, []).append(i)
-    advantages = np.zeros(len(reward))
-    for index in members.values():
-        if len(index) > 1:
-            centred = reward[index] - reward[index].mean()
-            advantages[index] = centred / (centred.std() + epsilon) if scale else centred
-    return advantages
+    found = np.where(valid, reward, np.nan)
+    return standardised(found, groups, ddof=0, epsilon=epsilon) if scale else mean_only(found, groups)

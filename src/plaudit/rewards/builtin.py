@@ -63,6 +63,22 @@ BUILTIN: dict[str, Entry] = {
         "plaudit.rewards.comparisons.margin:open_margin", "two samples by a calibrated reward: of=MODEL_FOLDER"
     ),
     **{name: Entry(f"{_PLACES[name.partition('/')[0]]}.{path}", summary) for name, (path, summary) in _NAMED.items()},
+    **{
+        f"shape/{name}": Entry(f"plaudit.shaping.transforms.naming:{name.replace('-', '_')}", summary)
+        for name, summary in {
+            "affine": "scale * reward + offset",
+            "centred": "less the mean reward of the prompt's reference completions",
+            "clip": "kept between low and high",
+            "log-sigmoid": "log-probability of beating a good reference: its sum is a conjunction",
+            "min-max": "place within the range of all rewards seen",
+            "par": "how often it would be preferred to a reference, between 0 and 1",
+            "rank": "rank within its group, between 0 and 1",
+            "running-clip": "kept within deviations of the running mean",
+            "squash": "tanh, arctan, sigmoid, log-sigmoid or polynomial of the reward",
+            "standardise": "by running mean and deviation",
+            "whiten": "mean 0 and deviation 1 over the batch",
+        }.items()
+    },
     "shape/fused": Entry("plaudit.shaping.fusion:FusedReward", "drawn towards near completions that people preferred"),
     "shape/win-rate": Entry("plaudit.shaping.win_rates:WinRate", "share of its group that a comparison prefers it to"),
     "likelihood/answer": Entry(f"{_LIKELY}.answer:answer", "probability of the reference answer after the reasoning"),

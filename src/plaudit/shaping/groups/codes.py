@@ -1,0 +1,276 @@
+"""Groups as whole numbers, and sums, extremes and ranks within them: what every group statistic is built on.
+
+`NaN` marks a value that is missing: a time-out, an abstention, an instrument's fault. It enters no statistic and gets
+no number back. No function loops over groups: a million rewards in a hundred thousand groups cost milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike, NDArray
+
+from plaudit.errors import InputError, ShapeError
+
+Floats = NDArray[np.float64]
+Labels = Sequence[object] | NDArray[Any]
+_SPARSE, _WIDE = 4, 64
+"""Cells a sample, and members of a group, up to which ranks are counted in a rectangle; beyond them they are sorted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Which of n samples are compared with each other.
+
+    Attributes:
+        code: int64 (n,), the group of each sample, 0 to `count - 1`.
+        count: number of codes; some may be empty.
+    """
+
+    code: NDArray[np.int64]
+    count: int
+
+    @classmethod
+    def of(cls, labels: Labels | Groups) -> Groups:
+        """The groups that labels name.
+
+        Args:
+            labels: a label a sample, any hashable values; whole numbers from 0 that are not much larger than n are
+                taken as they are, which costs nothing.
+
+        Raises:
+            ShapeError: if an array of labels is not one-dimensional.
+        """
+        if isinstance(labels, Groups):
+            return labels
+        if isinstance(labels, np.ndarray) and labels.ndim != 1:
+            raise ShapeError(f"groups: labels have shape {labels.shape}; give one label a sample, (n,)")
+        if isinstance(labels, np.ndarray) and np.issubdtype(labels.dtype, np.integer):
+            return cls._of_integers(labels.astype(np.int64, copy=False))
+        places: dict[Any, int] = {}
+        code = np.fromiter((places.setdefault(label, len(places)) for label in labels), np.int64, len(labels))
+        return cls(code, len(places))
+
+    @classmethod
+    def _of_integers(cls, labels: NDArray[np.int64]) -> Self:
+        if not labels.size:
+            return cls(labels, 0)
+        if labels.min() >= 0 and labels.max() < 4 * labels.size + 64:
+            return cls(labels, int(labels.max()) + 1)
+        found, code = np.unique(labels, return_inverse=True)
+        return cls(code.astype(np.int64).reshape(-1), int(found.size))
+
+    def __len__(self) -> int:
+        return int(self.code.size)
+
+    @cached_property
+    def sorted(self) -> bool:
+        """Whether the samples of each group follow one another, in the order of the codes."""
+        return bool((self.code[1:] >= self.code[:-1]).all())
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """Samples sorted by group, in their order within each: what functions that need neighbours go through."""
+        n = self.code.size
+        if self.sorted:
+            return np.arange(n)
+        # a counting sort, which numpy has for short integers only: 15 times faster than argsort at a million samples
+        from scipy.sparse import coo_array
+
+        table = coo_array((np.arange(1, n + 1), (self.code, np.arange(n))), shape=(self.count, n))
+        return np.asarray(table.tocsr().data - 1)
+
+    @cached_property
+    def size(self) -> NDArray[np.int64]:
+        """Samples of each group, missing values included, (count,)."""
+        return np.bincount(self.code, minlength=self.count)
+
+    def spread(self, by_group: ArrayLike) -> NDArray[Any]:
+        """A value a group to a value a sample."""
+        return np.asarray(by_group)[self.code]
+
+    @cached_property
+    def rectangle(self) -> NDArray[np.int64]:
+        """Sample indices, a group a row, (count, largest size); -1 fills rows of smaller groups."""
+        if not len(self):
+            return np.zeros((self.count, 0), dtype=np.int64)
+        if (self.size == self.size[0]).all():
+            return self.order.reshape(self.count, -1)
+        found = np.full((self.count, int(self.size.max())), -1, dtype=np.int64)
+        first = np.concatenate([[0], np.cumsum(self.size)[:-1]])
+        found[self.code[self.order], np.arange(len(self)) - np.repeat(first, self.size)] = self.order
+        return found
+
+    def laid(self, value: Float[np.ndarray, " n"]) -> Floats:
+        """Values in the shape of `rectangle`; NaN fills rows of smaller groups."""
+        found = np.asarray(value, dtype=np.float64)
+        if self.rectangle.size == len(self):  # no filling
+            return (found if self.sorted else found[self.order]).reshape(self.rectangle.shape)
+        return np.append(found, np.nan)[self.rectangle]
+
+    def taken(self, table: NDArray[Any]) -> NDArray[Any]:
+        """The inverse of `laid`: a value a sample from a table in the shape of `rectangle`."""
+        if self.sorted and table.size == len(self):
+            return table.reshape(-1)
+        found = np.empty(len(self), dtype=table.dtype)
+        there = self.rectangle >= 0
+        found[self.rectangle[there]] = table[there]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Grouped:
+    """Values in groups, with what is asked of them over and over.
+
+    Attributes:
+        value: float64 (n,), NaN where missing.
+        groups: of the samples.
+    """
+
+    value: Floats
+    groups: Groups
+
+    @classmethod
+    def of(cls, who: str, value: ArrayLike, groups: Labels | Groups, **columns: ArrayLike | None) -> Self:
+        """Values and groups that belong together.
+
+        Args:
+            who: named in the error.
+            value: (n,), NaN where missing.
+            groups: a label a sample.
+            **columns: what must have n entries too, or None.
+
+        Raises:
+            ShapeError: if lengths differ, or the values are not one-dimensional.
+            InputError: if a value is infinite.
+        """
+        found, made = np.asarray(value, dtype=np.float64), Groups.of(groups)
+        if found.ndim != 1 or found.size != len(made):
+            raise ShapeError(f"{who}: values have shape {found.shape} for {len(made)} group labels; give (n,) both")
+        for name, column in columns.items():
+            if column is not None and len(np.asarray(column)) != found.size:
+                raise ShapeError(f"{who}: {name} has {len(np.asarray(column))} entries for {found.size} values")
+        grouped = cls(found, made)
+        if grouped.missing is not None and np.isinf(found).any():
+            i = int(np.flatnonzero(np.isinf(found))[0])
+            raise InputError(f"{who}: value {i} is {found[i]}; give finite values, and NaN where there is none")
+        return grouped
+
+    @cached_property
+    def missing(self) -> NDArray[np.bool_] | None:
+        """True where the value is NaN, (n,); None where none is, which spares every function a pass."""
+        finite = np.isfinite(self.value)
+        return None if finite.all() else np.isnan(self.value)
+
+    @cached_property
+    def n(self) -> NDArray[np.int64]:
+        """How many of each group's values are there, (count,)."""
+        if self.missing is None:
+            return self.groups.size
+        return np.bincount(self.groups.code[~self.missing], minlength=self.groups.count)
+
+    def total(self, value: Floats | None = None) -> Floats:
+        """Sum over each group's values (or over others that lack the same ones), (count,); 0 where there is none."""
+        weights = self.value if value is None else value
+        kept = weights if self.missing is None else np.where(self.missing, 0.0, weights)
+        found = np.bincount(self.groups.code, weights=kept, minlength=self.groups.count)
+        return found.astype(np.float64, copy=False)  # without any samples bincount counts in whole numbers
+
+    @cached_property
+    def mean(self) -> Floats:
+        """Mean of each group, (count,); NaN where it has no value."""
+        return np.where(self.n > 0, self.total() / np.maximum(self.n, 1), np.nan)
+
+    @cached_property
+    def centred(self) -> Floats:
+        """Each value less the mean of its group, (n,)."""
+        return self.value - self.mean[self.groups.code]
+
+    def std(self, *, ddof: int = 0) -> Floats:
+        """`sqrt(sum (v - mean)^2 / (n - ddof))` of each group, (count,); NaN where `n <= ddof`.
+
+        Exactly 0 where the values are equal: their mean may differ from them in the last bits, and what is divided by a
+        deviation of the last bits is noise.
+        """
+        mean = self.total(np.square(self.centred)) / np.maximum(self.n - ddof, 1)
+        noise = (16 * np.finfo(np.float64).eps * np.abs(self.mean)) ** 2
+        return np.where(self.n > ddof, np.sqrt(np.where(mean <= noise, 0.0, mean)), np.nan)
+
+    @cached_property
+    def least(self) -> Floats:
+        """Least value of each group, (count,); NaN where it has none."""
+        return self._extreme(np.fmin)
+
+    @cached_property
+    def greatest(self) -> Floats:
+        """Greatest value of each group, (count,); NaN where it has none."""
+        return self._extreme(np.fmax)
+
+    def _extreme(self, which: np.ufunc) -> Floats:
+        g, found = self.groups, np.full(self.groups.count, np.nan)
+        filled = np.flatnonzero(g.size)
+        if filled.size:
+            starts = np.concatenate([[0], np.cumsum(g.size[filled])[:-1]])
+            found[filled] = which.reduceat(self.value if g.sorted else self.value[g.order], starts)
+        return found
+
+    @cached_property
+    def comparable(self) -> NDArray[np.bool_]:
+        """True where a sample has a value and so has at least one of its siblings, (n,)."""
+        enough = (self.n >= 2)[self.groups.code]
+        return np.asarray(enough if self.missing is None else enough & ~self.missing)
+
+    def or_nothing(self, advantage: Floats) -> Floats:
+        """The advantage where a sample is `comparable`, 0 elsewhere, (n,)."""
+        if self.missing is None and (self.n != 1).all():
+            return advantage
+        return np.where(self.comparable, advantage, 0.0)
+
+    @cached_property
+    def rank(self) -> Floats:
+        """Rank of each value within its group, from 1 for the least; ties share their mean rank; NaN stays NaN."""
+        g = self.groups
+        if not len(g):
+            return np.zeros(0)
+        width = int(g.size.max())
+        if width > _WIDE or g.count * width > _SPARSE * len(g):
+            return self._rank_by_sorting()
+        table = np.ascontiguousarray(g.laid(self.value).T)
+        twice = np.ones(table.shape, dtype=np.int16)  # 2 x those below + those that are equal, itself included, + 1
+        for member in table:  # NaN is neither below nor equal
+            twice += member < table
+            twice += member <= table
+        return g.taken(np.where(np.isnan(table), np.nan, twice / 2).T)
+
+    def _rank_by_sorting(self) -> Floats:
+        """The same where one group is much larger than the others and a rectangle would be mostly empty."""
+        g, value = self.groups, self.value
+        order = np.lexsort((value, g.code))  # NaN sorts last within its group
+        code, sorted_value = g.code[order], value[order]
+        first = np.concatenate([[0], np.cumsum(g.size)])[:-1]
+        place = np.arange(1, len(g) + 1, dtype=np.float64) - first[code]
+        new = np.ones(len(g), dtype=bool)
+        new[1:] = (code[1:] != code[:-1]) | (sorted_value[1:] != sorted_value[:-1])
+        run = np.cumsum(new) - 1
+        found = np.empty(len(g))
+        found[order] = (np.bincount(run, weights=place) / np.bincount(run))[run]
+        return np.where(np.isnan(value), np.nan, found)
+
+
+def per_group(who: str, value: Int[np.ndarray, " n"], groups: Groups) -> NDArray[Any]:
+    """A column that must be one value a group, (count,).
+
+    Raises:
+        InputError: if two samples of a group differ.
+    """
+    found = np.zeros(groups.count, dtype=np.asarray(value).dtype)
+    found[groups.code] = value
+    if not (found[groups.code] == value).all():
+        i = int(np.flatnonzero(found[groups.code] != value)[0])
+        raise InputError(f"{who}: sample {i} has {np.asarray(value)[i]}, another of its group {found[groups.code[i]]}")
+    return found
