@@ -36,3 +36,13 @@ def test_principle_consensus(smoke):
     # whoever agrees in the verdict too agrees in the principle
     assert found["agreement"]["labels"] <= found["consensus"]["labels"]
     assert all(0 <= n["auc"] <= 1 and 0 <= n["label_accuracy"] <= 1 for n in found.values())
+
+
+def test_followup_likelihood(smoke):
+    found = smoke("followup_likelihood")
+    assert found["oracle"]["accuracy"] == 1.0
+    assert found["both_8"]["accuracy"] > 0.6  # the machinery: half of them would be chance
+    # a constant of the response cancels between the signs, whatever its size, and not within one sign
+    assert found["both_8"]["accuracy"] == found["both_8@0"]["accuracy"] == found["both_8@2"]["accuracy"]
+    assert found["positive_8"]["accuracy"] != found["positive_8@0"]["accuracy"]
+    assert 0.35 < found["mixed_8"]["accuracy"] < 0.65  # a difference of sets with equal signs says nothing

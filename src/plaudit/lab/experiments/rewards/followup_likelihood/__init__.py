@@ -1,0 +1,1 @@
+"""What a user would say next, good and bad."""
