@@ -51,6 +51,7 @@ EFFECTS = {
         lambda f, b: f.losses != b.losses and np.allclose(f.losses, b.losses, atol=0.05),
     ),
     "seed": (dict(seed=1), moved),
+    "contrastive_coef": (dict(contrastive_coef=1.0), moved),
     "head_depth": (dict(head_depth=3), lambda f, b: layers(f) == 3),
     "head_activation": (
         dict(head_depth=2, head_activation="tanh"),
@@ -124,6 +125,7 @@ def test_the_table_is_whole():
         "objective",  # one so far; see the ranges below
         "gradient_checkpointing",  # test_fitting: recomputes, and changes nothing
         "margin_scale", "save_steps", "freeze", "l2",  # above
+        "contrastive_dropout",  # test_contrastive_term
         "meta_rate",  # test_meta_step: needs samples of a shifted policy
     }  # fmt: skip
     assert {f.name for f in fields(FitConfig)} == set(EFFECTS) | elsewhere
@@ -193,7 +195,13 @@ def test_a_fitted_tokenizer_round_trips_any_text():
         ),
         *(
             ({name: -1}, f"{name} is -1; it must be at least 0")
-            for name in ("weight_decay", "center_coef", "lora_rank", "l2", "max_grad_norm", "margin_scale", "meta_rate")
+            for name in ("weight_decay", "center_coef", "lora_rank", "l2", "max_grad_norm", "margin_scale", "meta_rate",
+                         "contrastive_coef")
+        ),
+        ({"contrastive_dropout": 1.0, "contrastive_coef": 1.0}, "contrastive_dropout is 1.0; it must lie in [0, 1)"),
+        (
+            {"contrastive_dropout": 0.2},
+            "contrastive_dropout has no effect without contrastive_coef; set that as well",
         ),
         ({"learning_rate": float("nan")}, "learning_rate is nan; it must be positive"),
         ({"epochs": float("inf")}, "epochs is inf; it must be positive"),
@@ -203,6 +211,7 @@ def test_a_fitted_tokenizer_round_trips_any_text():
             for name, value in (
                 ("use_margin", True), ("center_coef", 0.1), ("balance", "length"), ("lora_rank", 4),
                 ("gradient_checkpointing", True), ("bf16", True), ("head_depth", 2), ("meta_rate", 0.1),
+                ("contrastive_coef", 0.1),
             )
         ),
     ],

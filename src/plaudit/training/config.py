@@ -46,6 +46,10 @@ class FitConfig:
     """Share of labels taken to be flipped, in [0, 0.5)."""
     center_coef: float = 0.0
     """Weight of the squared sum of both scores of a pair: keeps scores near zero (0.01 is common)."""
+    contrastive_coef: float = 0.0
+    """Weight of a term that keeps a prompt's completions apart: two views of each by two dropout masks [13]."""
+    contrastive_dropout: float = 0.1
+    """Share of the last state that each of the two masks of contrastive_coef sets to 0, in [0, 1)."""
     meta_rate: float = 0.0
     """Size of the meta step towards telling a shifted policy's samples apart, before each step; 0 for none [13]."""
     head_depth: int = 1
@@ -77,6 +81,8 @@ class FitConfig:
             raise InputError(f"head_activation is {self.head_activation!r}; give silu, tanh, relu or none")
         if not 0 <= self.label_smoothing < 0.5:
             raise InputError(f"label_smoothing is {self.label_smoothing}; it must lie in [0, 0.5)")
+        if not 0 <= self.contrastive_dropout < 1:
+            raise InputError(f"contrastive_dropout is {self.contrastive_dropout}; it must lie in [0, 1)")
         if not 0 <= self.warmup < 1:
             raise InputError(f"warmup is {self.warmup}; it is a share of the steps, in [0, 1)")
         for name in (
@@ -91,7 +97,16 @@ class FitConfig:
         ):
             if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be positive")
-        for name in ("weight_decay", "center_coef", "lora_rank", "l2", "max_grad_norm", "margin_scale", "meta_rate"):
+        for name in (
+            "weight_decay",
+            "center_coef",
+            "lora_rank",
+            "l2",
+            "max_grad_norm",
+            "margin_scale",
+            "meta_rate",
+            "contrastive_coef",
+        ):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 0")
         self._check_combination(method.name)
@@ -103,8 +118,11 @@ class FitConfig:
             for name in ("use_margin", "margin_scale", "label_smoothing", "center_coef", "balance", "freeze"):
                 if getattr(self, name) != default[name]:
                     raise InputError(f"{name} has no effect on {method}; leave it out, or use bradley-terry")
-        if self.meta_rate and METHODS[method].model == "causal":
-            raise InputError(f"meta_rate has no effect on {method}, which trains no head; leave it out")
+        for name in ("meta_rate", "contrastive_coef"):
+            if getattr(self, name) and METHODS[method].model == "causal":
+                raise InputError(f"{name} has no effect on {method}, which trains no head; leave it out")
+        if self.contrastive_dropout != 0.1 and not self.contrastive_coef:
+            raise InputError("contrastive_dropout has no effect without contrastive_coef; set that as well")
         if self.head_depth == 1 and self.head_activation != "silu":
             raise InputError("head_activation has no effect on a linear head; set head_depth to 2 or more")
         if self.freeze:
@@ -116,6 +134,7 @@ class FitConfig:
                 "balance",
                 "lora_rank",
                 "meta_rate",
+                "contrastive_coef",
                 "gradient_checkpointing",
                 "bf16",
             ):

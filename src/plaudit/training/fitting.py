@@ -32,6 +32,7 @@ from plaudit.training.methods import Method, chosen
 from plaudit.training.shifted import shifted_groups
 from plaudit.training.stepping import run_steps
 from plaudit.training.trainer import Objective, RewardTrainer
+from plaudit.training.views import contrasted
 
 NORMALISE_ON = 2048
 """Training sequences whose scores fix the reward's zero and unit."""
@@ -220,9 +221,10 @@ def _train(
         item=chosen(config.objective).method.item,
         prompts=bool(reward.head.network.get("prompt")),
     )
+    outputs, loss = contrasted(config, objective(config), scores=reward.head.outputs)
     return run_steps(
         reward.model, reward.tokenizer, groups, config=config, out=out, key=key, progress=progress, collator=collator,
-        objective=objective(config), shifted=shifted,
+        objective=loss, outputs=outputs, shifted=shifted,
     )  # fmt: skip
 
 
