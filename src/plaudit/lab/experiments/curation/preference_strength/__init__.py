@@ -1,0 +1,1 @@
+"""The weakest preferences, turned round, left out or left alone."""
