@@ -28,6 +28,7 @@ VERBS: dict[str, str] = {
     "audit": "run a verifier's adversarial twins against it: nothing that should fail may pass",
     "select": "pick the best of several completions of each prompt",
     "report": "write a run's report as one HTML page",
+    "shape": "draw what a transform does to rewards and to advantages",
     "rewards": "list the rewards that references can name",
     "lab": "list or run the experiments that the methods rest on",
 }

@@ -51,4 +51,5 @@ def group_advantages(
         at = int(np.flatnonzero(valid & ~np.isfinite(reward))[0])
         raise InputError(f"group_advantages: reward of sample {at} is {reward[at]} and marked valid; mark it invalid")
     found = np.where(valid, reward, np.nan)
-    return standardised(found, groups, ddof=0, epsilon=epsilon) if scale else mean_only(found, groups)
+    advantages = standardised(found, groups, ddof=0, epsilon=epsilon) if scale else mean_only(found, groups)
+    return np.asarray(advantages)

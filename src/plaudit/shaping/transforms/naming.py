@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import Any
 
 from plaudit.rewards.base import Reward
@@ -30,7 +31,7 @@ def _opener(made: type[ValueTransform]) -> Callable[..., Shaped]:
         from plaudit.rewards.registry import load
 
         reward = of if isinstance(of, Reward) else load(of)
-        if "references" in options:
+        if isinstance(options.get("references"), str | Path):
             options["references"] = references_of(options["references"], reward)
         return Shaped(reward, made(**options))
 
@@ -39,7 +40,7 @@ def _opener(made: type[ValueTransform]) -> Callable[..., Shaped]:
         inspect.Parameter(
             f.name,
             keyword,
-            annotation=str if f.default is MISSING else f.type,
+            annotation=Any if f.default is MISSING else f.type,
             default=inspect.Parameter.empty if f.default is MISSING else f.default,
         )
         for f in fields(made)

@@ -1,0 +1,78 @@
+"""`plaudit shape plot NAME`: a picture of what a transform does to rewards and to group advantages."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from plaudit.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from plaudit.shaping.transforms.base import ValueTransform
+    from plaudit.shaping.transforms.references import References
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the actions and their options."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    plot = actions.add_parser("plot", help="draw a transform on an example with a few rewards that are far too high")
+    plot.add_argument(
+        "name", help="a transform with its options, such as par?k=2 (plaudit rewards lists shape/NAME), or all"
+    )
+    plot.add_argument(
+        "--out", type=Path, metavar="FILE", help="an SVG file; a folder for all (default: shape-NAME.svg)"
+    )
+    plot.add_argument("--seed", type=int, default=0, help="of the example (default: 0)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draws."""
+    from plaudit.report.shapes import Example, shape_picture
+    from plaudit.runs.atomic import write_text
+    from plaudit.shaping.transforms.naming import TRANSFORMS
+
+    example = Example.drawn(args.seed)
+    kind = args.name.partition("?")[0]
+    for name in sorted(TRANSFORMS) if kind == "all" else [args.name]:
+        by = transform_of(name, example.references)
+        out = args.out or Path(f"shape-{by.kind}.svg")
+        if kind == "all":
+            out = (args.out or Path()) / f"shape-{name}.svg"
+        write_text(out, str(shape_picture(by, example, title=f"shape/{name.removeprefix('shape/')}")))
+        print(f"shape: {out}")
+    return 0
+
+
+def transform_of(reference: str, references: References) -> ValueTransform:
+    """A transform with its options; what is read against references gets these.
+
+    Args:
+        reference: `kind?option=value`, with or without `shape/` before it.
+        references: of the example.
+
+    Raises:
+        InputError: if there is no such transform or option, or a value is out of range.
+    """
+    from plaudit.rewards.registry import make
+    from plaudit.shaping.transforms.naming import TRANSFORMS
+
+    name, _, query = reference.removeprefix("shape/").partition("?")
+    if name not in TRANSFORMS:
+        raise InputError(f"shape plot: {name!r} is not known; {nearest(name, TRANSFORMS)}")
+    options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
+    if "references" in TRANSFORMS[name].__dataclass_fields__:
+        options["references"] = references
+    shaped: Any = make(f"shape/{name}", {"of": _Bounded(), **options})
+    by: ValueTransform = shaped.by
+    return by
+
+
+class _Bounded:
+    """A reward that stands for any: it is never called."""
+
+    name, scope, bounds, fingerprint = "any", "sample", (-100.0, 100.0), "any"
+
+    def __call__(self, samples: Any) -> Any:
+        raise AssertionError(f"{self.name} scores nothing; {len(samples)} samples were given")

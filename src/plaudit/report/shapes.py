@@ -1,0 +1,132 @@
+"""A picture of a transform: each reward before and after it, both distributions, and both sets of group advantages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from plaudit.records.sample import Sample, conversation
+from plaudit.report import svg
+from plaudit.rewards.base import Floats, RewardBatch
+from plaudit.shaping.groups import standardised
+from plaudit.shaping.transforms.base import ValueTransform
+from plaudit.shaping.transforms.references import References, key_of
+
+PROMPTS, EACH, REFERENCES = 28, 8, 10
+SIDE, GAP, TOP = 220.0, 74.0, 46.0
+STYLE = """<style>
+text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill: #565b63; }
+.title { font-size: 13px; font-weight: 600; fill: #1d2024; } .paper { fill: #fbfaf7; } .grid { stroke: #e3e0d8; }
+.zero { stroke: #6d737b; stroke-dasharray: 3 4; } .dot { fill: #1f5f99; opacity: 0.45; }
+.dot.far { fill: #b0560c; opacity: 0.9; }
+.before { fill: #6d737b; opacity: 0.35; } .after { fill: #1f5f99; opacity: 0.7; }
+</style>"""
+
+
+@dataclass(frozen=True)
+class Example:
+    """Rewards as a policy sees them when it begins to hack: levels that differ by prompt, and a few far too high.
+
+    Attributes:
+        samples: `PROMPTS * EACH` of them.
+        reward: (n,) normal about the prompt's level, which is normal itself; one in forty is six too high.
+        far: (n,) True for these.
+        references: rewards of `REFERENCES` completions of the starting policy for each prompt.
+    """
+
+    samples: tuple[Sample, ...]
+    reward: Floats
+    far: np.ndarray
+    references: References
+
+    @classmethod
+    def drawn(cls, seed: int = 0) -> Example:
+        """The example of a seed."""
+        rng = np.random.default_rng(seed)
+        level = rng.normal(size=PROMPTS)
+        n = PROMPTS * EACH
+        far = rng.random(n) < 1 / 40
+        reward = np.repeat(level, EACH) + rng.normal(size=n) + 6.0 * far
+        samples = tuple(
+            Sample(conversation(f"prompt {i}"), f"completion {j}") for i in range(PROMPTS) for j in range(EACH)
+        )
+        first = rng.normal(size=(PROMPTS, REFERENCES)) + level[:, None]
+        rows = {key_of(samples[i * EACH].prompt): tuple(first[i].tolist()) for i in range(PROMPTS)}
+        return cls(samples, reward, far, References(rows))
+
+
+def shape_picture(by: ValueTransform, example: Example, *, title: str) -> Markup:
+    """Three panels, as a picture that stands by itself.
+
+    A transform with running statistics is shown after it has seen the example's first half, on the second.
+
+    Args:
+        by: the transform.
+        example: what it is shown on.
+        title: of the picture.
+    """
+    half = len(example.samples) // 2
+    first, rest = slice(0, half), slice(half, None)
+    seen = by.updated(RewardBatch(example.reward[first]), example.samples[first])
+    part = rest if seen != by else slice(None)
+    samples, reward, far = example.samples[part], example.reward[part], example.far[part]
+    shaped = seen(RewardBatch(reward), samples).reward
+    groups = [s.prompt for s in samples]
+    before, after = standardised(reward, groups), standardised(shaped, groups)
+    width, height = 3 * SIDE + 3 * GAP, TOP + SIDE + 58
+    parts = [STYLE, svg.rect(0, 0, width, height, "paper"), svg.text(GAP * 0.7, 22, title, "title")]
+    parts += _scatter(0, reward, shaped, far, "reward", "shaped reward")
+    parts += _histograms(1, reward, shaped)
+    parts += _scatter(2, before, after, far, "advantage in its group, unshaped", "advantage, shaped")
+    told = f"{title}: shaped rewards against rewards, both distributions, and group advantages before and after"
+    return Markup(
+        str(svg.figure(width, height, parts, told)).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    )
+
+
+def _frame(place: int) -> tuple[float, float, float]:
+    """Left, top and bottom of a panel."""
+    return GAP * 0.7 + place * (SIDE + GAP), TOP, TOP + SIDE
+
+
+def _scatter(place: int, a: Floats, b: Floats, far: np.ndarray, x_axis: str, y_axis: str) -> list[str]:
+    left, top, bottom = _frame(place)
+    x = svg.Scale(svg.padded(a.tolist()), (left, left + SIDE))
+    y = svg.Scale(svg.padded(b.tolist()), (bottom, top))
+    parts = _axes(x, y, left, top, bottom, x_axis, y_axis)
+    for p, q, out in sorted(zip(a.tolist(), b.tolist(), far.tolist(), strict=True), key=lambda row: row[2]):
+        parts.append(svg.circle(x(p), y(q), 2.4, "dot far" if out else "dot"))
+    return parts
+
+
+def _histograms(place: int, before: Floats, after: Floats) -> list[str]:
+    """Both in units of their own deviation about their own mean: what counts is the form."""
+    left, top, bottom = _frame(place)
+    forms = [(v - v.mean()) / (v.std() or 1.0) for v in (before, after)]
+    edges = np.linspace(-4, 7, 34)
+    counts = [np.histogram(np.clip(form, -4, 7), edges)[0] for form in forms]
+    x = svg.Scale((-4, 7), (left, left + SIDE))
+    y = svg.Scale((0, float(max(c.max() for c in counts)) * 1.08), (bottom, top))
+    parts = _axes(x, y, left, top, bottom, "standard deviations from the mean", "samples")
+    for count, css in zip(counts, ("before", "after"), strict=True):
+        for e, n in zip(edges, count, strict=False):
+            parts.append(svg.rect(x(e) + 0.4, y(n), x(edges[1]) - x(edges[0]) - 0.8, bottom - y(n), css))
+    for row, (css, label) in enumerate((("before", "reward"), ("after", "shaped reward"))):
+        parts.append(svg.rect(left + SIDE - 96, top + 4 + 18 * row, 12, 10, css))
+        parts.append(svg.text(left + SIDE - 78, top + 13 + 18 * row, label))
+    return parts
+
+
+def _axes(x: svg.Scale, y: svg.Scale, left: float, top: float, bottom: float, x_axis: str, y_axis: str) -> list[str]:
+    parts = []
+    for tick in svg.nice_ticks(*x.domain, count=5):
+        parts.append(svg.line(x(tick), top, x(tick), bottom, "zero" if tick == 0 else "grid"))
+        parts.append(svg.text(x(tick), bottom + 17, svg.number(tick), "", "middle"))
+    for tick in svg.nice_ticks(*y.domain, count=5):
+        parts.append(svg.line(left, y(tick), left + SIDE, y(tick), "zero" if tick == 0 else "grid"))
+        parts.append(svg.text(left - 6, y(tick) + 4, svg.number(tick), "", "end"))
+    parts.append(svg.text(left + SIDE / 2, bottom + 38, x_axis, "", "middle"))
+    parts.append(svg.text(left, top - 8, y_axis))
+    return parts

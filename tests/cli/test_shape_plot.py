@@ -1,0 +1,63 @@
+"""`plaudit shape plot`: every transform is drawn, options reach it, and the picture is well-formed."""
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from plaudit.cli.main import main
+from plaudit.report.shapes import EACH, PROMPTS, Example
+from plaudit.shaping.transforms.naming import TRANSFORMS
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def dots(path):
+    root = ElementTree.fromstring(path.read_text())
+    return [(float(c.get("cx")), float(c.get("cy"))) for c in root.iter(f"{SVG}circle")]
+
+
+def test_all_of_them(tmp_path, capsys):
+    assert main(["shape", "plot", "all", "--out", str(tmp_path)]) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"shape-{kind}.svg" for kind in TRANSFORMS)
+    assert capsys.readouterr().out.count("shape: ") == len(TRANSFORMS)
+    for kind in TRANSFORMS:
+        shown = PROMPTS * EACH // (2 if kind in ("standardise", "running-clip", "min-max") else 1)
+        assert len(dots(tmp_path / f"shape-{kind}.svg")) == 2 * shown, kind
+
+
+def test_options_reach_the_picture_and_the_seed_the_example(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["shape", "plot", "shape/squash?curve=sigmoid&scale=2"]) == 0
+    text = (tmp_path / "shape-squash.svg").read_text()
+    assert re.search(r">shape/squash\?curve=sigmoid&amp;scale=2<", text)
+    first = dots(tmp_path / "shape-squash.svg")
+    assert main(["shape", "plot", "squash?curve=sigmoid&scale=2", "--seed", "1", "--out", "other.svg"]) == 0
+    assert dots(tmp_path / "other.svg") != first
+
+
+def test_the_example_has_levels_and_a_few_that_are_far_too_high():
+    example = Example.drawn()
+    assert 0 < example.far.mean() < 0.1
+    assert example.reward[example.far].min() > example.reward[~example.far].mean()
+    level = example.reward.reshape(PROMPTS, EACH).mean(axis=1)
+    assert np.std(level) > 0.5
+    assert np.array_equal(Example.drawn(0).reward, example.reward)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("parr", "shape plot: 'parr' is not known; did you mean 'par'"),
+        ("par?kk=1", "shape/par: unknown option 'kk'; did you mean 'k'"),
+        ("par?k=0", "par: k is 0.0 and shift 0.0; give a positive slope"),
+    ],
+)
+def test_errors_are_one_line(name, message, tmp_path, capsys):
+    out = tmp_path / "x.svg"
+    assert main(["shape", "plot", name, "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not out.exists()
