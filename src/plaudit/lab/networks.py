@@ -26,9 +26,7 @@ def small_network(inputs: int, outputs: int, *, width: int, seed: int) -> nn.Mod
         )
 
 
-def minimise(
-    parameters: Iterable[Tensor], loss: Callable[[int], Tensor], *, steps: int, lr: float = 0.02
-) -> None:
+def minimise(parameters: Iterable[Tensor], loss: Callable[[int], Tensor], *, steps: int, lr: float = 0.02) -> None:
     """Adam on the whole data with a cosine schedule; the parameters are changed in place.
 
     Args:
