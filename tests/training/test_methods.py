@@ -63,12 +63,19 @@ def sourced_rows(n=8):
     return [replace(row, annotator="ab"[i % 2]) for i, row in enumerate(pair_rows(n))]
 
 
+def partly_labelled_rows(n=8):
+    """Pairs of which every other one does not say which is better."""
+    return [replace(row, meta={"labelled": i % 2 == 0}) for i, row in enumerate(pair_rows(n))]
+
+
 def rows_for(name, n=8):
     """Ranked rows, or others for what only they can say."""
     if METHODS[name].labels == "aspects":
         return aspect_rows(n)
     if "source" in METHODS[name].columns:
         return sourced_rows(n)
+    if "labelled" in METHODS[name].columns:
+        return partly_labelled_rows(n)
     if "second_rating" in METHODS[name].columns:
         return rated_rows(n, k=4)
     return pair_rows(n) if {"preference", "spread", "second"} & set(METHODS[name].columns) else ranked_rows(n)
@@ -155,6 +162,30 @@ def test_two_raters_who_differ_at_random_leave_nothing_unknown(fit, tmp_path):
     for said in found.values():
         assert said.probability[0] == pytest.approx(0.5, abs=0.1)
     assert found["agree"].std[0] > 0.3 > found["independent"].std[0]
+
+
+def test_the_order_of_a_pair_without_a_label_means_nothing(fit, parameters, tmp_path):
+    rows = partly_labelled_rows()
+    turned = [r if r.meta["labelled"] else replace(r, chosen=r.rejected, rejected=r.chosen) for r in rows]
+    found = [
+        parameters(fit(tmp_path / str(i), x, objective="internal-agreement")) for i, x in enumerate((rows, turned))
+    ]
+    others = parameters(fit(tmp_path / "2", [replace(r, meta={}) for r in turned], objective="internal-agreement"))
+    for key, value in found[0].items():
+        assert np.allclose(value.numpy(), found[1][key].numpy(), atol=1e-5), key
+    assert any(not np.allclose(v.numpy(), others[k].numpy(), atol=1e-3) for k, v in found[0].items())
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ({"labelled": False}, "objective internal-agreement: none of the 1 pairs is labelled; leave labelled out"),
+        ({"labelled": "no"}, "row 1: labelled is 'no'; give true, or false where it is not known which is better"),
+    ],
+)
+def test_pairs_without_labels_are_refused_alone(meta, message, fit, tmp_path):
+    with pytest.raises(InputError, match=message):
+        fit(tmp_path, [Pair(ASKED, "a", "b", meta=meta)], objective="internal-agreement")
 
 
 def test_heads_of_several_layers_and_their_refusals(fit, tmp_path):

@@ -8,6 +8,7 @@ A number a pair:
 | `preference` | `preference`: the probability that chosen is better | (none) |
 | `spread` | `judgements`: repeated margins, whose deviation it is | (none) |
 | `second` | `second`: whether another rater prefers chosen too | (none) |
+| `labelled` | `labelled`: whether chosen is known to be better; true by default | always 1 |
 | `tied` | equal scores | equal scores |
 | `identity` | a hash of what the row says | the same for all of its pairs |
 | `source` | a hash of `annotator`: whoever judged it | the same, if its `annotator` is given |
@@ -129,6 +130,13 @@ def _second(where: str, row: Pair | Ranked, _better: int, _worse: int) -> float:
     return float(found)
 
 
+def _labelled(where: str, row: Pair | Ranked, _better: int, _worse: int) -> float:
+    found = row.meta.get("labelled", True) if isinstance(row, Pair) else True
+    if not isinstance(found, bool):
+        raise InputError(f"{where}: labelled is {found!r}; give true, or false where it is not known which is better")
+    return float(found)
+
+
 def _source(where: str, row: Pair | Ranked, _better: int, _worse: int) -> float:
     found = row.annotator if isinstance(row, Pair) else row.meta.get("annotator")
     if found is None:
@@ -166,7 +174,7 @@ def _second_rating(where: str, row: Pair | Ranked | Rated) -> list[float]:
 COLUMNS: Mapping[str, Callable[[str, Any, int, int], float]] = {
     "strength": _strength, "preference": _preference, "spread": _spread, "second": _second, "tied": _tied,
     "identity": row_identity,
-    "source": _source,
+    "labelled": _labelled, "source": _source,
 }  # fmt: skip
 """Name to `(where, row, better, worse) -> number`."""
 

@@ -167,6 +167,12 @@ METHODS: dict[str, Method] = {
         f"{_LOSSES}.pairs:cotrained", "pair", head=f"{_LOSSES}.pairs:cotraining_head",
         options={"noise": 0.2, "ramp": 0.3},
     ),
+    "internal-agreement": Method(
+        "two heads that agree on pairs without a label, and learn from those that they agree about [118]",
+        "pairs, those with labelled false in any order", f"{_LOSSES}.pairs:agreeing", "pair",
+        head=f"{_LOSSES}.pairs:agreeing_head", options={"consistency_coef": 1.0, "entropy_coef": 0.1},
+        columns=("labelled",), rows=f"{_LOSSES}.pairs:partly_labelled",
+    ),
     "bradley-terry-heads": Method(
         "several heads on one backbone, each on bootstrap weights: gives members and an epistemic deviation [148]",
         _PAIRS, f"{_LOSSES}.ensembles:heads", "pair", head=f"{_LOSSES}.ensembles:ensemble_head",

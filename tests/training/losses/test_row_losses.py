@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from plaudit.errors import InputError
-from plaudit.training.losses.pairs import cotrained
-from plaudit.training.losses.ratings import distribution
+from plaudit.training.losses.pairs import agreeing, cotrained
+from plaudit.training.losses.ratings import distribution, twice
 
 
 def pair_row(leads, weight=None, progress=1.0):
@@ -45,3 +45,24 @@ def test_the_fidelity_of_rated_rows_of_one_prompt_counts_as_that_of_a_list():
     assert float(rated) > float(without) + 0.1
     with pytest.raises(InputError, match="fidelity_coef is -1"):
         distribution(outputs, row, fidelity_coef=-1.0, **options)
+
+
+def test_pairs_without_a_label_count_by_what_two_heads_agree_about():
+    """Two pairs, leads (2, 1) and (-1, 3) by the two heads: the first is labelled, the second is not agreed about."""
+    outputs = torch.tensor([[2.0, 1.0], [0.0, 0.0], [-1.0, 3.0], [0.0, 0.0]])
+    row = {"pairs": torch.tensor([[0, 1], [2, 3]]), "weight": torch.tensor([1.0, 2.0])}
+    options = {"consistency_coef": 0.5, "entropy_coef": 0.0}
+    known = agreeing(outputs, row | {"labelled": torch.tensor([1.0, 1.0])}, **options)
+    assert float(known) == pytest.approx((loss(2.0) + loss(1.0) + 2 * loss(-1.0) + 2 * loss(3.0)) / 2)
+    half = agreeing(outputs, row | {"labelled": torch.tensor([1.0, 0.0])}, **options)
+    apart = (1 / (1 + math.exp(-3.0)) - 1 / (1 + math.exp(1.0))) * 4.0  # (p - q)(z_p - z_q) with z = 3 and -1
+    assert float(half) == pytest.approx((loss(2.0) + loss(1.0)) / 2 + 2 * 0.5 * apart)
+
+
+def test_two_ratings_count_in_both_orders():
+    """Levels 1 then 2: p1 = (3/4, 1/4), p2 = (1/2, 1/2) after a 1 and (1/5, 4/5) after a 2."""
+    logits = [math.log(x) for x in (3 / 4, 1 / 4, 1 / 2, 1 / 2, 1 / 5, 4 / 5)]
+    row = {"values": torch.tensor([1.0, 2.0]), "second_rating": torch.tensor([2.0, 2.0])}
+    found = twice(torch.tensor([logits, logits]), row, levels=2)
+    forth, back, same = math.log(3 / 4 * 1 / 2), math.log(1 / 4 * 1 / 5), math.log(1 / 4 * 4 / 5)
+    assert float(found) == pytest.approx(-(forth + back) / 2 - same)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from plaudit.errors import InputError
+from plaudit.records.rows import Pair, Ranked
 from plaudit.rewards.readers.head import Head
+from plaudit.training.objectives.pairs.checking import check_number
 from plaudit.training.objectives.pairs.convex import convex_bradley_terry
 from plaudit.training.objectives.pairs.cotraining import dropped_share, peer_selection
 from plaudit.training.objectives.pairs.dynamic import dynamic_bradley_terry
+from plaudit.training.objectives.pairs.internal import self_consistent_preference
 from plaudit.training.objectives.pairs.judgements import judgement_weights
 from plaudit.training.objectives.pairs.logistic import bradley_terry
 from plaudit.training.objectives.pairs.soft import soft_bradley_terry
@@ -120,6 +123,43 @@ def cotrained(outputs: Tensor, row: Mapping[str, Tensor], *, noise: float, ramp:
 def cotraining_head(**_: object) -> Head:
     """Two scores; the model's is their mean."""
     return Head("aspects", 2, {"names": ["first", "second"]})
+
+
+def agreeing(outputs: Tensor, row: Mapping[str, Tensor], *, consistency_coef: float, entropy_coef: float) -> Tensor:
+    """Two heads that learn from the labelled pairs, and on the others from each other.
+
+    The heads share a backbone and begin apart, which is all that distinguishes their opinions: where a model has two
+    rewards of unlike kinds (the paper's are a judge's and a policy's own), what they agree about says more.
+    """
+    labelled = row["labelled"] > 0.5
+    pairs, weight = row["pairs"][labelled], row["weight"][labelled]
+    known = torch.stack([bradley_terry(outputs[:, i], pairs, weight=weight) for i in (0, 1)]).mean()
+    better, worse = row["pairs"][~labelled].unbind(dim=1)
+    return known + self_consistent_preference(
+        (outputs[better, :2] - outputs[worse, :2]).T, consistency_coef=consistency_coef, entropy_coef=entropy_coef,
+        weight=row["weight"][~labelled],
+    )  # fmt: skip
+
+
+def agreeing_head(*, consistency_coef: float, entropy_coef: float) -> Head:
+    """Two scores; the model's is their mean."""
+    check_number("objective internal-agreement", "consistency_coef", consistency_coef, low=0)
+    check_number("objective internal-agreement", "entropy_coef", entropy_coef, low=0)
+    return Head("aspects", 2, {"names": ["first", "second"]})
+
+
+def partly_labelled(rows: Sequence[Pair | Ranked]) -> Sequence[Pair | Ranked]:
+    """The rows as they are.
+
+    Raises:
+        InputError: if all of them say `labelled: false`: two heads would learn to agree, and nothing about what.
+    """
+    if all(isinstance(row, Pair) and row.meta.get("labelled") is False for row in rows):
+        raise InputError(
+            f"objective internal-agreement: none of the {len(rows)} pairs is labelled; leave labelled out of those "
+            "whose chosen completion is known to be better"
+        )
+    return rows
 
 
 def _scaled_up(losses: Tensor, kept: Tensor, weight: Tensor) -> Tensor:

@@ -152,6 +152,13 @@ def test_rows_of_internal_rewards_add_up(seed):
         assert torch.autograd.gradcheck(function, z.clone().requires_grad_())
 
 
+def test_weights_of_internal_rewards_count_pairs():
+    z = normal(8, 3, 6)
+    for function in (internal_consistency, self_consistent_preference):
+        counted = doubles([2, 1, 0, 1, 1, 1])  # as if the first pair stood there twice and the third never
+        torch.testing.assert_close(function(z[:, [0, 0, 1, 3, 4, 5]]), function(z, weight=counted))
+
+
 def test_only_agreed_pairs_teach_a_preference():
     z = doubles([[1, 1, -2, 0], [2, -1, -1, 0]]).requires_grad_()
     assert internal_agreement(z.detach()).tolist() == [True, False, True, False]

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from plaudit.errors import InputError
-from plaudit.training.objectives.pairs.checking import check_number
+from plaudit.training.objectives.pairs.checking import check_columns, check_number, weighted_sum
 
 
 def order_averaged(forward: Float[Tensor, " m"], backward: Float[Tensor, " m"]) -> Float[Tensor, " m"]:
@@ -45,7 +45,11 @@ def internal_agreement(logits: Float[Tensor, "models m"]) -> Bool[Tensor, " m"]:
 
 
 def internal_consistency(
-    logits: Float[Tensor, "models m"], *, consistency_coef: float = 1.0, entropy_coef: float = 0.1
+    logits: Float[Tensor, "models m"],
+    *,
+    consistency_coef: float = 1.0,
+    entropy_coef: float = 0.1,
+    weight: Float[Tensor, " m"] | None = None,
 ) -> Float[Tensor, ""]:
     """Sum over pairs of the disagreement and the indecision of the internal rewards, in nats.
 
@@ -55,11 +59,13 @@ def internal_consistency(
         logits: z of each internal reward (at least two) that the first of each pair is better.
         consistency_coef: at least 0.
         entropy_coef: at least 0; small, since alone it makes any opinion surer.
+        weight: weight of each pair, default 1.
 
     Returns:
         At least 0; 0 only where all probabilities are the same and 0 or 1. The order within a pair does not matter.
 
     Raises:
+        ShapeError: if `weight` does not have m entries.
         InputError: if there are fewer than two rewards or a coefficient is negative.
 
     Source: SCIR, consistency and confidence terms [118].
@@ -73,11 +79,16 @@ def internal_consistency(
     chance, size = logits.sigmoid(), logits.abs()
     apart = (chance[first] - chance[second]) * (logits[first] - logits[second])
     entropy = F.softplus(-size) + size * torch.sigmoid(-size)  # H is even in z; this form has no large terms to cancel
-    return (consistency_coef * apart.mean(dim=0) + entropy_coef * entropy.mean(dim=0)).sum()
+    check_columns("internal_consistency", "pairs", logits.shape[1], weight=weight)
+    return weighted_sum(consistency_coef * apart.mean(dim=0) + entropy_coef * entropy.mean(dim=0), weight)
 
 
 def self_consistent_preference(
-    logits: Float[Tensor, "models m"], *, consistency_coef: float = 1.0, entropy_coef: float = 0.1
+    logits: Float[Tensor, "models m"],
+    *,
+    consistency_coef: float = 1.0,
+    entropy_coef: float = 0.1,
+    weight: Float[Tensor, " m"] | None = None,
 ) -> Float[Tensor, ""]:
     """`internal_consistency`, plus `-log sigmoid(|z_0|)` of the first reward on the pairs that all agree about.
 
@@ -86,16 +97,17 @@ def self_consistent_preference(
             the agreed winner (the implicit reward of the policy).
         consistency_coef: at least 0.
         entropy_coef: at least 0.
+        weight: weight of each pair, default 1.
 
     Returns:
         The sum over pairs. Where none agree, `internal_consistency` alone.
 
     Raises:
+        ShapeError: if `weight` does not have m entries.
         InputError: if there are fewer than two rewards or a coefficient is negative.
 
     Source: SCIR, the whole loss [118].
     """
     agreed = internal_agreement(logits.detach())
-    learned = -F.logsigmoid(logits[0].abs())[agreed].sum()
-    penalty = internal_consistency(logits, consistency_coef=consistency_coef, entropy_coef=entropy_coef)
-    return learned + penalty
+    penalty = internal_consistency(logits, consistency_coef=consistency_coef, entropy_coef=entropy_coef, weight=weight)
+    return weighted_sum(-F.logsigmoid(logits[0].abs()) * agreed, weight) + penalty
