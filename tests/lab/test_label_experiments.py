@@ -54,3 +54,11 @@ def test_predicting_pairs(smoke):
     assert found["pairs"] != found["shuffled"] != found["untrained"]
     # by hand: where every chance is 1/2 a model errs by its own spread only; a fit of ten steps stays near 1/2
     assert found["ensemble@0"]["true_hidden"] < 0.05 < found["ensemble"]["true_hidden"]
+
+
+def test_consistent_labels(smoke):
+    found = smoke("consistent_labels")
+    assert found["oracle"]["accuracy"] == 1.0
+    assert found["oracle"]["cosine"] == pytest.approx(1)
+    assert found["prompt"]["consistency_easy"] > found["prompt"]["consistency_hard"]
+    assert len({numbers["cosine"] for numbers in found.values()}) >= 8  # the arms are not one another

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Bernoulli, Categorical, kl_divergence
 
@@ -144,6 +144,7 @@ def test_the_penalty_is_zero_only_for_sure_and_equal_opinions():
     torch.testing.assert_close(self_consistent_preference(-z), self_consistent_preference(z))
 
 
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1000))
 def test_rows_of_internal_rewards_add_up(seed):
     z = normal(seed, 3, 6)

@@ -1,0 +1,1 @@
+"""Labels as sure as two judges agree about a prompt."""
