@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from plaudit.errors import InputError, ShapeError
@@ -260,17 +260,3 @@ class Grouped:
         found = np.empty(len(g))
         found[order] = (np.bincount(run, weights=place) / np.bincount(run))[run]
         return np.where(np.isnan(value), np.nan, found)
-
-
-def per_group(who: str, value: Int[np.ndarray, " n"], groups: Groups) -> NDArray[Any]:
-    """A column that must be one value a group, (count,).
-
-    Raises:
-        InputError: if two samples of a group differ.
-    """
-    found = np.zeros(groups.count, dtype=np.asarray(value).dtype)
-    found[groups.code] = value
-    if not (found[groups.code] == value).all():
-        i = int(np.flatnonzero(found[groups.code] != value)[0])
-        raise InputError(f"{who}: sample {i} has {np.asarray(value)[i]}, another of its group {found[groups.code[i]]}")
-    return found

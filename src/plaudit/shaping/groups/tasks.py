@@ -1,0 +1,103 @@
+"""One deviation a task instead of one a group: rewards of different kinds side by side, hard prompts not inflated [83].
+
+Differs from the paper: samples without a reward enter neither mean nor moments; a group of one has advantage 0 instead
+of being refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, final
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from plaudit.errors import InputError
+from plaudit.shaping.groups.codes import Grouped, Groups, Labels
+
+
+@final
+@dataclass(frozen=True)
+class TaskDeviations:
+    """Moving first and second moments of each task's rewards; a pure value.
+
+    `m <- decay m + (1 - decay) mean of the batch`, begun with the first batch; `std = sqrt(max(m2 - m1^2, epsilon))`.
+
+    Attributes:
+        decay: of both moments, in [0, 1).
+        guard: a group with an advantage beyond this falls back to its own deviation.
+        epsilon: least variance, in squared units of the reward.
+        moments: task to (m1, m2).
+
+    Source: Feng et al. 2025, "OneThinker", EMA-GRPO [83].
+    """
+
+    decay: float = 0.99
+    guard: float = 5.0
+    epsilon: float = 1e-6
+    moments: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.decay < 1 or not self.guard > 0 or not self.epsilon > 0:
+            raise InputError(
+                f"task deviations: decay is {self.decay}, guard {self.guard}, epsilon {self.epsilon}; give a decay in "
+                "[0, 1), the others positive"
+            )
+
+    def updated(self, reward: ArrayLike, tasks: Labels) -> Self:
+        """With a batch's rewards in the moments; a task without any reward stays as it was.
+
+        Args:
+            reward: (n,), NaN where there is none.
+            tasks: the task of each sample.
+        """
+        names = [str(task) for task in tasks]
+        r = Grouped.of("task deviations", reward, names)
+        squares = Grouped(r.value**2, r.groups).mean
+        moments = dict(self.moments)
+        for code, name in enumerate(dict.fromkeys(names)):
+            if r.n[code]:
+                new = (float(r.mean[code]), float(squares[code]))
+                old = moments.get(name, new)
+                moments[name] = tuple(self.decay * a + (1 - self.decay) * b for a, b in zip(old, new, strict=True))  # type: ignore[assignment]
+        return replace(self, moments=moments)
+
+    def std(self, task: str) -> float:
+        """The task's deviation.
+
+        Raises:
+            InputError: if it has never been seen.
+        """
+        if task not in self.moments:
+            raise InputError(f"task deviations: task {task!r} was never seen; update with its rewards first")
+        first, second = self.moments[task]
+        return float(np.sqrt(max(second - first**2, self.epsilon)))
+
+    def advantages(self, reward: ArrayLike, groups: Labels | Groups, tasks: Labels) -> Float[np.ndarray, " n"]:
+        """`(r_i - group mean) / (std of the task + 1e-6)`; to be asked after `updated` with the same batch.
+
+        Args:
+            reward: (n,), NaN where there is none.
+            groups: a label a sample.
+            tasks: the task of each sample, one a group.
+
+        Raises:
+            InputError: if a task was never seen.
+        """
+        r = Grouped.of("task deviations", reward, groups, tasks=np.asarray(tasks, dtype=object))
+        named = [str(task) for task in tasks]
+        known = {task: self.std(task) for task in dict.fromkeys(named)}
+        found = r.or_nothing(r.centred / (np.array([known[task] for task in named]) + 1e-6))
+        far = Grouped(np.abs(found), r.groups).greatest > self.guard
+        own = r.or_nothing(r.centred / (np.nan_to_num(r.std())[r.groups.code] + 1e-6))
+        return np.where(far[r.groups.code], own, found)
+
+    def state(self) -> dict[str, Any]:
+        """The moments, for a run's folder."""
+        return {task: list(pair) for task, pair in self.moments.items()}
+
+    def restored(self, state: Mapping[str, Any]) -> Self:
+        """With the moments that `state` gave."""
+        return replace(self, moments={task: (float(a), float(b)) for task, (a, b) in state.items()})
