@@ -35,3 +35,14 @@ def test_preference_strength(smoke):
     assert found["flip"]["wrong_bottom"] == found["leave"]["wrong_bottom"]  # the strengths are those of all arms
     assert found["flip@0"]["wrong_bottom"] == found["flip@0"]["wrong_top"] == 0
     assert len({numbers["accuracy"] for numbers in found.values()}) >= 4  # the arms are not one another
+
+
+def test_meta_reward(smoke):
+    found = smoke("training/meta_reward")
+    assert all(0 <= numbers[k] <= 1 for numbers in found.values() for k in ("accuracy", "accuracy_shifted"))
+    assert found["meta"] != found["plain"] != found["longer"]
+    assert found["start"] != found["meta"]
+    assert found["plain@bare"] != found["plain"]
+    # without a shift both policies' completions have one distribution, and the scores the same deviation but for chance
+    assert found["plain@0"]["accuracy"] == found["plain"]["accuracy"]
+    assert found["plain@0"]["spread"] == pytest.approx(1, abs=0.5)
