@@ -1,11 +1,14 @@
 """Smoke runs of the small experiments on likelihoods and principles: the machinery, not the claims."""
 
+import numpy as np
 import pytest
 
 from plaudit.errors import InputError
 from plaudit.lab.catalog import find_experiment
+from plaudit.lab.experiments.rewards.policy_discriminator.experiment import letter_pairs, reference_in
 from plaudit.lab.running import run_experiment
 from plaudit.lab.seeds import instances
+from plaudit.rewards.likelihood.discriminator import triple
 
 
 def no_fit(pairs, *, seed, size):
@@ -46,3 +49,21 @@ def test_followup_likelihood(smoke):
     assert found["both_8"]["accuracy"] == found["both_8@0"]["accuracy"] == found["both_8@2"]["accuracy"]
     assert found["positive_8"]["accuracy"] != found["positive_8@0"]["accuracy"]
     assert 0.35 < found["mixed_8"]["accuracy"] < 0.65  # a difference of sets with equal signs says nothing
+
+
+def test_policy_discriminator(smoke):
+    found = smoke("policy_discriminator")
+    assert all(0 <= v <= 1 for numbers in found.values() for v in numbers.values())
+    # telling policies apart is learned before the triples are seen
+    assert found["finetuned"]["same_policy"] == found["pretrained"]["same_policy"]
+    assert found["scratch"]["same_policy"] != found["finetuned"]["same_policy"]
+
+
+def test_the_discriminator_reads_what_stands_in_the_prompt():
+    asked = triple("a question", "abba", "a", "b").prompt[-1].text
+    assert reference_in(asked) == "abba"
+    # abba: letters a and b half each; pairs ab, bb and ba a third each; roots of the shares
+    row = letter_pairs(["abba"])[0]
+    assert row[:2] == pytest.approx([0.5**0.5] * 2)
+    assert row[12 + np.array([1, 13, 12])] == pytest.approx([3**-0.5] * 3)
+    assert np.count_nonzero(row) == 5

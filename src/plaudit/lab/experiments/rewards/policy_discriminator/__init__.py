@@ -1,0 +1,1 @@
+"""Whose completion is it? A discriminator of policies as a reward."""
