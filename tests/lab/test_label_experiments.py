@@ -62,3 +62,9 @@ def test_consistent_labels(smoke):
     assert found["oracle"]["cosine"] == pytest.approx(1)
     assert found["prompt"]["consistency_easy"] > found["prompt"]["consistency_hard"]
     assert len({numbers["cosine"] for numbers in found.values()}) >= 8  # the arms are not one another
+
+
+def test_internal_agreement(smoke):
+    found = smoke("internal_agreement")
+    assert all(0 <= v <= 1 for numbers in found.values() for v in numbers.values())
+    assert len({tuple(numbers.values()) for numbers in found.values()}) >= 6  # the arms are not one another

@@ -1,0 +1,1 @@
+"""Two rewards with different views that agree on pairs without labels."""
