@@ -24,6 +24,8 @@ ARMS = ("agreement", "self_training", "selection", "penalty", "supervised", "shu
 ASPECTS = 8
 SHARPNESS = 3.0
 """Log-odds per deviation of the true reward."""
+WARM_UP = 50
+"""Steps on the labelled pairs alone: opinions must be worth something before anyone learns from them."""
 
 
 def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) -> dict[str, float]:
@@ -83,10 +85,10 @@ class Heads(nn.Module):
 
 
 def _loss(heads: Heads, views: Mapping[str, Tensor], first: Mapping[str, Tensor], arm: str, done: int) -> Tensor:
-    known = _supervised(heads(views["labelled"]), first["labelled"])
+    known: Tensor = _supervised(heads(views["labelled"]), first["labelled"])
     if arm == "supervised" or done < WARM_UP:
         return known
-    logits = heads(views["unlabelled"])
+    logits: Tensor = heads(views["unlabelled"])
     m = logits.shape[1]
     if arm == "oracle":
         return known + _supervised(logits, first["unlabelled"])
@@ -97,10 +99,6 @@ def _loss(heads: Heads, views: Mapping[str, Tensor], first: Mapping[str, Tensor]
     if arm == "penalty":
         return known + internal_consistency(logits) / m
     return known + self_consistent_preference(logits) / m
-
-
-WARM_UP = 50
-"""Steps on the labelled pairs alone: opinions must be worth something before anyone learns from them."""
 
 
 def _supervised(logits: Tensor, first: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Weights from how far repeated judgements differ."""
