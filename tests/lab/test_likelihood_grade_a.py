@@ -6,6 +6,7 @@ import pytest
 from plaudit.errors import InputError
 from plaudit.lab.catalog import find_experiment
 from plaudit.lab.experiments.rewards.policy_discriminator.experiment import letter_pairs, reference_in
+from plaudit.lab.experiments.rewards.yes_against_reference.experiment import KNOBS, Levels
 from plaudit.lab.running import run_experiment
 from plaudit.lab.seeds import instances
 from plaudit.rewards.likelihood.discriminator import triple
@@ -56,7 +57,8 @@ def test_policy_discriminator(smoke):
     assert all(0 <= v <= 1 for numbers in found.values() for v in numbers.values())
     # telling policies apart is learned before the triples are seen
     assert found["finetuned"]["same_policy"] == found["pretrained"]["same_policy"]
-    assert found["scratch"]["same_policy"] != found["finetuned"]["same_policy"]
+    assert found["oracle"]["accuracy"] == 1.0
+    assert len({tuple(numbers.values()) for numbers in found.values()}) >= 5  # the arms are not one another
 
 
 def test_the_discriminator_reads_what_stands_in_the_prompt():
@@ -67,3 +69,19 @@ def test_the_discriminator_reads_what_stands_in_the_prompt():
     assert row[:2] == pytest.approx([0.5**0.5] * 2)
     assert row[12 + np.array([1, 13, 12])] == pytest.approx([3**-0.5] * 3)
     assert np.count_nonzero(row) == 5
+
+
+def test_yes_against_reference(smoke):
+    found = smoke("yes_against_reference")
+    assert found["oracle"]["accuracy"] == 1.0
+    assert all(0 <= numbers["accuracy"] <= 1 for numbers in found.values())
+
+
+@pytest.mark.parametrize("knob", ["", "3"])
+def test_levels_have_the_spreads_that_they_are_said_to_have(knob):
+    within, between = KNOBS[knob]
+    drawn = Levels(7, 6, within, between).draw(4000, 8, 1)
+    assert drawn.features.shape == (4000, 8, 12)
+    assert drawn.worth.std(axis=1, ddof=1).mean() == pytest.approx(within, rel=0.06)  # c4(8) = 0.965 below it
+    # sin^2 is 1/2 on average where phases are even: the level's deviation is near the one that is asked for
+    assert drawn.worth.mean(axis=1).std() == pytest.approx(between, rel=0.25)

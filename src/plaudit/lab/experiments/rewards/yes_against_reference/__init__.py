@@ -1,0 +1,1 @@
+"""Better than that one? against: how good is this one?"""
