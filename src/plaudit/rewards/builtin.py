@@ -93,6 +93,16 @@ BUILTIN: dict[str, Entry] = {
     "uncertainty/dropout": Entry("plaudit.rewards.uncertainty.dropout:open_dropout", "a model with thinned copies"),
     "uncertainty/laplace": Entry("plaudit.rewards.uncertainty.laplace:open_laplace", "a model, its head's posterior"),
     "gate/patterns": Entry("plaudit.rewards.uncertainty.gate:open_gate", "abstains on strange activations"),
+    **{
+        f"combine/{name}": Entry(f"plaudit.shaping.combine.combined:{name}", summary)
+        for name, summary in {
+            "gated": "later rewards count where the earlier ones passed their thresholds",
+            "harmonic": "harmonic mean: 0 where any reward with weight is 0",
+            "lexicographic": "rank in its group by the first reward, ties by the next",
+            "minimum": "the least of several rewards",
+            "weighted": "weighted sum of rewards: terms of {weight, reward}",
+        }.items()
+    },
     "combine/direction": Entry("plaudit.shaping.directions:open_direction", "aspects, weighed by a user's direction"),
     "features/mlp": Entry("plaudit.rewards.features:open_features", "a small network over named features: of=FOLDER"),
     "personal/mixture": Entry("plaudit.rewards.people.experts:open_mixture", "a mixture, for who chose so in a file"),

@@ -61,8 +61,8 @@ def test_win_rates_have_mean_one_half_and_know_only_the_order(score):
 
 
 def test_an_outlier_squeezes_scores_and_not_win_rates():
-    # scores .1 to .7 and 10: mean 1.6, squares 10.36 + 70.56, deviation sqrt(80.92 / 8) = 3.1804: the outlier leaves the
-    # other seven within (0.1 - 1.6) / 3.1804 = -0.4716 and (0.7 - 1.6) / 3.1804 = -0.2830
+    # scores .1 to .7 and 10: mean 1.6, squares 10.36 + 70.56, deviation sqrt(80.92 / 8) = 3.1804: the outlier leaves
+    # the other seven within (0.1 - 1.6) / 3.1804 = -0.4716 and (0.7 - 1.6) / 3.1804 = -0.2830
     # win rates 0 to 7 sevenths: deviation sqrt(63 / 12) / 7, so they lie evenly from -3.5 / sqrt(5.25) = -1.5275
     score = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 10.0])
     groups = [0] * 8

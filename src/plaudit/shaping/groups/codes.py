@@ -19,8 +19,9 @@ from plaudit.errors import InputError, ShapeError
 
 Floats = NDArray[np.float64]
 Labels = Sequence[object] | NDArray[Any]
-_SPARSE, _WIDE = 4, 64
-"""Cells a sample, and members of a group, up to which ranks are counted in a rectangle; beyond them they are sorted."""
+_SPARSE, _WIDE, _CHUNK = 4, 64, 2048
+"""Cells a sample, and members of a group, up to which ranks are counted in a rectangle (so many groups at once);
+beyond them they are sorted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,10 +214,13 @@ class Grouped:
 
     def _extreme(self, which: np.ufunc) -> Floats:
         g, found = self.groups, np.full(self.groups.count, np.nan)
+        if not g.sorted:
+            which.at(found, g.code, self.value)
+            return found
         filled = np.flatnonzero(g.size)
         if filled.size:
             starts = np.concatenate([[0], np.cumsum(g.size[filled])[:-1]])
-            found[filled] = which.reduceat(self.value if g.sorted else self.value[g.order], starts)
+            found[filled] = which.reduceat(self.value, starts)
         return found
 
     @cached_property
@@ -240,12 +244,18 @@ class Grouped:
         width = int(g.size.max())
         if width > _WIDE or g.count * width > _SPARSE * len(g):
             return self._rank_by_sorting()
-        table = np.ascontiguousarray(g.laid(self.value).T)
-        twice = np.ones(table.shape, dtype=np.int16)  # 2 x those below + those that are equal, itself included, + 1
-        for member in table:  # NaN is neither below nor equal
-            twice += member < table
-            twice += member <= table
-        return g.taken(np.where(np.isnan(table), np.nan, twice / 2).T)
+        table = g.laid(self.value)
+        found = np.empty(table.shape)
+        for start in range(0, g.count, _CHUNK):  # what is compared over and over stays in the cache
+            part = np.ascontiguousarray(table[start : start + _CHUNK].T)
+            twice = np.ones(part.shape, dtype=np.int16)  # 2 x those below + those that are equal, itself included, + 1
+            for member in part:  # NaN is neither below nor equal
+                twice += member < part
+                twice += member <= part
+            found[start : start + _CHUNK] = twice.T / 2
+        if self.missing is not None or table.size != len(g):
+            found[np.isnan(table)] = np.nan
+        return g.taken(found)
 
     def _rank_by_sorting(self) -> Floats:
         """The same where one group is much larger than the others and a rectangle would be mostly empty."""

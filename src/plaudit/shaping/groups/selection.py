@@ -77,11 +77,12 @@ def power_weights(reward: ArrayLike, groups: Labels | Groups, *, power: float = 
     if not power >= 0:
         raise InputError(f"power_weights: power is {power}; give a number of at least 0")
     r = Grouped.of("power_weights", reward, groups)
-    raw = np.abs(r.value) ** power
-    total = r.total(raw)[r.groups.code]
-    even = 1 / np.maximum(r.n, 1)[r.groups.code]
-    found = np.where(total > 0, raw / np.where(total > 0, total, 1.0), even)
-    return np.where(np.isnan(r.value), 0.0, found)
+    raw, code = np.abs(r.value) ** power, r.groups.code
+    total = r.total(raw)
+    found = raw * (1 / np.where(total > 0, total, 1.0))[code]
+    if (total <= 0).any():  # where every reward is 0, no one counts more than another
+        found = np.where((total > 0)[code], found, (1 / np.maximum(r.n, 1))[code])
+    return found if r.missing is None else np.where(r.missing, 0.0, found)
 
 
 Filter = Callable[[ArrayLike, Labels | Groups], Floats]
@@ -139,7 +140,8 @@ def most_reliable(
 
 def _shared(r: Grouped, extreme: Floats) -> Floats:
     """1 divided between the members that reach the extreme of their group."""
-    at = (r.value == extreme[r.groups.code]).astype(np.float64)
-    return np.asarray(
-        at / np.maximum(np.bincount(r.groups.code, weights=at, minlength=r.groups.count), 1)[r.groups.code]
-    )
+    code = r.groups.code
+    at = np.flatnonzero(r.value == extreme[code])
+    found = np.zeros(r.value.size)
+    found[at] = (1 / np.maximum(np.bincount(code[at], minlength=r.groups.count), 1))[code[at]]
+    return found

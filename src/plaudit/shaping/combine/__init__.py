@@ -1,0 +1,24 @@
+"""Several rewards as one: sums, means that no term can buy off, gates, blends, and scorecards put to the test."""
+
+from plaudit._lazy import exports
+
+__getattr__, __all__ = exports(
+    __name__,
+    {
+        "Combined": "combined",
+        "Term": "combined",
+        "blended": "blends",
+        "break_even_prevalence": "scorecards",
+        "conjunction": "sums",
+        "gated": "gates",
+        "gated_steps": "gates",
+        "harmonic_mean": "means",
+        "lexicographic_ranks": "gates",
+        "minimum": "means",
+        "mixed_grain": "blends",
+        "normalised_sum": "sums",
+        "pattern_calibrated": "blends",
+        "trivial_policies": "scorecards",
+        "weighted_sum": "sums",
+    },
+)
