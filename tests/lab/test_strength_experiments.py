@@ -46,3 +46,10 @@ def test_meta_reward(smoke):
     # without a shift both policies' completions have one distribution, and the scores the same deviation but for chance
     assert found["plain@0"]["accuracy"] == found["plain"]["accuracy"]
     assert found["plain@0"]["spread"] == pytest.approx(1, abs=0.5)
+
+
+def test_contrastive_term(smoke):
+    found = smoke("training/contrastive_term")
+    assert all(0 <= numbers["accuracy"] <= 1 for numbers in found.values())
+    assert found["contrastive@0"] == found["plain"]  # a coefficient of 0 is plain training
+    assert len({numbers["log_loss"] for numbers in found.values()}) == len(found) - 1
