@@ -8,6 +8,8 @@ __getattr__, __all__ = exports(
         "Baseline": "baselines",
         "evaluate_baselines": "baselines",
         "markdown_marks": "baselines",
+        "DisagreementCurve": "disagreement",
+        "disagreement_curve": "disagreement",
         "GroupAccuracy": "results",
         "MarginHistogram": "results",
         "PairEvaluation": "results",
