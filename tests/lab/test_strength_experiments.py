@@ -1,5 +1,7 @@
 """Smoke runs of the experiments on strengths, meta steps and further terms: the machinery, not the claims."""
 
+import math
+
 import pytest
 
 from plaudit.errors import InputError
@@ -53,3 +55,21 @@ def test_contrastive_term(smoke):
     assert all(0 <= numbers["accuracy"] <= 1 for numbers in found.values())
     assert found["contrastive@0"] == found["plain"]  # a coefficient of 0 is plain training
     assert len({numbers["log_loss"] for numbers in found.values()}) == len(found) - 1
+
+
+def test_agreement_falls(smoke):
+    found = smoke("rewards/agreement_falls")
+    assert all(-1 <= numbers["agreement"] <= 1 for numbers in found.values())
+    assert found["best_of_64@same"]["agreement"] == found["all@same"]["agreement"] == pytest.approx(1)
+    # at a smoke run's sizes: n of 1, 2 and 4; log n - (n - 1) / n
+    assert found["all"]["kl_bound"] == 0
+    assert found["best_of_8"]["kl_bound"] == pytest.approx(math.log(2) - 1 / 2)
+    assert found["best_of_64"]["kl_bound"] == pytest.approx(math.log(4) - 3 / 4)
+    assert len({numbers["agreement"] for numbers in found.values()}) >= 9
+
+
+def test_fused_reward(smoke):
+    found = smoke("rewards/fused_reward")
+    assert found["bare@0"]["accuracy"] == found["oracle"]["accuracy"] == 1
+    assert found["bare"]["moved"] == found["twice"]["moved"] == 0 < found["fused"]["moved"] <= found["wide"]["moved"]
+    assert found["fused"] != found["shuffled"]

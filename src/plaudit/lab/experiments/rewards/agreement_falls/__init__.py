@@ -1,0 +1,1 @@
+"""Members of an ensemble on completions that the ensemble itself has picked."""

@@ -1,0 +1,1 @@
+"""Noisy scores, smoothed over near completions that were preferred."""
