@@ -5,6 +5,8 @@ import pytest
 
 from plaudit.errors import InputError
 from plaudit.lab.catalog import find_experiment
+from plaudit.lab.experiments.rewards.autoregressive_reward.experiment import seen
+from plaudit.lab.experiments.rewards.autoregressive_reward.walks import Walks
 from plaudit.lab.experiments.rewards.policy_discriminator.experiment import letter_pairs, reference_in
 from plaudit.lab.experiments.rewards.yes_against_reference.experiment import KNOBS, Levels
 from plaudit.lab.running import run_experiment
@@ -85,3 +87,29 @@ def test_levels_have_the_spreads_that_they_are_said_to_have(knob):
     assert drawn.worth.std(axis=1, ddof=1).mean() == pytest.approx(within, rel=0.06)  # c4(8) = 0.965 below it
     # sin^2 is 1/2 on average where phases are even: the level's deviation is near the one that is asked for
     assert drawn.worth.mean(axis=1).std() == pytest.approx(between, rel=0.25)
+
+
+def test_autoregressive_reward(smoke):
+    found = smoke("autoregressive_reward")
+    assert found["oracle"]["accuracy"] == 1.0
+    assert all(0 <= numbers["accuracy"] <= 1 for numbers in found.values())
+    assert found["token"] != found["token@0"]
+
+
+def test_the_expected_truth_of_a_beginning():
+    walks = Walks(5)
+    text = walks.draw(1, 2)
+    # of a whole text: its neighbours' worth, and what the machine's last state adds
+    state = 0
+    for token in text[0]:
+        state = walks.turn[state, token]
+    neighbours = sum(walks.worth[a, b] for a, b in zip(text[0], text[0][1:], strict=False))
+    assert walks.expected(text)[0] == pytest.approx(neighbours + walks.bonus[state])
+    # of a beginning: the mean over what the policy writes next
+    for t in range(1, text.shape[1]):
+        begun = text[:, :t]
+        longer = np.concatenate([begun.repeat(6, axis=0), np.arange(6)[:, None]], axis=1)
+        assert walks.expected(begun)[0] == pytest.approx(walks.policy[begun[0, -1]] @ walks.expected(longer))
+    # counts of a beginning by hand: after 2, 2, 3 the pairs (2, 2) and (2, 3) stand once each, and the last token is 3
+    shown = seen(np.array([[2, 2, 3]]))[0, 3].numpy()
+    assert np.flatnonzero(shown).tolist() == [2 * 6 + 2, 2 * 6 + 3, 36 + 3]

@@ -1,0 +1,1 @@
+"""What is a beginning worth? A reward a token against one that is learned of whole texts."""
