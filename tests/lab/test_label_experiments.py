@@ -82,3 +82,26 @@ def test_judged_weights(smoke):
     oracle = experiment.run_instance(1, "oracle@0", budget=experiment.claim.budget["smoke"], fit=no_fit)
     uniform = experiment.run_instance(1, "uniform@0", budget=experiment.claim.budget["smoke"], fit=no_fit)
     assert oracle["error"] == pytest.approx(uniform["error"])
+
+
+def test_robust_heads(smoke):
+    found = smoke("robust_heads")
+    assert all(numbers["true_reward"] <= found["oracle"]["true_reward"] + 1e-9 for numbers in found.values())
+    # the worst of the set is below the nominal reward, so what is claimed grows with its share
+    assert found["robust_0"]["claimed"] <= found["robust_4"]["claimed"] <= found["nominal"]["claimed"] + 1e-9
+
+
+def test_balance_score(smoke):
+    found = smoke("balance_score")
+    assert found["oracle"]["distance"] == 0.0
+    # at temperature 1 stated chances are the true ones, whose error of 0 the constant answer meets
+    assert found["zero"]["distance_calibrated"] == pytest.approx(0.0, abs=1e-12)
+    assert len({numbers["distance"] for numbers in found.values()}) == len(found)
+
+
+def test_rank_list(smoke):
+    found = smoke("training/rank_list")
+    assert found["oracle"]["tau"] == pytest.approx(1)
+    # a list of two is one pair, whichever of the three objectives reads it
+    assert found["rank_list@2"]["tau"] == found["adjacent@2"]["tau"] == found["plackett_luce@2"]["tau"]
+    assert found["adjacent"] != found["shuffled"]

@@ -1,0 +1,1 @@
+"""How well a score without bins measures miscalibration."""

@@ -1,0 +1,1 @@
+"""Lists of graded labels, near and far comparisons of their members."""
