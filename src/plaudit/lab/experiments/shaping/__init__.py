@@ -1,0 +1,1 @@
+"""Experiments on what an optimiser should see."""

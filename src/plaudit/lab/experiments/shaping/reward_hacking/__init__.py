@@ -1,0 +1,1 @@
+"""Does a bounded, centred reward keep what an unshaped one loses under pressure?"""
