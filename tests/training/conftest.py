@@ -5,6 +5,7 @@ import json
 import pytest
 
 from plaudit.records import Message, Pair, Ranked
+from plaudit.training import stepping
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.fitting import fit_reward_model
 
@@ -81,3 +82,20 @@ def small():
 def _quiet_and_offline(monkeypatch):
     monkeypatch.setenv("PLAUDIT_QUIET", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
+def by_descent(monkeypatch):
+    """Trains by plain gradient descent, which shows gradients as they are.
+
+    Adam divides by the gradient's size: where that is rounding, steps differ by the learning rate itself, and how much of
+    it is rounding depends on the processor.
+    """
+    usual = stepping._arguments
+
+    def arguments(config, out):
+        found = usual(config, out)
+        found.optim = "sgd"
+        return found
+
+    monkeypatch.setattr(stepping, "_arguments", arguments)

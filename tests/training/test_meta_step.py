@@ -57,21 +57,9 @@ def same_weights(one, other, parameters, tolerance):
         torch.testing.assert_close(value, second[name], atol=tolerance, rtol=0)
 
 
-def by_descent(monkeypatch):
-    """Plain gradient descent, which shows gradients as they are."""
-    usual = stepping._arguments
-
-    def arguments(config, out):
-        found = usual(config, out)
-        found.optim = "sgd"
-        return found
-
-    monkeypatch.setattr(stepping, "_arguments", arguments)
-
-
+@pytest.mark.usefixtures("by_descent")
 @pytest.mark.parametrize("rate", [2.0, 20.0])
-def test_a_step_is_that_of_the_pure_function(rate, meta_fit, pairs, small, parameters, tmp_path, monkeypatch):
-    by_descent(monkeypatch)
+def test_a_step_is_that_of_the_pure_function(rate, meta_fit, pairs, small, parameters, tmp_path):
     options = {**QUICK, "batch_size": 4, "max_grad_norm": 0.0, "warmup": 0.0, "learning_rate": 0.5, "meta_rate": rate}
     rows, four = pairs(4), shifted_rows(4)  # one step of four groups, and as many shifted ones
     fitted = parameters(meta_fit(tmp_path, rows=rows, shifted=four, **options))

@@ -1,10 +1,10 @@
 """Shaped and unshaped rewards at the same measured KL, where the proxy is wrong for reasons that nobody planted.
 
 A prompt has many completions, drawn from the starting policy; each has features, and a true worth that is concave in
-them and has interactions. The proxy is a linear reward fitted by Bradley-Terry to few pairs with wrong labels: it misses
-the curvature (capacity), sees little of the tails (coverage) and is misled (noise). The policy is `pi ~ pi_0 exp(r' /
-beta)`, the exact optimum of the KL-regularised problem, with beta set so that the mean KL over prompts is the one that is
-asked for: all shapings are compared at equal measured KL.
+them and has interactions. The proxy is a linear reward fitted by Bradley-Terry to few pairs with wrong labels: it
+misses the curvature (capacity), sees little of the tails (coverage) and is misled (noise). The policy is
+`pi ~ pi_0 exp(r' / beta)`, the exact optimum of the KL-regularised problem, with beta set so that the mean KL over
+prompts is the one that is asked for: all shapings are compared at equal measured KL.
 """
 
 from __future__ import annotations
