@@ -88,8 +88,8 @@ def _quiet_and_offline(monkeypatch):
 def by_descent(monkeypatch):
     """Trains by plain gradient descent, which shows gradients as they are.
 
-    Adam divides by the gradient's size: where that is rounding, steps differ by the learning rate itself, and how much of
-    it is rounding depends on the processor.
+    Adam divides by the gradient's size: where that is rounding, steps differ by the learning rate itself, and how much
+    of it is rounding depends on the processor.
     """
     usual = stepping._arguments
 
