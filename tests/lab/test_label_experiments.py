@@ -105,3 +105,10 @@ def test_rank_list(smoke):
     # a list of two is one pair, whichever of the three objectives reads it
     assert found["rank_list@2"]["tau"] == found["adjacent@2"]["tau"] == found["plackett_luce@2"]["tau"]
     assert found["adjacent"] != found["shuffled"]
+
+
+def test_community_feedback(smoke):
+    found = smoke("community_feedback")
+    assert found["oracle"]["right"] == 1.0
+    assert all(0 <= numbers["accuracy"] <= 1 for numbers in found.values())
+    assert found["corrected"] != found["raw"]

@@ -5,7 +5,9 @@ from plaudit._lazy import exports
 __getattr__, __all__ = exports(
     __name__,
     {
+        "Event": "community",
         "ExtractedPrinciple": "principles",
+        "Reception": "community",
         "ResponseTree": "trees",
         "Stated": "confidence",
         "confidence_lists": "confidence",
@@ -20,6 +22,8 @@ __getattr__, __all__ = exports(
         "partial_ratio": "principles",
         "principle_consensus": "principles",
         "principle_ratings": "principles",
+        "reception_pairs": "community",
+        "receptions": "community",
         "reward_margins": "strengths",
         "stated_versions": "confidence",
         "strengthened": "strengths",
