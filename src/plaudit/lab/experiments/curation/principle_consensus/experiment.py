@@ -29,7 +29,7 @@ from plaudit.training.objectives.policies.word import yes_no_loss
 ARMS = ("consensus", "unfiltered", "random", "agreement", "preference", "oracle")
 HIDDEN = 32
 RATE, DECAY = 0.02, 2.0
-"""Of AdamW; the decay was chosen on two development instances out of five trials, the same for all arms."""
+"""Of AdamW; the decay was chosen on two development instances out of four trials, the same for all arms."""
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ SHARPNESS = 4.0
 """Log-odds of an annotator per unit of worth."""
 PRETRAIN = {"lr": 0.01, "decay": 0.1}
 TUNE = {"lr": 0.0005, "decay": 0.1}
-"""From pre-trained weights; of six trials on development instances."""
+"""From pre-trained weights; the seventh trial on development instances, of which four were on one instance."""
 FIT = {"lr": 0.01, "decay": 10.0}
-"""From random weights; of six trials."""
+"""From random weights; the best of six trials, of which four were on one instance."""
 
 
 def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) -> dict[str, float]:

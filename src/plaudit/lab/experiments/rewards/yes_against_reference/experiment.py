@@ -31,8 +31,9 @@ MOST = 16
 """References a prompt at hand."""
 WIDTH = 32
 L2 = 1e-2
-"""Penalty on squared weights, the same for all networks: of four values on development instances the best for yes and
-for regression alike."""
+"""Penalty on squared weights, the same for all networks: of four values on two development instances the best for yes
+and for regression alike, with 400 prompts and 300 steps. So strong a one leaves the network of yes nearly linear: the
+references then move all candidates alike, and neither their number nor the order of the question changes a ranking."""
 Scores = Callable[[np.ndarray], np.ndarray]
 
 
