@@ -62,3 +62,14 @@ def model_folder(tmp_path_factory):
     words = "--width 32 --layers 1 --heads 2 --vocabulary 300 --max-length 64 --learning-rate 1e-3 --epochs 4"
     assert main(["train", str(data), "--out", str(folder / "run"), *words.split()]) == 0
     return folder / "run" / "model"
+
+
+@pytest.fixture(scope="session")
+def arithmetic_policy(tmp_path_factory):
+    """Folder of a policy of the arithmetic world, trained for seconds, for hosts that want a real model."""
+    from plaudit.lab.worlds.arithmetic import PolicyConfig, start
+
+    cache = tmp_path_factory.mktemp("arithmetic")
+    start(1, PolicyConfig(width=32, demonstrations=300, epochs=1.0), cache=cache)
+    (folder,) = (cache / "arithmetic").iterdir()
+    return str(folder)

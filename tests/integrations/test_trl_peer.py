@@ -3,20 +3,12 @@
 import pytest
 
 from plaudit.integrations.trl import as_async_reward_func, as_reward_func
-from plaudit.lab.worlds.arithmetic import PolicyConfig, draw_problems, start
+from plaudit.lab.worlds.arithmetic import draw_problems
 from plaudit.lab.worlds.arithmetic.symbols import build_tokenizer
 from plaudit.rewards import MathVerifier
 
 pytestmark = pytest.mark.peer
 trl = pytest.importorskip("trl", reason="TRL is not installed (extra: bench)")
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory):
-    cache = tmp_path_factory.mktemp("cache")
-    start(1, PolicyConfig(width=32, demonstrations=300, epochs=1.0), cache=cache)
-    (folder,) = (cache / "arithmetic").iterdir()
-    return str(folder)
 
 
 def rows(conversational):
@@ -42,8 +34,8 @@ def run(policy, functions, out, conversational):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("conversational", [False, True])
-def test_grpo_trains_on_a_verifier(policy, tmp_path, conversational):
-    history = run(policy, [as_reward_func(MathVerifier(), reference="answer")], tmp_path, conversational)
+def test_grpo_trains_on_a_verifier(arithmetic_policy, tmp_path, conversational):
+    history = run(arithmetic_policy, [as_reward_func(MathVerifier(), reference="answer")], tmp_path, conversational)
     logged = [row for row in history if "rewards/math/mean" in row]
     assert len(logged) == 2
     assert all(0.0 <= row["rewards/math/mean"] <= 1.0 for row in logged)
@@ -51,19 +43,19 @@ def test_grpo_trains_on_a_verifier(policy, tmp_path, conversational):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_grpo_gathers_a_coroutine_beside_a_plain_function(policy, tmp_path):
+def test_grpo_gathers_a_coroutine_beside_a_plain_function(arithmetic_policy, tmp_path):
     functions = [
         as_async_reward_func("verify/math", reference="answer"),
         as_reward_func("rule/length?cap=20", name="brevity"),
     ]
-    history = run(policy, functions, tmp_path, conversational=True)
+    history = run(arithmetic_policy, functions, tmp_path, conversational=True)
     logged = [row for row in history if "rewards/brevity/mean" in row]
     assert logged
     assert all("rewards/math/mean" in row for row in logged)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_has_no_reward_leaves_trls_baseline(policy, tmp_path):
+def test_what_has_no_reward_leaves_trls_baseline(arithmetic_policy, tmp_path):
     from small_verifiers import Same
 
     class Undecided(Same):
@@ -72,7 +64,7 @@ def test_what_has_no_reward_leaves_trls_baseline(policy, tmp_path):
 
             return Verdict.abstained("never sure")
 
-    history = run(policy, [as_reward_func(Undecided(), reference="answer")], tmp_path, conversational=False)
+    history = run(arithmetic_policy, [as_reward_func(Undecided(), reference="answer")], tmp_path, conversational=False)
     logged = [row for row in history if "same/abstained" in row]
     assert [row["same/abstained"] for row in logged] == [1.0, 1.0]
     # nothing counted: TRL has no mean to report, and nothing is learnt

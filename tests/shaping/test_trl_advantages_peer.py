@@ -3,21 +3,13 @@
 import numpy as np
 import pytest
 
-from plaudit.lab.worlds.arithmetic import PolicyConfig, draw_problems, start
+from plaudit.lab.worlds.arithmetic import draw_problems
 from plaudit.lab.worlds.arithmetic.symbols import build_tokenizer
 from plaudit.shaping.combine import normalised_sum
 from plaudit.shaping.groups import batch_standardised, leave_one_out, mean_only, standardised
 
 pytestmark = pytest.mark.peer
 trl = pytest.importorskip("trl", reason="TRL is not installed (extra: bench)")
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory):
-    cache = tmp_path_factory.mktemp("cache")
-    start(1, PolicyConfig(width=32, demonstrations=50, epochs=1.0), cache=cache)
-    (folder,) = (cache / "arithmetic").iterdir()
-    return str(folder)
 
 
 def of_trl(policy, out, rewards, *, trainer="GRPO", **options):
@@ -74,24 +66,28 @@ GROUPS = np.repeat([0, 1, 2], 4)
         ({"scale_rewards": "batch"}, lambda r, g: batch_standardised(r, g, center=False, epsilon=1e-4)),
     ],
 )
-def test_grpo(policy, tmp_path, options, ours):
-    theirs = of_trl(policy, tmp_path, REWARDS[:, None], **options)
+def test_grpo(arithmetic_policy, tmp_path, options, ours):
+    theirs = of_trl(arithmetic_policy, tmp_path, REWARDS[:, None], **options)
     assert np.allclose(ours(REWARDS, GROUPS), theirs, atol=1e-9, rtol=0)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_gdpo(policy, tmp_path):
+def test_gdpo(arithmetic_policy, tmp_path):
     rng = np.random.default_rng(0)
     rewards = np.stack([REWARDS, 100 * rng.normal(size=12)], axis=1)
     rewards[2, 1] = rewards[10, 1] = np.nan  # one is missing there; at 10 both are
     theirs = of_trl(
-        policy, tmp_path, rewards, multi_objective_aggregation="normalize_then_sum", reward_weights=[1.0, 0.5]
+        arithmetic_policy,
+        tmp_path,
+        rewards,
+        multi_objective_aggregation="normalize_then_sum",
+        reward_weights=[1.0, 0.5],
     )
     assert np.allclose(normalised_sum(rewards, GROUPS, weights=[1.0, 0.5]), theirs, atol=1e-9, rtol=0)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_rloo(policy, tmp_path):
+def test_rloo(arithmetic_policy, tmp_path):
     whole = np.nan_to_num(REWARDS, nan=0.5)
-    theirs = of_trl(policy, tmp_path, whole[:, None], trainer="RLOO", normalize_advantages=False)
+    theirs = of_trl(arithmetic_policy, tmp_path, whole[:, None], trainer="RLOO", normalize_advantages=False)
     assert np.allclose(leave_one_out(whole, GROUPS), theirs, atol=1e-9, rtol=0)
