@@ -72,3 +72,21 @@ def test_options_are_checked():
         CosineLengthReward(unit="tokens")
     with pytest.raises(InputError, match="no highest reward above 0"):
         CosineLengthReward(of="rule/length?sign=-1")([Sample(conversation("q"), "a")])
+
+
+@pytest.mark.peer
+@pytest.mark.filterwarnings("ignore")
+def test_equals_trl_below_the_limit():
+    rewards = pytest.importorskip("trl.rewards", reason="TRL is not installed (extra: bench)")
+    lengths = np.arange(0, 100, 7)
+    theirs = rewards.get_cosine_scaled_reward(
+        100, min_value_wrong=-10.0, max_value_wrong=-1.0, min_value_correct=1.0, max_value_correct=2.0
+    )
+    for answer, correct in (("4", True), ("5", False)):
+        texts = [[{"content": f"\\boxed{{{answer}}}"}]] * len(lengths)
+        found = cosine_length(
+            lengths, np.full(len(lengths), correct), limit=100, margin=0, correct_at_0=2, correct_at_limit=1,
+            wrong_at_0=-10, wrong_at_limit=-1,
+        )  # fmt: skip
+        expected = theirs(texts, ["$4$"] * len(lengths), [[0] * n for n in lengths.tolist()])
+        assert np.allclose(found, expected, atol=1e-12)
