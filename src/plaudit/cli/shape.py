@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from plaudit.shaping.transforms.references import References
 
 
+NEEDING = {"length-controlled": "length-controlled?slope=0.1"}
+"""Transforms without a default that does something, as `plot all` draws them."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -35,11 +39,11 @@ def run(args: argparse.Namespace) -> int:
 
     example = Example.drawn(args.seed)
     kind = args.name.partition("?")[0]
-    for name in sorted(TRANSFORMS) if kind == "all" else [args.name]:
+    for name in [NEEDING.get(t, t) for t in sorted(TRANSFORMS)] if kind == "all" else [args.name]:
         by = transform_of(name, example.references)
         out = args.out or Path(f"shape-{by.kind}.svg")
         if kind == "all":
-            out = (args.out or Path()) / f"shape-{name}.svg"
+            out = (args.out or Path()) / f"shape-{by.kind}.svg"
         write_text(out, str(shape_picture(by, example, title=f"shape/{name.removeprefix('shape/')}")))
         print(f"shape: {out}")
     return 0

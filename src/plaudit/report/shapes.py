@@ -30,7 +30,7 @@ class Example:
     """Rewards as a policy sees them when it begins to hack: levels that differ by prompt, and a few far too high.
 
     Attributes:
-        samples: `PROMPTS * EACH` of them.
+        samples: `PROMPTS * EACH` of them, of 1 to some 40 words: better ones tend to be longer.
         reward: (n,) normal about the prompt's level, which is normal itself; one in forty is six too high.
         far: (n,) True for these.
         references: rewards of `REFERENCES` completions of the starting policy for each prompt.
@@ -49,9 +49,9 @@ class Example:
         n = PROMPTS * EACH
         far = rng.random(n) < 1 / 40
         reward = np.repeat(level, EACH) + rng.normal(size=n) + 6.0 * far
-        samples = tuple(
-            Sample(conversation(f"prompt {i}"), f"completion {j}") for i in range(PROMPTS) for j in range(EACH)
-        )
+        words = np.maximum(np.rint(20 + 4 * (reward - np.repeat(level, EACH)) + 4 * rng.normal(size=n)), 1)
+        prompts = [conversation(f"prompt {i}") for i in range(PROMPTS)]
+        samples = tuple(Sample(prompts[i // EACH], "word " * int(k)) for i, k in enumerate(words.tolist()))
         first = rng.normal(size=(PROMPTS, REFERENCES)) + level[:, None]
         rows = {key_of(samples[i * EACH].prompt): tuple(first[i].tolist()) for i in range(PROMPTS)}
         return cls(samples, reward, far, References(rows))

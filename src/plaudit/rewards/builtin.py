@@ -69,6 +69,7 @@ BUILTIN: dict[str, Entry] = {
             "affine": "scale * reward + offset",
             "centred": "less the mean reward of the prompt's reference completions",
             "clip": "kept between low and high",
+            "length-controlled": "less what its words are worth: slope=PER_WORD",
             "log-sigmoid": "log-probability of beating a good reference: its sum is a conjunction",
             "min-max": "place within the range of all rewards seen",
             "par": "how often it would be preferred to a reference, between 0 and 1",

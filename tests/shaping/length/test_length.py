@@ -42,6 +42,22 @@ def test_residuals_know_no_length_and_keep_the_means(rows):
         assert left[g == label].mean() == pytest.approx(r[g == label].mean(), abs=1e-9)
 
 
+def test_a_reward_under_length_control_by_hand():
+    from plaudit.records.sample import Sample
+    from plaudit.rewards.base import RewardBatch
+    from plaudit.shaping.length import LengthControlled
+
+    samples = [Sample("a", "one two"), Sample("a", "one, two, three!")]
+    by = LengthControlled(0.5, longest=10)
+    assert by(RewardBatch(np.array([1.0, 1.0])), samples).reward.tolist() == [0.0, -0.5]
+    assert by.limits((-1.0, 4.0)) == (-6.0, 4.0)
+    assert LengthControlled(-0.5, longest=10).limits((-1.0, 4.0)) == (-1.0, 9.0)
+    # within a prompt it differs from the residual by a constant
+    r, length = np.array([1.0, 3.0, 2.5]), np.array([1.0, 5, 2])
+    left = length_residual(r, length, [0] * 3, slope=0.5)
+    assert np.diff(left) == pytest.approx(np.diff(r - 0.5 * length))
+
+
 def test_overlong_by_hand():
     found = overlong_penalty([10, 80, 90, 100, 200, np.nan], limit=100, cushion=20)
     assert found[:5].tolist() == [0.0, 0.0, -0.5, -1.0, -1.0]

@@ -170,6 +170,7 @@ def test_a_recipe_of_four_is_rebuilt_to_an_equal_reward(tmp_path):
 CHANGES = {
     "Par": {"k": 2.0, "shift": 1.0}, "Centred": {}, "LogSigmoid": {"quantile": 0.1},
     "Clip": {"low": 2.5, "high": 2.8}, "Squash": {"curve": "sigmoid", "center": 1.0, "scale": 3.0},
+    "LengthControlled": {"slope": 2.0, "longest": 1},
     "Affine": {"scale": 2.0, "offset": 1.0}, "Standardise": {"rate": 0.9, "epsilon": 1.0, "limit": 0.1},
     "RunningClip": {"rate": 0.9, "width": 0.1}, "MinMax": {}, "Rank": {},
     "Whiten": {"center": False, "epsilon": 1.0, "limit": 0.1},
@@ -179,15 +180,18 @@ CHANGES = {
 @pytest.mark.parametrize("kind", sorted(TRANSFORMS))
 def test_every_option_has_an_effect(kind):
     made = TRANSFORMS[kind]
-    samples = [Sample("a", "b", group="g"), Sample("a", "c", group="g")]
+    samples = [Sample("a", "b", group="g"), Sample("a", "c d", group="g")]
     earlier = [RewardBatch(np.array(x)) for x in ([0.0, 1.0], [3.0, 9.0])]
     batch = RewardBatch(np.array([2.0, 3.0]))
     given = (
         {"references": References.scored([Sample("a", w) for w in ("x", "x y z")], WORDS)} if kind in REFERENCED else {}
     )
 
+    if kind == "length-controlled":
+        given = {"slope": 1.0}
+
     def shaped(**changes):
-        by = made(**given, **changes)
+        by = made(**(given | changes))
         for seen in earlier:
             by = by.updated(seen, samples)
         return by(batch, samples).reward.tolist(), by.fingerprint
@@ -216,6 +220,7 @@ REFERENCED = ("par", "centred", "log-sigmoid")
         ("shape/standardise?of=rule/length&limit=0", "give epsilon >= 0, a finite limit > 0"),
         ("shape/running-clip?of=rule/length&width=0", "width is 0.0; give a positive number of deviations"),
         ("shape/min-max?of=rule/length&rate=0.5", "shape/min-max: unknown option 'rate'"),
+        ("shape/length-controlled?of=rule/length", "slope is 0.0 and longest 2000; give a slope that is not 0"),
         ("shape/whiten?of=rule/length&epsilon=-1", "whiten: epsilon is -1.0"),
     ],
 )

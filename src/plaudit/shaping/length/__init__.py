@@ -5,6 +5,7 @@ from plaudit._lazy import exports
 __getattr__, __all__ = exports(
     __name__,
     {
+        "LengthControlled": "controlled",
         "attention_rate": "compression",
         "band_penalty": "penalties",
         "compression_rate": "compression",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from plaudit.rewards.base import Reward
+from plaudit.shaping.length.controlled import LengthControlled
 from plaudit.shaping.transforms.adaptive import MinMax, RunningClip, Standardise
 from plaudit.shaping.transforms.base import Shaped, ValueTransform
 from plaudit.shaping.transforms.fixed import Affine, Clip, Squash
@@ -16,7 +17,13 @@ from plaudit.shaping.transforms.ranked import Rank, Whiten
 from plaudit.shaping.transforms.references import Centred, LogSigmoid, Par, references_of
 
 TRANSFORMS: dict[str, type[ValueTransform]] = {
-    t.kind: t for t in (Par, Centred, LogSigmoid, Clip, Squash, Affine, Standardise, RunningClip, MinMax, Rank, Whiten)
+    t.kind: t
+    for t in (
+        *(Par, Centred, LogSigmoid),
+        *(Clip, Squash, Affine, LengthControlled),
+        *(Standardise, RunningClip, MinMax),
+        *(Rank, Whiten),
+    )
 }
 """Kind to class: what follows `shape/`."""
 
@@ -55,4 +62,4 @@ def _opener(made: type[ValueTransform]) -> Callable[..., Shaped]:
 par, centred, log_sigmoid = _opener(Par), _opener(Centred), _opener(LogSigmoid)
 clip, squash, affine = _opener(Clip), _opener(Squash), _opener(Affine)
 standardise, running_clip, min_max = _opener(Standardise), _opener(RunningClip), _opener(MinMax)
-rank, whiten = _opener(Rank), _opener(Whiten)
+rank, whiten, length_controlled = _opener(Rank), _opener(Whiten), _opener(LengthControlled)
