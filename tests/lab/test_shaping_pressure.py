@@ -6,6 +6,7 @@ import pytest
 from plaudit.errors import InputError
 from plaudit.lab.catalog import find_experiment
 from plaudit.lab.experiments.shaping.gated_rewards import experiment as gated
+from plaudit.lab.experiments.shaping.trust_weights import experiment as trust
 from plaudit.lab.running import run_experiment
 from plaudit.lab.seeds import instances
 
@@ -38,3 +39,25 @@ def test_gated_rewards_exact_numbers():
     policy[:, :2, gated.WORK] = policy[:, 2, gated.SUBMIT] = 1.0
     found = gated._exact(gated.World(chance=0.5, fails=0.1, need=2), policy)
     assert found == pytest.approx({"completion": 0.3645, "submission": 0.729, "tidy": 0.0})
+
+
+def test_trust_weights(tmp_path):
+    found = smoke("trust_weights", tmp_path)
+    assert all(0 < numbers["accuracy"] < 1 for numbers in found.values())
+    # one draw of answers for all arms: what is rewarded alike is learned alike
+    assert found["trust@0"]["accuracy"] != found["trust"]["accuracy"]
+    assert found["neither"]["accuracy"] < found["outcome"]["accuracy"]
+
+
+def test_trust_weights_rewards():
+    right, thinking, group = np.array([1.0, 0.0]), np.array([0.2, 0.95]), np.array([0, 0])
+    budget = {"alpha": 1.6, "decay": 100}
+    trusted = trust._reward("trust", right, thinking, group, 0, budget)
+    # by hand: trust exp(0.2 - 0.95) = 0.472367; times 1.6 times the thinking: 0.151157 and 0.717997
+    assert trusted == pytest.approx([1.151157, 0.717997], abs=1e-5)
+    # by hand: 1 + 1.6 * 0.2 and 1.6 * 0.95: the wrong answer is paid more
+    assert trust._reward("neither", right, thinking, group, 0, budget) == pytest.approx([1.32, 1.52])
+    # after as many steps as the decay has, a factor of 1 / e = 0.367879 on what reasoning adds
+    assert trust._reward("annealed", right, thinking, group, 100, budget) == pytest.approx(
+        [1.117721, 0.559177], abs=1e-5
+    )

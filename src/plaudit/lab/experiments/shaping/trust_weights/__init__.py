@@ -1,0 +1,1 @@
+"""Does trust in a judge of the reasoning keep flashy reasoning from deciding against right answers?"""
