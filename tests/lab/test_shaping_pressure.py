@@ -6,6 +6,7 @@ import pytest
 from plaudit.errors import InputError
 from plaudit.lab.catalog import find_experiment
 from plaudit.lab.experiments.shaping.gated_rewards import experiment as gated
+from plaudit.lab.experiments.shaping.judges import experiment as judges
 from plaudit.lab.experiments.shaping.trust_weights import experiment as trust
 from plaudit.lab.running import run_experiment
 from plaudit.lab.seeds import instances
@@ -61,3 +62,23 @@ def test_trust_weights_rewards():
     assert trust._reward("annealed", right, thinking, group, 100, budget) == pytest.approx(
         [1.117721, 0.559177], abs=1e-5
     )
+
+
+def test_judges(tmp_path):
+    found = smoke("judges", tmp_path)
+    assert found["plain"]["violation"] > found["plain@0"]["violation"]  # inflation draws the policy there
+    assert all(0 <= numbers["violation"] <= 1 for numbers in found.values())
+
+
+def test_judges_rewards():
+    world = judges.World(
+        truth=np.zeros((1, 3)), proxy=np.zeros((1, 3)), breaks=np.zeros((1, 3, 2), bool), reference=np.zeros(1)
+    )
+    row, a, far = np.array([[0]]), np.array([[0, 1, 2]]), np.array([0.0, 0.0, 1.0])
+    verdicts = np.array([[1.0, 0.0], [1.0, np.nan], [1.0, 1.0]])  # broken, no answer, allowed
+    budget = {"kl_max": 4.0}
+    # by hand: sigmoid(0 - 0) = 1/2; nothing, none, and (1 - 1/4) / 2
+    constrained = judges._reward("constrained", world, row, a, verdicts, far, budget)
+    assert constrained == pytest.approx([0.0, np.nan, 0.375], nan_ok=True)
+    assert judges._reward("penalty", world, row, a, verdicts, far, budget) == pytest.approx([-0.5, 0.5, 0.5])
+    assert judges._reward("near", world, row, a, verdicts, far, budget) == pytest.approx([0.5, 0.5, 0.375])

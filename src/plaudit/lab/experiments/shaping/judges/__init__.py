@@ -1,0 +1,1 @@
+"""Do judges keep a policy from arms on which the proxy is inflated?"""
