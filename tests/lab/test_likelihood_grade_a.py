@@ -3,36 +3,11 @@
 import numpy as np
 import pytest
 
-from plaudit.errors import InputError
-from plaudit.lab.catalog import find_experiment
 from plaudit.lab.experiments.rewards.autoregressive_reward.experiment import seen
 from plaudit.lab.experiments.rewards.autoregressive_reward.walks import Walks
 from plaudit.lab.experiments.rewards.policy_discriminator.experiment import letter_pairs, reference_in
 from plaudit.lab.experiments.rewards.yes_against_reference.experiment import KNOBS, Levels
-from plaudit.lab.running import run_experiment
-from plaudit.lab.seeds import instances
 from plaudit.rewards.likelihood.discriminator import triple
-
-
-def no_fit(pairs, *, seed, size):
-    raise AssertionError("these experiments fit models of their own")
-
-
-@pytest.fixture
-def smoke(tmp_path, monkeypatch):
-    monkeypatch.setenv("PLAUDIT_QUIET", "1")
-
-    def run(name):
-        experiment = find_experiment(name)
-        rows = instances(experiment.claim, "development", count=1)
-        found = run_experiment(experiment, rows, folder=tmp_path, fit=no_fit, smoke=True)["development-0"]
-        assert set(found) == set(experiment.claim.arms)
-        for wrong in ("nothing", "nothing@0"):
-            with pytest.raises(InputError, match=f"arm '{wrong}' is not known"):
-                experiment.run_instance(rows[0].seed, wrong, budget=experiment.claim.budget["smoke"], fit=no_fit)
-        return found
-
-    return run
 
 
 def test_principle_consensus(smoke):

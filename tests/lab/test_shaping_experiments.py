@@ -3,28 +3,15 @@
 import numpy as np
 import pytest
 
-from plaudit.errors import InputError
-from plaudit.lab.catalog import find_experiment
 from plaudit.lab.experiments.shaping.reward_hacking import experiment as hacking
-from plaudit.lab.running import run_experiment
-from plaudit.lab.seeds import instances
 
 
-def no_fit(pairs, *, seed, size):
-    raise AssertionError("these experiments fit models of their own")
-
-
-def test_reward_hacking(tmp_path):
-    experiment = find_experiment("reward_hacking")
-    (row,) = instances(experiment.claim, "development", count=1)
-    found = run_experiment(experiment, [row], folder=tmp_path, fit=no_fit, smoke=True)["development-0"]
-    assert set(found) == set(experiment.claim.arms)
+def test_reward_hacking(smoke):
+    found = smoke("shaping/reward_hacking")
     curve = [found["oracle"][f"true_{level:g}"] for level in hacking.LEVELS]
     assert (np.diff(curve) >= 0).all()  # the truth as its own proxy only rises
     assert found["oracle"]["drop"] == 0.0
     assert found["oracle"]["true_high"] == max(numbers["true_high"] for numbers in found.values())
-    with pytest.raises(InputError, match="arm 'nothing' is not known"):
-        experiment.run_instance(row.seed, "nothing", budget=experiment.claim.budget["smoke"], fit=no_fit)
 
 
 def test_the_pressure_meets_the_kl_that_is_asked_for():
