@@ -7,6 +7,7 @@ from plaudit.errors import InputError
 from plaudit.lab.catalog import find_experiment
 from plaudit.lab.experiments.shaping.gated_rewards import experiment as gated
 from plaudit.lab.experiments.shaping.judges import experiment as judges
+from plaudit.lab.experiments.shaping.policy_filtration import experiment as filtration
 from plaudit.lab.experiments.shaping.trust_weights import experiment as trust
 from plaudit.lab.running import run_experiment
 from plaudit.lab.seeds import instances
@@ -82,3 +83,20 @@ def test_judges_rewards():
     assert constrained == pytest.approx([0.0, np.nan, 0.375], nan_ok=True)
     assert judges._reward("penalty", world, row, a, verdicts, far, budget) == pytest.approx([-0.5, 0.5, 0.5])
     assert judges._reward("near", world, row, a, verdicts, far, budget) == pytest.approx([0.5, 0.5, 0.375])
+
+
+def test_policy_filtration(tmp_path):
+    found = smoke("policy_filtration", tmp_path)
+    # the filter that was chosen is the one under which rewards say most
+    filters = [found[name] for name in filtration.FILTERS]
+    assert found["chosen"]["reliability"] == max(numbers["reliability"] for numbers in filters)
+    assert found["chosen"] == max(filters, key=lambda numbers: numbers["reliability"])
+
+
+def test_policy_filtration_errors():
+    world = filtration.World(np.zeros(1), np.zeros(1), error=0.5, even=False)
+    # by hand, worth 0: 0 + 0.5 / 0.447 = 1.118568; worth 2: 2 + 0.5 * exp(-8) / 0.447 = 2.000375
+    assert world.reward(np.array([0.0, 2.0]), np.ones(2)) == pytest.approx([1.118568, 2.000375], abs=1e-6)
+    # as large on average as where the error is even: E exp(-2 u^2) = 1 / sqrt(5) for a standard normal u
+    u = np.random.default_rng(0).normal(size=200_000)
+    assert (world.reward(u, np.ones_like(u)) - u).mean() == pytest.approx(0.5, abs=0.005)

@@ -1,0 +1,1 @@
+"""Is it better to learn from completions whose rewards can be relied on?"""
