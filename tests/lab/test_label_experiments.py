@@ -1,36 +1,10 @@
 """Smoke runs of the experiments on labels: the machinery, not the claims."""
 
-import numpy as np
 import pytest
 import torch
 
-from plaudit.errors import InputError
 from plaudit.lab.catalog import find_experiment
 from plaudit.lab.networks import minimise, small_network
-from plaudit.lab.running import run_experiment
-from plaudit.lab.seeds import instances
-
-
-def no_fit(pairs, *, seed, size):
-    raise AssertionError("these experiments fit models of their own")
-
-
-@pytest.fixture
-def smoke(tmp_path, monkeypatch):
-    monkeypatch.setenv("PLAUDIT_QUIET", "1")
-
-    def run(name):
-        experiment = find_experiment(name)
-        rows = instances(experiment.claim, "development", count=1)
-        found = run_experiment(experiment, rows, folder=tmp_path, fit=no_fit, smoke=True)["development-0"]
-        assert set(found) == set(experiment.claim.arms)
-        assert all(np.isfinite(v) for numbers in found.values() for v in numbers.values())
-        for wrong in ("nothing", "nothing@0"):
-            with pytest.raises(InputError, match=f"arm '{wrong}' is not known"):
-                experiment.run_instance(rows[0].seed, wrong, budget=experiment.claim.budget["smoke"], fit=no_fit)
-        return found
-
-    return run
 
 
 def test_small_networks_come_from_their_seed_and_learn():

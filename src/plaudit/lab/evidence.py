@@ -206,17 +206,16 @@ def _arms_table(row: Row) -> list[str]:
 
 
 def _dosed_table(row: Row) -> list[str]:
-    """For arms `method@dose` a table a number: a method a line, a dose a column."""
+    """For arms `method@dose` a table a number: a method a line, a dose a column; arms without a dose have their own."""
     methods = list(dict.fromkeys(arm.partition("@")[0] for arm in row.arms))
-    doses = sorted({arm.partition("@")[2] for arm in row.arms if "@" in arm}, key=lambda d: (len(d), d))
+    doses = sorted({arm.partition("@")[2] for arm in row.arms}, key=lambda d: (len(d), d))
+    heads = [f"@{dose}" if dose else "as it is" for dose in doses]
     lines: list[str] = []
     for name in dict.fromkeys(name for numbers in row.arms.values() for name in numbers):
         lines += ["", f"`{name}` by arm and dose:", ""]
-        lines += [f"| arm | {' | '.join(f'@{d}' for d in doses)} |", "| --- |" + " --- |" * len(doses)]
+        lines += [f"| arm | {' | '.join(heads)} |", "| --- |" + " --- |" * len(doses)]
         for method in methods:
-            found = [
-                row.arms.get(f"{method}@{d}") or (row.arms.get(method) if i == 0 else None) for i, d in enumerate(doses)
-            ]
+            found = [row.arms.get(f"{method}@{d}" if d else method) for d in doses]
             cells = [numbers[name].format() if numbers and name in numbers else "-" for numbers in found]
             lines.append(f"| {method} | {' | '.join(cells)} |")
     return lines
