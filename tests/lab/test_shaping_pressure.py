@@ -3,33 +3,15 @@
 import numpy as np
 import pytest
 
-from plaudit.errors import InputError
-from plaudit.lab.catalog import find_experiment
 from plaudit.lab.experiments.shaping.gated_rewards import experiment as gated
 from plaudit.lab.experiments.shaping.judges import experiment as judges
+from plaudit.lab.experiments.shaping.length_pressure import experiment as length
 from plaudit.lab.experiments.shaping.policy_filtration import experiment as filtration
 from plaudit.lab.experiments.shaping.trust_weights import experiment as trust
-from plaudit.lab.running import run_experiment
-from plaudit.lab.seeds import instances
 
 
-def no_fit(pairs, *, seed, size):
-    raise AssertionError("these experiments fit models of their own")
-
-
-def smoke(name, folder):
-    """Every arm of an experiment on one instance, and the error of an arm that is not there."""
-    experiment = find_experiment(name)
-    (row,) = instances(experiment.claim, "development", count=1)
-    found = run_experiment(experiment, [row], folder=folder, fit=no_fit, smoke=True)["development-0"]
-    assert set(found) == set(experiment.claim.arms)
-    with pytest.raises(InputError, match="arm 'nothing' is not known"):
-        experiment.run_instance(row.seed, "nothing", budget=experiment.claim.budget["smoke"], fit=no_fit)
-    return found
-
-
-def test_gated_rewards(tmp_path):
-    found = smoke("gated_rewards", tmp_path)
+def test_gated_rewards(smoke):
+    found = smoke("gated_rewards")
     assert found["gated@0"] == found["direct"]  # a gate that is always open
     assert found["gated@bonus0"] == found["direct@bonus0"] == found["outcome"]
     assert found["oracle"]["tidy"] == pytest.approx(0.0, abs=1e-12)
@@ -43,8 +25,8 @@ def test_gated_rewards_exact_numbers():
     assert found == pytest.approx({"completion": 0.3645, "submission": 0.729, "tidy": 0.0})
 
 
-def test_trust_weights(tmp_path):
-    found = smoke("trust_weights", tmp_path)
+def test_trust_weights(smoke):
+    found = smoke("trust_weights")
     assert all(0 < numbers["accuracy"] < 1 for numbers in found.values())
     # one draw of answers for all arms: what is rewarded alike is learned alike
     assert found["trust@0"]["accuracy"] != found["trust"]["accuracy"]
@@ -65,8 +47,8 @@ def test_trust_weights_rewards():
     )
 
 
-def test_judges(tmp_path):
-    found = smoke("judges", tmp_path)
+def test_judges(smoke):
+    found = smoke("judges")
     assert found["plain"]["violation"] > found["plain@0"]["violation"]  # inflation draws the policy there
     assert all(0 <= numbers["violation"] <= 1 for numbers in found.values())
 
@@ -85,8 +67,8 @@ def test_judges_rewards():
     assert judges._reward("near", world, row, a, verdicts, far, budget) == pytest.approx([0.5, 0.5, 0.375])
 
 
-def test_policy_filtration(tmp_path):
-    found = smoke("policy_filtration", tmp_path)
+def test_policy_filtration(smoke):
+    found = smoke("policy_filtration")
     # the filter that was chosen is the one under which rewards say most
     filters = [found[name] for name in filtration.FILTERS]
     assert found["chosen"]["reliability"] == max(numbers["reliability"] for numbers in filters)
@@ -100,3 +82,24 @@ def test_policy_filtration_errors():
     # as large on average as where the error is even: E exp(-2 u^2) = 1 / sqrt(5) for a standard normal u
     u = np.random.default_rng(0).normal(size=200_000)
     assert (world.reward(u, np.ones_like(u)) - u).mean() == pytest.approx(0.5, abs=0.005)
+
+
+def test_length_pressure(smoke):
+    found = smoke("length_pressure")
+    assert found["oracle"]["accuracy"] == max(found[name]["accuracy"] for name in found if "@" not in name)
+    assert found["oracle"]["length"] == length.LONGEST  # a right answer is likeliest at the longest
+    # where length says nothing no policy can be better than another
+    assert found["efficient@0"]["accuracy"] == pytest.approx(found["penalty@0"]["accuracy"])
+
+
+def test_length_pressure_rewards():
+    right, tokens, group = np.array([1.0, 1.0, 1.0, 0.0]), np.array([4.0, 12.0, 16.0, 8.0]), np.array([0, 0, 1, 1])
+    budget = {"share": 0.5, "alpha": 0.6}
+    # by hand: the first group is mastered, z = -1 and 1: 1 - 0.6 sigmoid(z) = 0.838635 and 0.561365
+    found = length._reward("efficient", right, tokens, group, budget)
+    assert found == pytest.approx([0.838635, 0.561365, 1.0, 0.0], abs=1e-6)
+    # alpha 0.3 for both: 1 - 0.3 sigmoid(z); the only right completion of a group has z = 0
+    found = length._reward("mild", right, tokens, group, budget)
+    assert found == pytest.approx([0.919318, 0.780682, 0.85, 0.0], abs=1e-6)
+    # a cushion of 4 tokens before 16: nothing up to 12, one less at 16
+    assert length._reward("overlong", right, tokens, group, budget) == pytest.approx([1.0, 1.0, 0.0, 0.0])
