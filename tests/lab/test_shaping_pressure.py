@@ -6,6 +6,7 @@ import pytest
 from plaudit.lab.experiments.shaping.gated_rewards import experiment as gated
 from plaudit.lab.experiments.shaping.judges import experiment as judges
 from plaudit.lab.experiments.shaping.length_pressure import experiment as length
+from plaudit.lab.experiments.shaping.noisy_verifier import experiment as verifier
 from plaudit.lab.experiments.shaping.policy_filtration import experiment as filtration
 from plaudit.lab.experiments.shaping.trust_weights import experiment as trust
 
@@ -103,3 +104,18 @@ def test_length_pressure_rewards():
     assert found == pytest.approx([0.919318, 0.780682, 0.85, 0.0], abs=1e-6)
     # a cushion of 4 tokens before 16: nothing up to 12, one less at 16
     assert length._reward("overlong", right, tokens, group, budget) == pytest.approx([1.0, 1.0, 0.0, 0.0])
+
+
+def test_noisy_verifier(smoke):
+    found = smoke("noisy_verifier")
+    assert all(0 < numbers["accuracy"] < 1 for numbers in found.values())
+    # a verifier that is never wrong teaches more than one that is wrong as often as right
+    assert found["bare@0"]["accuracy"] > found["bare@50"]["accuracy"]
+
+
+def test_noisy_verifier_rewards():
+    verdict, pattern = np.array([1.0, 0.0]), np.array([0.4, 0.7])
+    assert verifier._reward("bare", verdict, pattern, 0.5) == pytest.approx([1.0, 0.0])
+    assert verifier._reward("pattern", verdict, pattern, 0.5) == pytest.approx([0.4, 0.7])
+    # by hand: only what is called wrong gets something, 0.5 * 0.7
+    assert verifier._reward("calibrated", verdict, pattern, 0.5) == pytest.approx([1.0, 0.35])

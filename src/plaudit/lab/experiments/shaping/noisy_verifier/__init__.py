@@ -1,0 +1,1 @@
+"""Do reasoning patterns give back what a noisy verifier takes?"""
