@@ -44,7 +44,7 @@ def test_internal_agreement(smoke):
     # five steps after the warm-up move little: with more of them no two arms end at the same heads
     run = find_experiment("internal_agreement").run_instance
     budget = {"labelled": 20, "unlabelled": 60, "features": 4, "noise": 1.0, "steps": 100, "test": 1000}
-    more = {arm: tuple(run(1, arm, budget=budget, fit=no_fit).values()) for arm in found}
+    more = {arm: tuple(run(1, arm, budget=budget, fit=None).values()) for arm in found}
     assert len(set(more.values())) == len(found)
 
 
@@ -53,8 +53,8 @@ def test_judged_weights(smoke):
     assert len({numbers["error"] for numbers in found.values()}) == len(found)
     # of equal noise everywhere the true weights are all alike
     experiment = find_experiment("judged_weights")
-    oracle = experiment.run_instance(1, "oracle@0", budget=experiment.claim.budget["smoke"], fit=no_fit)
-    uniform = experiment.run_instance(1, "uniform@0", budget=experiment.claim.budget["smoke"], fit=no_fit)
+    oracle = experiment.run_instance(1, "oracle@0", budget=experiment.claim.budget["smoke"], fit=None)
+    uniform = experiment.run_instance(1, "uniform@0", budget=experiment.claim.budget["smoke"], fit=None)
     assert oracle["error"] == pytest.approx(uniform["error"])
 
 
