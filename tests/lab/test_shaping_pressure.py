@@ -8,6 +8,7 @@ from plaudit.lab.experiments.shaping.judges import experiment as judges
 from plaudit.lab.experiments.shaping.length_pressure import experiment as length
 from plaudit.lab.experiments.shaping.noisy_verifier import experiment as verifier
 from plaudit.lab.experiments.shaping.policy_filtration import experiment as filtration
+from plaudit.lab.experiments.shaping.potential_shaping import experiment as potentials
 from plaudit.lab.experiments.shaping.trust_weights import experiment as trust
 
 
@@ -119,3 +120,25 @@ def test_noisy_verifier_rewards():
     assert verifier._reward("pattern", verdict, pattern, 0.5) == pytest.approx([0.4, 0.7])
     # by hand: only what is called wrong gets something, 0.5 * 0.7
     assert verifier._reward("calibrated", verdict, pattern, 0.5) == pytest.approx([1.0, 0.35])
+
+
+def test_potential_shaping(smoke):
+    found = smoke("potential_shaping")
+    for name in ("potential", "random", "potential@4", "potential@0", "bonus@0", "kept@0"):
+        assert found[name]["share"] == pytest.approx(1.0)  # the theorem
+    assert found["none"] == found["bonus@0"] == found["kept@0"]
+
+
+def test_potential_shaping_of_steps():
+    grid = potentials._grid(0, 0.2)
+    inside = int(np.flatnonzero(~grid.exit)[0])
+    other, out = int(np.flatnonzero(~grid.exit)[1]), int(np.flatnonzero(grid.exit)[0])
+    near, rng = grid.near, np.random.default_rng(0)
+    plain = potentials._shaping("potential", grid, 2.0, 0.9, rng)
+    # by hand: 0.9 phi(next) - phi(here) with phi twice the nearness; into an exit only what is left behind counts
+    assert plain[inside, other] == pytest.approx(1.8 * near[other] - 2 * near[inside])
+    assert plain[inside, out] == pytest.approx(-2 * near[inside])
+    assert potentials._shaping("kept", grid, 2.0, 0.9, rng)[inside, out] == pytest.approx(-0.2 * near[inside])
+    assert potentials._shaping("bonus", grid, 2.0, 0.9, rng)[inside, out] == pytest.approx(2 * near[out])
+    assert (plain[out] == 0).all()  # nothing happens after the end
+    assert grid.move.sum(axis=2) == pytest.approx(1.0)
