@@ -6,6 +6,7 @@ import pytest
 from plaudit.lab.experiments.shaping.gated_rewards import experiment as gated
 from plaudit.lab.experiments.shaping.judges import experiment as judges
 from plaudit.lab.experiments.shaping.length_pressure import experiment as length
+from plaudit.lab.experiments.shaping.moving_fronts import experiment as fronts
 from plaudit.lab.experiments.shaping.noisy_verifier import experiment as verifier
 from plaudit.lab.experiments.shaping.policy_filtration import experiment as filtration
 from plaudit.lab.experiments.shaping.potential_shaping import experiment as potentials
@@ -142,3 +143,19 @@ def test_potential_shaping_of_steps():
     assert potentials._shaping("bonus", grid, 2.0, 0.9, rng)[inside, out] == pytest.approx(2 * near[out])
     assert (plain[out] == 0).all()  # nothing happens after the end
     assert grid.move.sum(axis=2) == pytest.approx(1.0)
+
+
+def test_moving_fronts(smoke):
+    found = smoke("moving_fronts")
+    assert all(0 < numbers["final"] <= numbers["volume"] < 1 for name, numbers in found.items() if name != "oracle")
+    assert found["oracle"]["volume"] == max(numbers["volume"] for name, numbers in found.items() if "@" not in name)
+    assert found["moving"]["factor"] == pytest.approx(found["matched"]["factor"])
+    assert found["fixed"]["factor"] == 1.0
+
+
+def test_moving_fronts_objectives():
+    world = fronts.World(np.stack([np.full(8, 0.5), np.full(8, 1.0)]), width=0.5)
+    # by hand, chances of 1/2: the first target is met; the second is off by 8 * 0.25 = 2, exp(-2 / 0.5) = 0.018316
+    assert world.objectives(np.full(8, 0.5)) == pytest.approx([1.0, 0.018316], abs=1e-6)
+    # by hand: 2 * 0.5 / 0.5 * 0.018316 * p (1 - p) with p (1 - p) = 1/4; nothing where a target is met
+    assert world.gradients(np.zeros(8)) == pytest.approx(np.array([[0.0] * 8, [0.009158] * 8]), abs=1e-6)

@@ -1,0 +1,1 @@
+"""Does paying for what moves the front lead to a better front than weights that stay?"""
