@@ -46,7 +46,7 @@ class World:
 
 @dataclass(frozen=True)
 class Batch:
-    """Trajectories, (n, TURNS): states as (turn, pieces) implied, actions, and what came of them.
+    """Trajectories, arrays (n, TURNS), and what came of them.
 
     Attributes:
         pieces: done before each turn.
