@@ -64,6 +64,9 @@ def test_hash_covers_all_but_amendments(tmp_path):
         ({"direction": "up"}, "direction is 'up'"),
         ({"blind": "salt"}, "blind is no SHA-256"),
         ({"budget": {"full": {}}}, "both 'full' and 'smoke'"),
+        ({"budget": ["full", "smoke"]}, "budget a mapping of full and smoke to numbers"),
+        ({"arms": "ab"}, "arms is a list of names"),
+        ({"delta": True}, "delta is True"),
     ],
 )
 def test_claim_errors(tmp_path, changes, message):
@@ -104,6 +107,13 @@ def test_a_salt_may_be_drawn_anew_and_is_revealed_in_the_end(tmp_path):
     assert "blind instances with `--instances blind`" in evidence_page(summarise({claim.name: (revealed, {})}))
     with pytest.raises(InputError, match="the salt's hash is not the one that was published"):
         claim_of(tmp_path, amendments=[anew, stated | {"salt": "salt"}])
+    later = stated | {"blind": hashlib.sha256(b"paprika").hexdigest()}
+    redrawn = claim_of(tmp_path, amendments=[anew, stated | {"salt": "pepper"}, later])
+    assert redrawn.salt is None  # what was revealed is not what counts
+    with pytest.raises(InputError, match="need the salt"):
+        instances(redrawn, "blind")
+    numbered = stated | {"blind": hashlib.sha256(b"12345").hexdigest(), "salt": 12345}
+    assert instances(claim_of(tmp_path, amendments=[numbered]), "blind")  # a salt that YAML reads as a number
     with pytest.raises(InputError, match="may have blind or salt"):
         claim_of(tmp_path, amendments=[stated | {"slat": "pepper"}])
 

@@ -84,17 +84,20 @@ def layout_of(paths: Sequence[Indices], sizes: Sequence[int], *, window: int | N
     chosen = [part for _, found in sorted(shapes.items()) for part in _parts(found, paths) if len(part) >= FEWEST]
     taken = {i for found in chosen for i in found}
     alone = tuple(i for i in range(len(sizes)) if i not in taken)
-    blocks, places = [], np.empty(int(sum(sizes)), dtype=np.int64)
+    blocks: list[Block] = []
+    places = np.empty(int(sum(sizes)), dtype=np.int64)
     offset = 0
     for found in chosen:
         block, own = _block([paths[i] for i in found], [sizes[i] for i in found], window)
-        blocks.append(Block(*(torch.from_numpy(x).to(device) for x in block)))
+        with torch.inference_mode(False):  # a plan that is first used in scoring may be trained on later
+            blocks.append(Block(*(torch.from_numpy(x).to(device) for x in block)))
         places[block[0][own]] = offset + own
         offset += block[0].size
     for i in alone:
         places[paths[i][-sizes[i] :]] = offset + np.arange(sizes[i])
         offset += sizes[i]
-    return Layout(tuple(blocks), alone, torch.from_numpy(places).to(device))
+    with torch.inference_mode(False):
+        return Layout(tuple(blocks), alone, torch.from_numpy(places).to(device))
 
 
 def _parts(found: Sequence[int], paths: Sequence[Indices]) -> list[Sequence[int]]:

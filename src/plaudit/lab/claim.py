@@ -68,8 +68,9 @@ class Claim:
 
     @property
     def salt(self) -> str | None:
-        """The salt, where it has been revealed."""
-        return next((a["salt"] for a in reversed((self.base or self).amendments) if "salt" in a), None)
+        """The salt that counts, where it has been revealed."""
+        told = [str(a["salt"]) for a in (self.base or self).amendments if "salt" in a]
+        return next((salt for salt in reversed(told) if salt_hash(salt) == self.commitment), None)
 
     @property
     def area(self) -> str:
@@ -87,13 +88,7 @@ def read_claim(path: Path) -> Claim:
         MissingError: if it is not there.
         InputError: if a key is missing or unknown, or a value outside its range.
     """
-    import yaml
-
-    if not path.is_file():
-        raise MissingError(f"claim: {path} is not there; an experiment states its claim before it is run")
-    row = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(row, dict):
-        raise InputError(f"claim: {path} holds {type(row).__name__}; it is a mapping of keys to values")
+    row = _row(path)
     base = _base(row, path)
     if base is not None:
         row = _inherited(row, base, path)
@@ -114,6 +109,17 @@ def read_claim(path: Path) -> Claim:
     )
 
 
+def _row(path: Path) -> dict[str, Any]:
+    import yaml
+
+    if not path.is_file():
+        raise MissingError(f"claim: {path} is not there; an experiment states its claim before it is run")
+    row = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(row, dict):
+        raise InputError(f"claim: {path} holds {type(row).__name__}; it is a mapping of keys to values")
+    return row
+
+
 SHARED = ("world", "grade", "arms", "budget", "blind")
 """What a claim about another experiment's runs takes from there."""
 
@@ -124,10 +130,10 @@ def _base(row: Mapping[str, Any], path: Path) -> Claim | None:
     folder = path.parents[2] / str(row["runs"])
     if folder == path.parent:
         raise InputError(f"claim: {path}: runs names the claim itself; leave it out")
-    base = read_claim(folder / "claim.yaml")
-    if base.base is not None:
-        raise InputError(f"claim: {path}: {row['runs']} takes its own runs from {base.runs}; name that one")
-    return base
+    own = _row(folder / "claim.yaml")
+    if own.get("runs"):
+        raise InputError(f"claim: {path}: {row['runs']} takes its own runs from {own['runs']}; name that one")
+    return read_claim(folder / "claim.yaml")
 
 
 def _inherited(row: dict[str, Any], base: Claim, path: Path) -> dict[str, Any]:
@@ -144,9 +150,11 @@ def _check(row: Mapping[str, Any], path: Path) -> None:
         raise InputError(f"claim: {path}: direction is {row['direction']!r}; give 'greater' or 'less'")
     if row["grade"] not in GRADES:
         raise InputError(f"claim: {path}: grade is {row['grade']!r}; give one of {', '.join(GRADES)}")
-    if not isinstance(row["delta"], int | float) or not row["delta"] > 0:
+    if isinstance(row["delta"], bool) or not isinstance(row["delta"], int | float) or not row["delta"] > 0:
         raise InputError(f"claim: {path}: delta is {row['delta']!r}; give a positive number in the metric's unit")
     arms = row["arms"]
+    if not isinstance(arms, list | tuple) or not isinstance(row["budget"], Mapping):
+        raise InputError(f"claim: {path}: arms is a list of names and budget a mapping of full and smoke to numbers")
     contrast = row["contrast"]
     if not isinstance(contrast, list) or len(contrast) != 2:
         raise InputError(f"claim: {path}: contrast is {contrast!r}; give two arms")
@@ -157,6 +165,8 @@ def _check(row: Mapping[str, Any], path: Path) -> None:
         raise InputError(f"claim: {path}: budget needs both 'full' and 'smoke'")
     hashes = [row["blind"]]
     for change in row.get("amendments") or ():
+        if row.get("runs") and isinstance(change, Mapping) and {"blind", "salt"} & set(change):
+            raise InputError(f"claim: {path}: blind and salt are those of {row['runs']}; amend that claim")
         if not isinstance(change, Mapping) or set(change) - {"blind", "salt"} != {"date", "what", "why"}:
             raise InputError(
                 f"claim: {path}: an amendment has date, what and why, and may have blind or salt; got {change!r}"

@@ -7,7 +7,6 @@ Differs from the papers: an undecided pair (abstained, timed out, an instrument'
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import Any, final
 
 import numpy as np
@@ -15,6 +14,8 @@ import numpy as np
 from plaudit.errors import InputError
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards.base import Comparison, Floats, Outcome, PreferenceBatch, RewardBatch, Scope
+from plaudit.shaping.groups.pairwise import pairs_within
+from plaudit.shaping.transforms.ranked import groups_of
 
 
 @final
@@ -56,10 +57,8 @@ class WinRate:
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Win rates within groups; samples without `group` are grouped by their prompt."""
-        groups: dict[Any, list[int]] = {}
-        for i, sample in enumerate(samples):
-            groups.setdefault(sample.group if sample.group is not None else sample.prompt, []).append(i)
-        pairs = [pair for members in groups.values() for pair in combinations(members, 2)]
+        groups = groups_of(samples)
+        pairs = [(int(i), int(j)) for i, j in pairs_within(groups)]
         said = self.comparison([samples[i] for i, _ in pairs], [samples[j] for _, j in pairs])
         reward, outcome, compared = win_rates(said, pairs, n=len(samples))
         detail = tuple({"compared": int(c)} for c in compared)

@@ -107,13 +107,10 @@ def fit_reward_model(
     key = content_hash([asdict(config), asdict(backbone), [g.key for g in groups], [g.key for g in lists]])
     trainer = _train(reward, groups, config, out, key, progress, lists)
     head, offset, scale = (reward.head, 0.0, 1.0) if reward.head.compares else normalisation(reward, groups)
-    trained = {"groups": len(groups), "pairs": sum(g.n_pairs for g in groups), "config": asdict(config), "key": key}
-    if lists:
-        trained["shifted"] = {"groups": len(lists), "completions": sum(len(g.sequences) for g in lists)}
-    reward = ModelReward(
-        merged(trainer.model), tokenizer,
-        replace(reward.manifest, head=_recorded(head), offset=offset, scale=scale, training=trained), name=out.name,
-    )  # fmt: skip
+    made = replace(
+        reward.manifest, head=_recorded(head), offset=offset, scale=scale, training=_facts(groups, lists, config, key)
+    )
+    reward = ModelReward(merged(trainer.model), tokenizer, made, name=out.name)
     if trainer.is_world_process_zero():
         reward.save(out / "model")
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
@@ -127,6 +124,14 @@ def fit_reward_model(
         raw_tokens=sum(int(s.size) for g in groups for s in g.sequences),
         distinct_tokens=trainer.distinct_tokens, tree="prefix trees" if gate.open else gate.reason,
     )  # fmt: skip
+
+
+def _facts(groups: Sequence[Group], lists: Sequence[Group], config: FitConfig, key: str) -> dict[str, Any]:
+    """What the manifest keeps of a fit."""
+    found = {"groups": len(groups), "pairs": sum(g.n_pairs for g in groups), "config": asdict(config), "key": key}
+    if lists:
+        found["shifted"] = {"groups": len(lists), "completions": sum(len(g.sequences) for g in lists)}
+    return found
 
 
 def _on_one_scale(groups: list[Group], head: Head, method: Method) -> tuple[list[Group], Head]:

@@ -44,3 +44,6 @@ def test_a_set_that_holds_both_abstains_and_is_told():
     assert said.detail[1]["set"] == ["first"]
     assert "set" not in said.detail[2]
     assert np.isnan(said.probability).tolist() == [True, False, True]
+    # a fault of the policy's own is never excused by an honest "I cannot say"
+    faults = np.full(1, Outcome.POLICY_FAULT, dtype=np.int8)
+    assert calibrated_preferences(fitted, np.array([0.01]), faults, [{}]).outcome.tolist() == [Outcome.POLICY_FAULT]

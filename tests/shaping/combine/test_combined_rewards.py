@@ -122,6 +122,14 @@ combine/weighted:
             "weights are [-1.0]; give finite ones, none below 0",
         ),
         (
+            {"combine/weighted": {"terms": [{"reward": "rule/length", "weight": "heavy"}]}},
+            "term 1: weight is 'heavy'; give a number",
+        ),
+        (
+            {"combine/minimum": {"terms": [{"reward": "rule/length", "weight": 1}]}},
+            "term 1: unknown key 'weight'",
+        ),
+        (
             {"combine/harmonic": {"terms": [{"reward": "verify/math", "weight": 0.7}]}},
             "weights [0.7] sum to 0.7; give weights of sum 1",
         ),

@@ -115,6 +115,10 @@ def test_a_misleading_reward_is_weighed_away():
         (lambda: gradient_weights([1.0], np.ones((2, 1))), r"weights \(1,\) and gradients \(2, 1\)"),
         (lambda: implicit_gradient(np.ones(1), np.negative, np.negative, solver="cg"), "solver 'cg' is not known"),
         (
+            lambda: implicit_gradient(np.ones(9), lambda v: -(np.arange(1, 10) ** 3) * v, np.negative, terms=2),
+            "2 conjugate-gradient steps did not solve for the policy; allow more terms",
+        ),
+        (
             lambda: implicit_gradient(np.ones(1), lambda v: -9 * v, np.negative, solver="neumann", step=1.0),
             "the Neumann series grows with a step of 1.0; give a smaller one",
         ),

@@ -93,7 +93,8 @@ def test_judges_by_hand():
     v = satisfied(verdicts)
     assert v[[0, 1, 3]].tolist() == [1.0, 0.0, 0.0]
     assert np.isnan(v[2])  # nobody says no, and one cannot say
-    assert calibrated_reward([2.0, 7.0], [0.0, 5.0]).tolist() == [calibrated_reward([2.0], [0.0])[0]] * 2
+    # sigmoid(2) = 0.88080, whatever the level of the prompt
+    assert calibrated_reward([2.0, 7.0], [0.0, 5.0]) == pytest.approx([0.88080, 0.88080], abs=1e-5)
     found = constrained_reward([0.8, 0.8, 0.8, 0.8], [1, 1, 0, 1], [0.0, 5.0, 0.0, 20.0], kl_max=10.0)
     assert found.tolist() == pytest.approx([0.8, 0.4, 0.0, 0.0])
     assert constrained_reward([0.8], [1], [10.0], kl_max=10.0).tolist() == [0.0]

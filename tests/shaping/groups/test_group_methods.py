@@ -92,9 +92,12 @@ def test_undecided_pairs_change_nothing_for_the_others():
     assert rates[:3].tolist() == [1.0, 0.25, 0.5]
     assert np.isnan(rates[3])  # it met nobody
     assert group_win_rates([1.0, 1.0, 1.0], pairs, n=3, with_self=True).tolist() == [2.5 / 3, 1.5 / 3, 0.5 / 3]
-    # D_01 = 2 and nothing else: sums 2, -2, 0 over 3, scale sqrt(2 * 4 / (2 * 3 * 2)) = sqrt(2/3)
-    found = pairwise_advantages([2.0, np.nan, np.nan], pairs, [0, 0, 0], epsilon=0.0)
+    # D_01 = 2, the others unreadable (0): sums 2, -2, 0 over 3, scale sqrt(2 * 4 / (2 * 3 * 2)) = sqrt(2/3)
+    found = pairwise_advantages([2.0, 0.0, 0.0], pairs, [0, 0, 0], epsilon=0.0)
     assert found == pytest.approx(np.array([2, -2, 0]) / 3 / math.sqrt(2 / 3))
+    # the others not judged at all: two members are left, scale sqrt(2 * 4 / (2 * 2 * 1)) = sqrt 2
+    found = pairwise_advantages([2.0, np.nan, np.nan], pairs, [0, 0, 0], epsilon=0.0)
+    assert found == pytest.approx(np.array([2, -2, 0]) / 2 / math.sqrt(2))
     assert pairwise_advantages([0.0] * 3, pairs, [0, 0, 0]).tolist() == [0.0] * 3
 
 

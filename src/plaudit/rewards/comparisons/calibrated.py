@@ -47,7 +47,7 @@ def calibrated_preferences(
         sets = calibrator.sets(margin)
         for i in known:
             rows[i]["set"] = [side for side, inside in zip(SIDES, sets[i], strict=True) if inside]
-        unsure = sets.all(axis=1) & (outcome <= Outcome.POLICY_FAULT)
+        unsure = sets.all(axis=1) & (outcome == Outcome.SCORED)  # a fault of the policy's own is never excused
         outcome = np.where(unsure, Outcome.ABSTAINED, outcome)
     scored = outcome <= Outcome.POLICY_FAULT
     return PreferenceBatch(

@@ -37,7 +37,7 @@ def implicit_gradient(
         step: of the Neumann series.
 
     Raises:
-        InputError: if the solver is not known, or the series grows.
+        InputError: if the solver is not known, does not converge, or the series grows.
 
     Source: Gupta et al. 2023, "Behavior Alignment via Reward Function Optimization" (BARFI), equation 6 [79].
     """
@@ -53,7 +53,13 @@ def _conjugate(b: Floats, hessian: Product, terms: int) -> Floats:
     from scipy.sparse.linalg import LinearOperator, cg
 
     operator = LinearOperator((b.size, b.size), matvec=lambda v: -hessian(v), dtype=np.float64)
-    x, _ = cg(operator, -b, rtol=1e-10, maxiter=terms)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        x, left = cg(operator, -b, rtol=1e-10, maxiter=terms)
+    if left or not np.isfinite(x).all():
+        raise InputError(
+            f"implicit_gradient: {terms} conjugate-gradient steps did not solve for the policy; allow more terms, "
+            "or damp the Hessian (it must be negative definite)"
+        )
     return np.asarray(x, dtype=np.float64)
 
 

@@ -87,7 +87,7 @@ def mixed_grain(
     page, each = np.asarray(whole, dtype=np.float64), np.asarray(items, dtype=np.float64)
     if each.ndim != 2 or page.shape != (len(each),):
         raise ShapeError(f"mixed_grain: whole {page.shape} and items {each.shape}; give (n,) and (n, l)")
-    z = _standardised(each)
+    z = _standardised(np.where(np.isnan(page)[:, None], np.nan, each))
     there = ~np.isnan(z)
     mean = np.where(there, z, 0.0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
     return np.asarray(whole_weight * _standardised(page) + item_weight * mean)

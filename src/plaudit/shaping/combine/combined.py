@@ -59,8 +59,8 @@ class Combined:
 
     terms: tuple[Term, ...]
     how: How = "weighted"
-    labels: tuple[str, ...] = field(default=(), compare=False)
-    """Names of the terms in `aspects`; those of the rewards by default, numbered where two are equal."""
+    labels: tuple[str, ...] = field(init=False, compare=False)
+    """Names of the terms in `aspects`: those of the rewards, numbered where two are equal."""
 
     def __post_init__(self) -> None:
         if self.how not in get_args(How):
@@ -68,8 +68,7 @@ class Combined:
         if not self.terms:
             raise InputError(f"combine/{self.how}: there are no terms; give at least one")
         names = [t.reward.name for t in self.terms]
-        labels = [name if names.count(name) == 1 else f"{name}-{i + 1}" for i, name in enumerate(names)]
-        object.__setattr__(self, "labels", tuple(labels))
+        object.__setattr__(self, "labels", _distinct(names))
         low = np.array([[t.reward.bounds[0] for t in self.terms]])
         if not np.isfinite(low).all():
             bare = names[int(np.argmin(np.isfinite(low[0])))]
@@ -115,8 +114,9 @@ class Combined:
         if not samples:
             return RewardBatch(np.zeros(0))
         batches = [t.reward(samples) for t in self.terms]
-        values = np.stack([b.reward for b in batches], axis=1)
         outcomes = np.stack([b.outcome for b in batches], axis=1)
+        floors = np.array([t.reward.bounds[0] for t in self.terms])
+        values = np.where(outcomes == Outcome.POLICY_FAULT, floors, np.stack([b.reward for b in batches], axis=1))
         worst = outcomes.max(axis=1)  # the values of Outcome rise in the order in which a combination takes the worse
         faults = (outcomes == Outcome.POLICY_FAULT).all(axis=1)
         outcome = np.where(worst > Outcome.POLICY_FAULT, worst, np.where(faults, Outcome.POLICY_FAULT, Outcome.SCORED))
@@ -144,6 +144,12 @@ class Combined:
         return gates.lexicographic_ranks(values, groups_of(samples), tolerance=[t.tolerance for t in self.terms])
 
 
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Each name once: with its place where two are equal, and with more of it where that is taken too."""
+    found = [name if names.count(name) == 1 else f"{name}-{i + 1}" for i, name in enumerate(names)]
+    return tuple(found) if len(set(found)) == len(found) else tuple(f"{i + 1}-{name}" for i, name in enumerate(names))
+
+
 def _top(weights: Floats, high: Floats) -> float:
     """The weighted sum of upper bounds, in which an infinite one without weight counts nothing."""
     return float(np.where(weights > 0, weights, 1.0)[weights > 0] @ high[weights > 0])
@@ -160,7 +166,11 @@ def _detail(labels: Sequence[str], batches: Sequence[RewardBatch], i: int) -> di
     return found
 
 
-TERM = {"reward", "weight", "threshold", "tolerance"}
+TERM: dict[str, set[str]] = {
+    "weighted": {"reward", "weight"}, "harmonic": {"reward", "weight"}, "minimum": {"reward"},
+    "gated": {"reward", "weight", "threshold"}, "lexicographic": {"reward", "tolerance"},
+}  # fmt: skip
+"""What a term of each combination may say."""
 
 
 def _opened(how: How, terms: Sequence[Mapping[str, Any]]) -> Combined:
@@ -173,12 +183,19 @@ def _opened(how: How, terms: Sequence[Mapping[str, Any]]) -> Combined:
         if not isinstance(term, Mapping) or "reward" not in term:
             raise InputError(f"combine/{how}: term {i + 1} is {term!r}; give a mapping with a reward")
         for key in term:
-            if key not in TERM:
-                raise InputError(f"combine/{how}: term {i + 1}: unknown key {key!r}; {nearest(str(key), TERM)}")
-        numbers = {k: float(v) for k, v in term.items() if k != "reward"}
+            if key not in TERM[how]:
+                raise InputError(f"combine/{how}: term {i + 1}: unknown key {key!r}; {nearest(str(key), TERM[how])}")
+        numbers = {k: _number(f"combine/{how}: term {i + 1}: {k}", v) for k, v in term.items() if k != "reward"}
         reward = term["reward"]
         found.append(Term(reward if isinstance(reward, Reward) else load(reward), **numbers))
     return Combined(tuple(found), how)
+
+
+def _number(where: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where} is {value!r}; give a number") from error
 
 
 def weighted(terms: Sequence[Mapping[str, Any]]) -> Combined:

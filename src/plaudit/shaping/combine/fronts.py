@@ -82,6 +82,8 @@ class Front:
     def gain(self, point: ArrayLike) -> float:
         """Hypervolume that a point adds, 0 where it is dominated."""
         new = np.asarray(point, dtype=np.float64)[None]
+        if any((np.array(old) >= new[0]).all() for old in self.points):
+            return 0.0  # what another dominates adds nothing, whatever rounding says
         both = np.concatenate([np.array(self.points), new]) if self.points else new
         before = hypervolume(np.array(self.points), self.reference) if self.points else 0.0
         return max(hypervolume(both, self.reference) - before, 0.0)

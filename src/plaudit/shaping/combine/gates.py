@@ -87,7 +87,8 @@ def lexicographic_ranks(
     step = np.broadcast_to(np.asarray(tolerance, dtype=np.float64), table.shape[1:])
     if (step < 0).any():
         raise InputError(f"lexicographic_ranks: tolerance is {step.tolist()}; give numbers of at least 0")
-    read = np.where(step > 0, np.floor(table / np.where(step > 0, step, 1.0)), table)
+    # 0.3 / 0.1 is a hair below 3: rounding must not move a value to the step below
+    read = np.where(step > 0, np.floor(np.round(table / np.where(step > 0, step, 1.0), 9)), table)
     there = ~np.isnan(table).any(axis=1)
     place = np.full(len(table), np.nan)
     # rows in their order over all groups: ranks within a group need no more

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from plaudit.errors import InputError
+from plaudit.errors import InputError, ShapeError
 from plaudit.shaping.combine.sums import columns
 
 
@@ -16,7 +16,10 @@ def minimum(values: ArrayLike) -> Float[np.ndarray, " n"]:
     Args:
         values: (n, k); a row with any NaN gives NaN.
     """
-    return np.asarray(np.asarray(values, dtype=np.float64).min(axis=1))
+    table = np.asarray(values, dtype=np.float64)
+    if table.ndim != 2 or not table.shape[1]:
+        raise ShapeError(f"minimum: values have shape {table.shape}; give (n, k) with k >= 1")
+    return np.asarray(table.min(axis=1))
 
 
 def harmonic_mean(values: ArrayLike, weights: ArrayLike) -> Float[np.ndarray, " n"]:
@@ -43,5 +46,6 @@ def harmonic_mean(values: ArrayLike, weights: ArrayLike) -> Float[np.ndarray, " 
         raise InputError(f"harmonic_mean: value {k} of row {i} is {table[i, k]}; give values of at least 0")
     used = table[:, w > 0]
     zero = (used == 0).any(axis=1)
-    inverse = (w[w > 0] / np.where(used == 0, 1.0, used)).sum(axis=1)
-    return np.where(np.isnan(table).any(axis=1), np.nan, np.where(zero, 0.0, 1 / inverse))
+    with np.errstate(divide="ignore", over="ignore"):  # of numbers without end, and of those next to 0
+        found = 1 / (w[w > 0] / np.where(used == 0, 1.0, used)).sum(axis=1)
+    return np.where(np.isnan(table).any(axis=1), np.nan, np.where(zero, 0.0, found))

@@ -86,7 +86,8 @@ def normalised_sum(
     known = total[~none]
     if known.size < 2:
         return np.zeros(len(total))
-    return np.where(none, 0.0, (total - known.mean()) / (known.std(ddof=1) + epsilon))
+    scale = known.std(ddof=1) + epsilon if np.ptp(known) > 0 else 0.0
+    return np.where(none, 0.0, (total - known.mean()) / scale) if scale > 0 else np.zeros(len(total))
 
 
 def columns(who: str, values: ArrayLike, weights: ArrayLike) -> tuple[Floats, Floats]:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from plaudit.errors import InputError, ShapeError, nearest
 from plaudit.shaping.groups.codes import Floats
+from plaudit.shaping.transforms.bounded import sigmoid
 
 Kind = Literal["at-least", "equal"]
 
@@ -72,7 +73,7 @@ class Multipliers:
     def weights(self) -> Float[np.ndarray, " k"]:
         """The weight s of each reward."""
         lam = np.array(self.value)
-        return np.asarray(np.tanh(lam) if self.kind == "equal" else 1 / (1 + np.exp(-lam)))
+        return np.asarray(np.tanh(lam) if self.kind == "equal" else sigmoid(lam))
 
     def updated(self, means: ArrayLike) -> Self:
         """After a batch.

@@ -47,7 +47,7 @@ def standardised(
     """`(r_i - mean) / (std + epsilon)`.
 
     Hard and easy prompts, whose rewards hardly differ, are scaled up by it: with 0/1 rewards of a group of eight, one
-    right answer counts 2.5 times as much as one of four right ones.
+    right answer counts 2.65 times as much as one of four right ones.
 
     Args:
         reward: (n,), NaN where there is none.

@@ -84,6 +84,8 @@ def branch_advantages(
     Source: Tran et al. 2025, "Exploiting Tree Structure for Credit Assignment in RL Training of LLMs" (TEMPO) [138].
     """
     r = np.asarray(reward, dtype=np.float64)
+    if r.shape != (len(completions),):
+        raise ShapeError(f"branch_advantages: {len(completions)} completions and rewards of {r.shape}; give as many")
     known = r[~np.isnan(r)]
     spread = float(known.std()) if known.size >= 2 and np.ptp(known) > 0 else 0.0
     if not spread:

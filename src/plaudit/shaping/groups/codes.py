@@ -49,10 +49,12 @@ class Groups:
         """
         if isinstance(labels, Groups):
             return labels
+        if not isinstance(labels, np.ndarray) and hasattr(labels, "__array__"):
+            labels = np.asarray(labels)  # a tensor's entries are objects of their own, none equal to another
         if isinstance(labels, np.ndarray) and labels.ndim != 1:
             raise ShapeError(f"groups: labels have shape {labels.shape}; give one label a sample, (n,)")
         if isinstance(labels, np.ndarray) and np.issubdtype(labels.dtype, np.integer):
-            return cls._of_integers(labels.astype(np.int64, copy=False))
+            return cls._of_integers(labels.astype(np.int64))
         places: dict[Any, int] = {}
         code = np.fromiter((places.setdefault(label, len(places)) for label in labels), np.int64, len(labels))
         return cls(code, len(places))
@@ -80,7 +82,7 @@ class Groups:
         n = self.code.size
         if self.sorted:
             return np.arange(n)
-        # a counting sort, which numpy has for short integers only: 15 times faster than argsort at a million samples
+        # a counting sort, which numpy has for short integers only: faster than argsort from some thousands on
         from scipy.sparse import coo_array
 
         table = coo_array((np.arange(1, n + 1), (self.code, np.arange(n))), shape=(self.count, n))
@@ -183,9 +185,33 @@ class Grouped:
         return found.astype(np.float64, copy=False)  # without any samples bincount counts in whole numbers
 
     @cached_property
+    def _any(self) -> Floats:
+        """One of each group's values, (count,); NaN where it has none."""
+        found = np.full(self.groups.count, np.nan)
+        if self.missing is None:
+            found[self.groups.code] = self.value
+        else:
+            found[self.groups.code[~self.missing]] = self.value[~self.missing]
+        return found
+
+    @cached_property
+    def varied(self) -> NDArray[np.bool_]:
+        """True where a group's values are not all equal, (count,)."""
+        other = self.value != self._any[self.groups.code]
+        if self.missing is not None:
+            other &= ~self.missing
+        found = np.zeros(self.groups.count, dtype=bool)
+        found[self.groups.code[other]] = True
+        return found
+
+    @cached_property
     def mean(self) -> Floats:
-        """Mean of each group, (count,); NaN where it has no value."""
-        return np.where(self.n > 0, self.total() / np.maximum(self.n, 1), np.nan)
+        """Mean of each group, (count,); NaN where it has no value.
+
+        Exactly their value where all are equal: a sum of equal numbers is off in its last bits, and what is divided by
+        a deviation of last bits is noise.
+        """
+        return np.where(self.varied, self.total() / np.maximum(self.n, 1), self._any)
 
     @cached_property
     def centred(self) -> Floats:
@@ -193,14 +219,9 @@ class Grouped:
         return self.value - self.mean[self.groups.code]
 
     def std(self, *, ddof: int = 0) -> Floats:
-        """`sqrt(sum (v - mean)^2 / (n - ddof))` of each group, (count,); NaN where `n <= ddof`.
-
-        Exactly 0 where the values are equal: their mean may differ from them in the last bits, and what is divided by a
-        deviation of the last bits is noise.
-        """
+        """`sqrt(sum (v - mean)^2 / (n - ddof))` of each group, (count,), 0 for equal values; NaN where `n <= ddof`."""
         mean = self.total(np.square(self.centred)) / np.maximum(self.n - ddof, 1)
-        noise = (16 * np.finfo(np.float64).eps * np.abs(self.mean)) ** 2
-        return np.where(self.n > ddof, np.sqrt(np.where(mean <= noise, 0.0, mean)), np.nan)
+        return np.where(self.n > ddof, np.sqrt(mean), np.nan)
 
     @cached_property
     def least(self) -> Floats:

@@ -65,7 +65,7 @@ def responsiveness_scale(gap: ArrayLike, *, cut: float = 3.0) -> Float[np.ndarra
         return np.ones(g.shape)
     middle = np.nanmedian(g)
     spread = 1.4826 * np.nanmedian(np.abs(g - middle))  # equals the deviation of normal gaps
-    usual = np.abs(g - middle) <= cut * spread if spread > 0 else ~np.isnan(g)
+    usual = np.abs(g - middle) <= cut * spread if spread > 0 else g == middle
     kept = np.where(usual | np.isnan(g), g, np.nanmean(g[usual]))
     return _relative(kept, float(np.nanmean(kept)))
 

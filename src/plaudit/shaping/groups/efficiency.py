@@ -22,7 +22,7 @@ def brevity_reward(
 
     Args:
         correct: (n,) 1 right, 0 wrong, NaN where it is not known.
-        length: (n,) tokens.
+        length: (n,) tokens; a right completion whose length is not known counts as of mean length.
         groups: a label a sample.
         alpha: what the longest may lose, in [0, 1].
 
@@ -53,7 +53,7 @@ def mastered_groups(correct: ArrayLike, groups: Labels | Groups, *, share: float
         share: the paper's lambda, in [0, 1].
 
     Returns:
-        True for these, by group code. Groups of which nothing is known come last.
+        True for these, by group code. Groups of which nothing is known do not count, and are none of them.
 
     Raises:
         InputError: if the share is outside [0, 1].
@@ -61,10 +61,10 @@ def mastered_groups(correct: ArrayLike, groups: Labels | Groups, *, share: float
     if not 0 <= share <= 1:
         raise InputError(f"mastered_groups: share is {share}; give a number between 0 and 1")
     c = Grouped.of("mastered_groups", correct, groups)
-    found = np.zeros(c.groups.count, dtype=bool)
-    order = np.argsort(-np.nan_to_num(c.mean, nan=-1.0), kind="stable")
+    found, known = np.zeros(c.groups.count, dtype=bool), np.flatnonzero(c.n)
+    order = known[np.argsort(-c.mean[known], kind="stable")]
     # 0.2 * 15 is 3.0000000000000004: rounding must not add a group
-    found[order[: max(math.ceil(round(share * c.groups.count, 9)), 1)]] = True
+    found[order[: max(math.ceil(round(share * known.size, 9)), 1)]] = True
     return found
 
 

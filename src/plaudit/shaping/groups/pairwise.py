@@ -25,12 +25,16 @@ def pairs_within(groups: Labels | Groups) -> Pairs:
         groups: a label a sample.
     """
     g = Groups.of(groups)
-    if not len(g):
-        return np.zeros((0, 2), dtype=np.int64)
-    first, second = np.triu_indices(int(g.size.max()), k=1)
-    table = np.sort(np.where(g.rectangle < 0, len(g), g.rectangle), axis=1)  # what fills a row is sorted to its end
-    both = np.stack([table[:, first].ravel(), table[:, second].ravel()], axis=1)
-    return both[both[:, 1] < len(g)]
+    starts = np.concatenate([[0], np.cumsum(g.size)])[:-1]
+    found = [np.zeros((0, 2), dtype=np.int64)]
+    for size in np.unique(
+        g.size[g.size >= 2]
+    ).tolist():  # groups of one size at a time: what is made is what is returned
+        first, second = np.triu_indices(size, k=1)
+        at = starts[g.size == size][:, None]
+        found.append(np.sort(np.stack([g.order[at + first].ravel(), g.order[at + second].ravel()], axis=1), axis=1))
+    both = np.concatenate(found)
+    return both[np.lexsort((both[:, 1], both[:, 0], g.code[both[:, 0]]))]
 
 
 def group_win_rates(
@@ -74,14 +78,14 @@ def pairwise_advantages(
     got without scores. Judgements that run in circles need none.
 
     Args:
-        strength: (m,) D of each pair, by how much the first is better, such as -3 to 3; NaN where undecided, which
-            counts as 0, as a judgement that could not be read does in the paper.
+        strength: (m,) D of each pair, by how much the first is better, such as -3 to 3; 0 for a judgement that could
+            not be read, as in the paper; NaN where a machine failed: no judgement.
         pairs: (m, 2) sample indices, each unordered pair of a group once; pairs that were not asked about count as 0.
-        groups: a label a sample; G is the size of its group.
+        groups: a label a sample; G counts those of its group with at least one judgement.
         epsilon: in squared units of the strength.
 
     Returns:
-        Advantages, (n,), of sum 0 in each group; 0 where a group has fewer than two members.
+        Advantages, (n,), of sum 0 in each group; 0 without a judgement.
 
     Raises:
         ShapeError: if strengths and pairs differ in number.
@@ -95,13 +99,12 @@ def pairwise_advantages(
     if apart.size:
         i, j = both[apart[0]].tolist()
         raise InputError(f"pairwise_advantages: samples {i} and {j} are of two groups; compare within groups")
-    d = np.nan_to_num(d)
-    total, _ = _sums(d, -d, both, len(g))
-    size = np.maximum(g.size, 2)
+    total, judged = _sums(d, -d, both, len(g))
+    size = np.maximum(np.bincount(g.code, weights=judged > 0, minlength=g.count), 2)
     # each unordered pair stands for D_ij and D_ji
-    squares = 2 * np.bincount(g.code[both[:, 0]], weights=d**2, minlength=g.count)
+    squares = 2 * np.bincount(g.code[both[:, 0]], weights=np.nan_to_num(d) ** 2, minlength=g.count)
     scale = np.sqrt(squares / (2 * size * (size - 1)) + epsilon)
-    return np.where((g.size >= 2)[g.code], total / (size * np.where(scale > 0, scale, 1.0))[g.code], 0.0)
+    return np.asarray(total / (size * np.where(scale > 0, scale, 1.0))[g.code])
 
 
 def _sums(first: Floats, second: Floats, pairs: Pairs, n: int) -> tuple[Floats, NDArray[Any]]:

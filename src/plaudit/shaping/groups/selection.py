@@ -77,7 +77,10 @@ def power_weights(reward: ArrayLike, groups: Labels | Groups, *, power: float = 
     if not power >= 0:
         raise InputError(f"power_weights: power is {power}; give a number of at least 0")
     r = Grouped.of("power_weights", reward, groups)
-    raw, code = np.abs(r.value) ** power, r.groups.code
+    code = r.groups.code
+    size = np.abs(r.value)
+    top = float(np.nanmax(size)) if r.n.any() else 0.0
+    raw = (size / top if top > 0 else size) ** power  # only ratios matter, and large numbers have larger squares
     total = r.total(raw)
     found = raw * (1 / np.where(total > 0, total, 1.0))[code]
     if (total <= 0).any():  # where every reward is 0, no one counts more than another
@@ -109,11 +112,11 @@ def reliability(reward: ArrayLike, actual: ArrayLike, weight: ArrayLike) -> floa
     r, a, w = (np.asarray(x, dtype=np.float64) for x in (reward, actual, weight))
     kept = ~np.isnan(r + a) & (w > 0)
     r, a, w = r[kept], a[kept], w[kept]
-    if r.size < 2:
+    if r.size < 2 or not np.ptp(r) or not np.ptp(a):
         return float("nan")
     centred = [x - np.average(x, weights=w) for x in (r, a)]
     across, own = (w * centred[0] * centred[1]).sum(), [(w * x**2).sum() for x in centred]
-    return float(across**2 / (own[0] * own[1])) if min(own) > 0 else float("nan")
+    return float(across**2 / (own[0] * own[1]))
 
 
 def most_reliable(

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from plaudit.errors import InputError
 from plaudit.shaping.groups.codes import Floats, Grouped, Groups, Labels
 
 
@@ -24,7 +25,12 @@ def length_slope(reward: ArrayLike, length: ArrayLike, groups: Labels | Groups, 
 
     Returns:
         0 where no group has two different lengths.
+
+    Raises:
+        InputError: if the ridge is negative.
     """
+    if not ridge >= 0:
+        raise InputError(f"length_slope: ridge is {ridge}; give a number of at least 0")
     r, lengths = _both("length_slope", reward, length, groups)
     across = np.nansum(r.centred * lengths.centred)
     own = np.nansum(lengths.centred**2) + ridge

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from plaudit.errors import InputError, ShapeError
+from plaudit.shaping.steps.telescoping import steps_first
 
 
 def potential_shaping(
@@ -25,7 +26,7 @@ def potential_shaping(
 
     Raises:
         ShapeError: if potential and mask differ in shape.
-        InputError: if the discount is outside [0, 1].
+        InputError: if the discount is outside [0, 1], or a mask has a gap.
 
     Source: Ng, Harada and Russell 1999, "Policy Invariance under Reward Transformations"; Grzes 2017, "Reward Shaping
     in Episodic Reinforcement Learning", for the terminal condition.
@@ -35,9 +36,11 @@ def potential_shaping(
         raise ShapeError(f"potential_shaping: potential {phi.shape} and mask {np.shape(mask)}; give both (n, k)")
     if not 0 <= discount <= 1:
         raise InputError(f"potential_shaping: discount is {discount}; give a number between 0 and 1")
+    mask = np.asarray(mask, dtype=bool)
+    n = steps_first("potential_shaping", mask)
     phi = np.where(mask, phi, 0.0)
     following = np.concatenate([phi[:, 1:], np.zeros((len(phi), 1))], axis=1)
     if keep_end:
-        ends = np.arange(phi.shape[1]) == mask.sum(axis=1)[:, None] - 1
+        ends = np.arange(phi.shape[1]) == n[:, None] - 1
         following = np.where(ends, phi, following)
     return np.where(mask, discount * following - phi, 0.0)

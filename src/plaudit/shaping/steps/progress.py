@@ -25,9 +25,7 @@ def best_of_k_value(success: ArrayLike, *, k: int = 4) -> Float[np.ndarray, " _"
     """
     q = np.asarray(success, dtype=np.float64)
     if k < 1 or ((q < 0) | (q > 1)).any():
-        raise InputError(
-            f"best_of_k_value: k is {k} and chances {q.min()} to {q.max()}; give k >= 1, chances in [0, 1]"
-        )
+        raise InputError(f"best_of_k_value: k is {k} and chances {q.tolist()}; give k >= 1, chances in [0, 1]")
     return np.asarray(1 - (1 - q) ** k)
 
 

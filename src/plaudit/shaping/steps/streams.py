@@ -79,21 +79,22 @@ def process_leave_one_out(
     Args:
         values: rewards a token.
         mask: True where there is a token; 0 elsewhere.
-        groups: a label a completion. A completion without tokens leaves its group.
+        groups: a label a completion. A completion without tokens, or with a reward that is missing (NaN), leaves it.
 
     Returns:
         0 in groups of fewer than two completions.
 
     Source: Cui et al. 2025, "Process Reinforcement through Implicit Rewards" (PRIME), released code [198].
     """
-    r = np.where(mask, values, 0.0)
-    n = np.asarray(mask).sum(axis=1)
+    kept = np.asarray(mask, dtype=bool)
+    r = np.where(kept, values, 0.0)
+    n = kept.sum(axis=1)
     mean = np.where(n > 0, r.sum(axis=1) / np.maximum(n, 1), np.nan)
     g = Grouped.of("process_leave_one_out", mean, groups)
     k = g.n[g.groups.code][:, None]
     told = np.maximum(k - 1, 1)
     found = (k * r - g.total()[g.groups.code][:, None]) / told
-    return np.where(mask & (k >= 2), found, 0.0)
+    return np.where(kept & (k >= 2) & ~np.isnan(mean)[:, None], found, 0.0)
 
 
 def stream_advantages(
@@ -103,7 +104,7 @@ def stream_advantages(
     """`sum_k w_k A^k_t`, each stream's returns less its own baseline.
 
     Args:
-        streams: all of the mask's shape.
+        streams: all of the mask's shape. A completion with a missing reward (NaN) in any of them has no advantage.
         mask: True where there is a token; 0 elsewhere.
         groups: a label a completion.
         whiten: mean 0 and deviation 1 over all tokens of the batch in the end.
@@ -118,15 +119,17 @@ def stream_advantages(
     kept = np.asarray(mask, dtype=bool)
     if not streams:
         raise InputError("stream_advantages: there are no streams; give at least one")
-    total = np.zeros(kept.shape)
+    total, there = np.zeros(kept.shape), np.asarray(kept.any(axis=1))
     for k, stream in enumerate(streams):
         if stream.values.shape != kept.shape:
             raise ShapeError(f"stream_advantages: stream {k} is {stream.values.shape} and the mask {kept.shape}")
         total += stream.weight * _advantage(stream, kept, groups)
-    total = np.where(kept, total, 0.0)
-    if whiten and kept.any():
-        known = total[kept]
-        total = np.where(kept, (total - known.mean()) / (known.std() + epsilon), 0.0)
+        there &= ~np.isnan(np.where(kept, stream.values, 0.0)).any(axis=1)
+    told = kept & there[:, None]  # a completion with a reward that is missing says nothing, and enters no statistic
+    total = np.where(told, total, 0.0)
+    if whiten and told.any():
+        known = total[told]
+        total = np.where(told, (total - known.mean()) / (known.std() + epsilon), 0.0)
     return total
 
 
@@ -138,7 +141,10 @@ def _advantage(stream: Stream, mask: np.ndarray, groups: Labels | Groups) -> Flo
     if stream.baseline == "none":
         return returns
     # one baseline a completion, that of its return from the first token: it knows nothing of what comes later
-    first = np.where(mask.any(axis=1), returns[:, 0] if returns.shape[1] else 0.0, np.nan)
+    begin = mask.argmax(axis=1) if mask.shape[1] else np.zeros(len(mask), dtype=np.int64)
+    first = np.full(len(mask), np.nan)
+    some = mask.any(axis=1)
+    first[some] = returns[some, begin[some]]
     g = Grouped.of("stream", first, groups)
     others = first - leave_one_out(first, g.groups) if stream.baseline == "leave-one-out" else g.mean[g.groups.code]
     scale = np.ones(len(first))

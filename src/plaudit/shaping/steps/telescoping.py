@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from plaudit.errors import InputError, ShapeError
 
@@ -47,14 +47,24 @@ def delta_steps(scores: Float[np.ndarray, "n k"], mask: Bool[np.ndarray, "n k"])
 
     Source: as `clipped_steps`.
     """
-    p = _checked("delta_steps", scores, mask)
-    n = mask.sum(axis=1)
-    if not (mask == (np.arange(mask.shape[1]) < n[:, None])).all():
-        raise InputError("delta_steps: a row of the mask has a step after a gap; put steps first")
+    p, mask = _checked("delta_steps", scores, mask), np.asarray(mask, dtype=bool)
+    n = steps_first("delta_steps", mask)
     later = np.concatenate([p[:, 1:], np.zeros((len(p), 1))], axis=1)
     at = np.arange(p.shape[1])
     last = n[:, None] - 1
     return np.where(at < last - 1, p - later, np.where(at == last - 1, p, 0.0))
+
+
+def steps_first(who: str, mask: Bool[np.ndarray, "n k"]) -> Int[np.ndarray, " n"]:
+    """How many steps each row has.
+
+    Raises:
+        InputError: if a row has a step after a gap.
+    """
+    n = mask.sum(axis=1)
+    if not (mask == (np.arange(mask.shape[1]) < n[:, None])).all():
+        raise InputError(f"{who}: a row of the mask has a step after a gap; put steps first")
+    return np.asarray(n)
 
 
 def _checked(who: str, scores: Float[np.ndarray, "n k"], mask: Bool[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:

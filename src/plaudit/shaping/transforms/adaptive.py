@@ -57,7 +57,7 @@ class Standardise(_Averaged):
     epsilon: float = 1e-8
     """In units of the reward."""
     limit: float = 10.0
-    """Shaped rewards are kept within plus and minus this, so that there is a floor."""
+    """Once something was seen, shaped rewards are kept within plus and minus this, so that there is a floor."""
 
     kind: ClassVar[str] = "standardise"
 
@@ -70,11 +70,12 @@ class Standardise(_Averaged):
 
     def shaped(self, reward: Floats, samples: Sequence[Sample]) -> Floats:  # noqa: ARG002
         """See `running.standardised_by`."""
-        return running.standardised_by(reward, self.seen, epsilon=self.epsilon).clip(-self.limit, self.limit)
+        shaped = running.standardised_by(reward, self.seen, epsilon=self.epsilon)
+        return shaped.clip(-self.limit, self.limit) if self.seen.n else shaped
 
-    def limits(self, bounds: Bounds) -> Bounds:  # noqa: ARG002
-        """Plus and minus the limit."""
-        return -self.limit, self.limit
+    def limits(self, bounds: Bounds) -> Bounds:
+        """The reward's own until something was seen, then plus and minus the limit."""
+        return (-self.limit, self.limit) if self.seen.n else bounds
 
 
 @final

@@ -87,9 +87,10 @@ class ValueTransform(ABC):
             return batch
         members = None
         if batch.members is not None and self.scope == "sample":
-            members = np.stack([self.shaped(column, samples) for column in batch.members.T], axis=1)
+            counted = np.where(batch.valid[:, None], batch.members, np.nan)
+            members = np.stack([self.shaped(column, samples) for column in counted.T], axis=1)
         detail = tuple(
-            {**row, "unshaped": float(r)} if ok else row
+            {"unshaped": float(r), **row} if ok else row  # of several transforms the first one saw the reward itself
             for row, r, ok in zip(batch.detail, batch.reward, batch.valid, strict=True)
         )
         return RewardBatch(
@@ -164,8 +165,10 @@ class Shaped:
         """Scores and shapes; a policy's own faults are worth the floor."""
         shaped = self.by(self.of(samples), samples)
         low, high = self.bounds
+        fault = shaped.outcome == Outcome.POLICY_FAULT
         kept = np.clip(shaped.reward, low, high)  # NaN stays; what rounding put a hair outside is put back
-        return replace(shaped, reward=np.where(shaped.outcome == Outcome.POLICY_FAULT, low, kept))
+        members = None if shaped.members is None else np.where(fault[:, None], low, shaped.members)
+        return replace(shaped, reward=np.where(fault, low, kept), members=members)
 
 
 def _plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ from plaudit.records.sample import Sample
 from plaudit.rewards.base import Floats, Scope
 from plaudit.shaping.groups.codes import Grouped, Groups, Labels
 from plaudit.shaping.transforms.base import Bounds, ValueTransform
+from plaudit.shaping.transforms.references import key_of
 
 
 def group_ranks(reward: ArrayLike, groups: Labels | Groups) -> Float[np.ndarray, " n"]:
@@ -32,13 +33,16 @@ def group_ranks(reward: ArrayLike, groups: Labels | Groups) -> Float[np.ndarray,
     return np.asarray((r.rank - 0.5) / np.maximum(r.n, 1)[r.groups.code])
 
 
-def whitened(reward: ArrayLike, *, center: bool = True, epsilon: float = 1e-8) -> Float[np.ndarray, " n"]:
+def whitened(
+    reward: ArrayLike, *, center: bool = True, epsilon: float = 1e-8, limit: float = math.inf
+) -> Float[np.ndarray, " n"]:
     """`(r - mean) / sqrt(variance + epsilon)` over the batch; `center=False` adds the mean back, as PPO's code does.
 
     Args:
         reward: (n,), NaN where there is none.
         center: whether the result has mean 0; verl's flag `shift_mean` is the same one.
         epsilon: added to the variance (over n - 1), in squared units of the reward.
+        limit: deviations beyond which a reward is kept, before a mean is added back.
 
     Returns:
         0 (or the mean) everywhere where fewer than two rewards count or all are equal.
@@ -55,7 +59,8 @@ def whitened(reward: ArrayLike, *, center: bool = True, epsilon: float = 1e-8) -
         return r.value
     scale = math.sqrt(float(np.nan_to_num(r.std(ddof=1)[0])) ** 2 + epsilon)
     white = r.centred / scale if scale > 0 else 0.0 * r.centred
-    return np.asarray(white if center else white + r.mean[0])
+    kept = white.clip(-limit, limit)
+    return np.asarray(kept if center else kept + r.mean[0])
 
 
 @final
@@ -85,7 +90,7 @@ class Whiten(ValueTransform):
     epsilon: float = 1e-8
     """Added to the variance."""
     limit: float = 10.0
-    """Shaped rewards are kept within plus and minus this, so that there is a floor."""
+    """Deviations to either side beyond which rewards are kept, so that there is a floor."""
 
     kind: ClassVar[str] = "whiten"
     scope: ClassVar[Scope] = "batch"
@@ -98,13 +103,16 @@ class Whiten(ValueTransform):
 
     def shaped(self, reward: Floats, samples: Sequence[Sample]) -> Floats:  # noqa: ARG002
         """See `whitened`."""
-        return whitened(reward, center=self.center, epsilon=self.epsilon).clip(-self.limit, self.limit)
+        return np.asarray(whitened(reward, center=self.center, epsilon=self.epsilon, limit=self.limit))
 
-    def limits(self, bounds: Bounds) -> Bounds:  # noqa: ARG002
-        """Plus and minus the limit."""
-        return -self.limit, self.limit
+    def limits(self, bounds: Bounds) -> Bounds:
+        """Plus and minus the limit; about a mean within the bounds, where it is added back."""
+        low, high = (0.0, 0.0) if self.center else bounds
+        return low - self.limit, high + self.limit
 
 
 def groups_of(samples: Sequence[Sample]) -> Groups:
     """The group of each sample: its `group`, or else all samples of its prompt."""
-    return Groups.of([s.group if s.group is not None else s.prompt for s in samples])
+    bare = {id(s.prompt): s.prompt for s in samples if s.group is None}  # one prompt stands in many samples
+    keys = {i: key_of(prompt) for i, prompt in bare.items()}  # tool calls and images in a prompt cannot be hashed
+    return Groups.of([("group", s.group) if s.group is not None else ("prompt", keys[id(s.prompt)]) for s in samples])

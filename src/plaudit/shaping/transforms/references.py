@@ -60,6 +60,8 @@ class References:
     def ends(self) -> Bounds:
         """The least and the greatest of them all."""
         every = [value for values in self.rewards.values() for value in values]
+        if not every:
+            raise InputError("references: there are none; give completions of the prompts that are scored")
         return min(every), max(every)
 
     def table(self, samples: Sequence[Sample]) -> Floats:

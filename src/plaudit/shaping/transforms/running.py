@@ -68,19 +68,21 @@ class Statistics:
         return replace(self, n=n, low=min(self.low, float(r.min())), high=max(self.high, float(r.max())), **whole)
 
     def to_dict(self) -> dict[str, Any]:
-        """For a run's state; `from_dict` is the inverse."""
-        return asdict(self)
+        """For a run's state, in plain numbers; `from_dict` is the inverse."""
+        return asdict(self) | ({} if self.n else {"low": None, "high": None})
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Self:
         """The statistics of a saved row."""
-        return cls(**row)
+        return cls(**{k: v for k, v in row.items() if v is not None})
 
 
 def standardised_by(reward: ArrayLike, seen: Statistics, *, epsilon: float = 1e-8) -> Float[np.ndarray, " n"]:
-    """`(r - mean) / (std + epsilon)` by what was seen; the reward itself before anything was."""
-    r = np.asarray(reward, dtype=np.float64)
-    return r if not seen.n else np.asarray((r - seen.mean) / (seen.std + epsilon))
+    """`(r - mean) / (std + epsilon)` by what was seen, 0 where that is 0; the reward itself before anything was."""
+    r, scale = np.asarray(reward, dtype=np.float64), seen.std + epsilon
+    if not seen.n:
+        return r
+    return np.asarray((r - seen.mean) / scale if scale > 0 else 0.0 * r)
 
 
 def clipped_by(reward: ArrayLike, seen: Statistics, *, width: float = 1.0) -> Float[np.ndarray, " n"]:

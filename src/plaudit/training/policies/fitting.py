@@ -131,11 +131,9 @@ def fit_likelihood_reward(
     reward = _reward(done, reference, groups, method, out.name)
     fit = _described(reward, groups, trainer, done, left_out=asked - len(rows))
     if trainer.is_world_process_zero():
-        facts = {
-            "groups": fit.groups, "pairs": fit.pairs, "left_out": fit.left_out, "config": asdict(config), "key": key,
-        }  # fmt: skip
-        made = Manifest(objective=config.objective, base=backbone.name, training=facts)
-        save_likelihood(out / "model", reward, made)
+        facts: dict[str, Any] = {"groups": fit.groups, "pairs": fit.pairs, "left_out": fit.left_out}
+        facts |= {"config": asdict(config), "key": key}
+        save_likelihood(out / "model", reward, Manifest(objective=config.objective, base=backbone.name, training=facts))
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     return fit
