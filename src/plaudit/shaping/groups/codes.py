@@ -98,6 +98,16 @@ class Groups:
         return np.asarray(by_group)[self.code]
 
     @cached_property
+    def filled(self) -> NDArray[np.int64]:
+        """Codes of the groups that have samples."""
+        return np.flatnonzero(self.size)
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """For each of `filled`, where its samples begin in `order`."""
+        return (np.cumsum(self.size) - self.size)[self.filled]
+
+    @cached_property
     def rectangle(self) -> NDArray[np.int64]:
         """Sample indices, a group a row, (count, largest size); -1 fills rows of smaller groups."""
         if not len(self):
@@ -187,21 +197,26 @@ class Grouped:
     @cached_property
     def _any(self) -> Floats:
         """One of each group's values, (count,); NaN where it has none."""
-        found = np.full(self.groups.count, np.nan)
-        if self.missing is None:
-            found[self.groups.code] = self.value
+        g, found = self.groups, np.full(self.groups.count, np.nan)
+        if self.missing is not None:
+            found[g.code[~self.missing]] = self.value[~self.missing]
+        elif g.sorted:
+            found[g.filled] = self.value[g.starts]
         else:
-            found[self.groups.code[~self.missing]] = self.value[~self.missing]
+            found[g.code] = self.value
         return found
 
     @cached_property
     def varied(self) -> NDArray[np.bool_]:
         """True where a group's values are not all equal, (count,)."""
-        other = self.value != self._any[self.groups.code]
+        g, found = self.groups, np.zeros(self.groups.count, dtype=bool)
+        other = self.value != self._any[g.code]
         if self.missing is not None:
             other &= ~self.missing
-        found = np.zeros(self.groups.count, dtype=bool)
-        found[self.groups.code[other]] = True
+        if g.sorted and len(g):
+            found[g.filled] = np.logical_or.reduceat(other, g.starts)
+        else:
+            found[g.code[other]] = True
         return found
 
     @cached_property
@@ -238,10 +253,8 @@ class Grouped:
         if not g.sorted:
             which.at(found, g.code, self.value)
             return found
-        filled = np.flatnonzero(g.size)
-        if filled.size:
-            starts = np.concatenate([[0], np.cumsum(g.size[filled])[:-1]])
-            found[filled] = which.reduceat(self.value, starts)
+        if len(g):
+            found[g.filled] = which.reduceat(self.value, g.starts)
         return found
 
     @cached_property
