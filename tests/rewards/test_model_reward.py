@@ -260,7 +260,8 @@ def test_only_the_affected_samples_are_faults(make_reward, samples):
     prompt = samples[0].prompt
     batch = reward([samples[0], Sample(prompt, "Lima \u2603"), samples[1], Sample(prompt, "\u2603")])
     assert batch.outcome.tolist() == [0, Outcome.INSTRUMENT_FAULT, 0, Outcome.INSTRUMENT_FAULT]
-    np.testing.assert_allclose(batch.reward[[0, 2]], reward(samples[:2]).reward)
+    # another batch: float32 rounds differently by processor and by what is multiplied together
+    np.testing.assert_allclose(batch.reward[[0, 2]], reward(samples[:2]).reward, atol=1e-6)
 
 
 def test_the_fingerprint_is_that_of_content(make_reward, tmp_path):

@@ -115,9 +115,10 @@ class _Extras:
 
 
 def _by_segment(q: Tensor, k: Tensor, v: Tensor, plan: TreePlan, extras: _Extras, window: int | None) -> Tensor:
-    layout = plan.layout(window)
-    if not layout.blocks:
-        return torch.cat(_alone(q, k, v, plan, extras, window, layout.alone), dim=2)
+    # blocks pad a segment to its neighbours' size, which rounds differently: no score may depend on the batch
+    layout = plan.layout(window) if torch.is_grad_enabled() else None
+    if layout is None or not layout.blocks:
+        return torch.cat(_alone(q, k, v, plan, extras, window, range(len(plan.spans))), dim=2)
     rows = [x[0].transpose(0, 1) for x in (q, k, v)]
     outputs = []
     for block in layout.blocks:

@@ -2,6 +2,8 @@
 
 A call of attention has a fixed price. Where rows hold hundreds of short segments (small models, chat turns, pairs) that
 price is most of the time, so segments of like shape are laid side by side, padded to a common size, and share one call.
+
+In training only: padding rounds differently by who else is in the row, and a score may not depend on that.
 """
 
 from __future__ import annotations
