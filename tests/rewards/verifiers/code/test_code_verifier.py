@@ -387,7 +387,8 @@ def test_humaneval():
 
 
 def test_mbpp():
-    verifier, samples, broken = CodeVerifier(), [], []
+    # one of the solutions counts for seconds: how fast the machine is, is not what is tested
+    verifier, samples, broken = CodeVerifier(timeout=20.0), [], []
     for row in rows("mbpp_200.jsonl.gz"):
         reference = {"asserts": "\n".join(row["test_list"]), "setup": row["test_setup_code"]}
         samples.append(case(row["text"], row["code"], reference))
