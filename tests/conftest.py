@@ -5,8 +5,13 @@ from dataclasses import asdict
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
 
 from small_data import TINY, pair_rows, write_rows
+
+# how fast a busy machine draws examples is not what is tested
+settings.register_profile("plaudit", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("plaudit")
 
 # as the command line sets it, but before any test has imported transformers, which reads it once
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
