@@ -255,13 +255,14 @@ def test_a_broken_model_is_an_instrument_fault_and_never_a_number(value, mode, m
 def test_only_the_affected_samples_are_faults(make_reward, samples):
     reward = make_reward()
     marked = reward.tokenizer("\u2603", add_special_tokens=False)["input_ids"][-1]
+    prompt = samples[0].prompt
+    together = [samples[0], Sample(prompt, "Lima \u2603"), samples[1], Sample(prompt, "\u2603")]
+    sound = reward(together).reward  # the same batch before the fault: what is multiplied together rounds together
     with torch.no_grad():
         reward.model.get_input_embeddings().weight[marked] = math.nan
-    prompt = samples[0].prompt
-    batch = reward([samples[0], Sample(prompt, "Lima \u2603"), samples[1], Sample(prompt, "\u2603")])
+    batch = reward(together)
     assert batch.outcome.tolist() == [0, Outcome.INSTRUMENT_FAULT, 0, Outcome.INSTRUMENT_FAULT]
-    # another batch: float32 rounds differently by processor and by what is multiplied together
-    np.testing.assert_allclose(batch.reward[[0, 2]], reward(samples[:2]).reward, atol=1e-6)
+    np.testing.assert_allclose(batch.reward[[0, 2]], sound[[0, 2]])
 
 
 def test_the_fingerprint_is_that_of_content(make_reward, tmp_path):

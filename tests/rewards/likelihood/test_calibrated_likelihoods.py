@@ -28,9 +28,9 @@ def test_it_comes_with_the_reward_and_makes_a_comparison(folder, tmp_path):
     compare = resolve(f"compare/margin?of={folder}")
     assert isinstance(compare, MarginComparison)
     pair = [Sample("What is the capital of Peru?", "Lima.")], [Sample("What is the capital of Peru?", "Rain.")]
-    (a,), (b,) = (reward(side).reward for side in pair)
-    # both sides in one batch: float32 rounds differently by processor and by what is multiplied together
-    assert compare(*pair).probability == pytest.approx(reward.calibration.calibrator.probability([a - b]), abs=1e-6)
+    # both sides in one call, as the comparison scores them: what is multiplied together rounds together
+    a, b = reward([*pair[0], *pair[1]]).reward
+    assert compare(*pair).probability.tolist() == reward.calibration.calibrator.probability([a - b]).tolist()
     assert open_model(str(folder), calibrated=False).calibration is None
     save_likelihood(tmp_path / "again", reward, Manifest(objective="implicit-dpo"))
     assert load_likelihood(tmp_path / "again").calibration.calibrator == reward.calibration.calibrator
