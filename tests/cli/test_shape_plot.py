@@ -51,6 +51,7 @@ def test_the_example_has_levels_and_a_few_that_are_far_too_high():
     [
         ("parr", "shape plot: 'parr' is not known; did you mean 'par'"),
         ("par?kk=1", "shape/par: unknown option 'kk'; did you mean 'k'"),
+        ("par?references=refs.jsonl", "the example has references of its own; leave references out"),
         ("par?k=0", "par: k is 0.0 and shift 0.0; give a positive slope"),
     ],
 )

@@ -67,6 +67,8 @@ def transform_of(reference: str, references: References) -> ValueTransform:
         raise InputError(f"shape plot: {name!r} is not known; {nearest(name, TRANSFORMS)}")
     options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
     if "references" in TRANSFORMS[name].__dataclass_fields__:
+        if "references" in options:
+            raise InputError("shape plot: the example has references of its own; leave references out")
         options["references"] = references
     shaped: Any = make(f"shape/{name}", {"of": _Bounded(), **options})
     by: ValueTransform = shaped.by
