@@ -5,7 +5,11 @@ from plaudit._lazy import exports
 __getattr__, __all__ = exports(
     __name__,
     {
-        "group_advantages": "advantages",
-        "on_policy_loss": "losses",
+        "AdvantageEstimator": "advantages.base",
+        "AdvantageInputs": "advantages.base",
+        "Advantages": "advantages.base",
+        "Compared": "advantages.base",
+        "group_advantages": "advantages.groups",
+        "on_policy_loss": "losses.on_policy",
     },
 )

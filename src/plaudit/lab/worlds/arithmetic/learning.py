@@ -11,8 +11,8 @@ import numpy as np
 from plaudit.engine.engine import Engine
 from plaudit.lab.worlds.arithmetic.policy import Drawn, sample
 from plaudit.lab.worlds.arithmetic.problems import Problem
-from plaudit.policy.advantages import group_advantages
-from plaudit.policy.losses import on_policy_loss
+from plaudit.policy.advantages.groups import group_advantages
+from plaudit.policy.losses.on_policy import on_policy_loss
 from plaudit.rewards.base import RewardBatch
 
 Judge = Callable[[Sequence[Problem], Sequence[Drawn], int], RewardBatch]
