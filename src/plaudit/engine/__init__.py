@@ -18,5 +18,10 @@ __getattr__, __all__ = exports(
         "Encoder": "rendering",
         "generate": "generation",
         "Generated": "generation",
+        "LogpHead": "vocabulary",
+        "Wanted": "vocabulary",
+        "chunked_logps": "vocabulary",
+        "install_logp_head": "vocabulary",
+        "read_tokens": "vocabulary",
     },
 )
