@@ -23,7 +23,7 @@ def test_all_of_them(tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"shape-{kind}.svg" for kind in TRANSFORMS)
     assert capsys.readouterr().out.count("shape: ") == len(TRANSFORMS)
     for kind in TRANSFORMS:
-        shown = PROMPTS * EACH // (2 if kind in ("standardise", "running-clip", "min-max") else 1)
+        shown = PROMPTS * EACH // (2 if kind in ("standardise", "running-clip", "min-max", "confidence") else 1)
         assert len(dots(tmp_path / f"shape-{kind}.svg")) == 2 * shown, kind
 
 
@@ -44,6 +44,27 @@ def test_the_example_has_levels_and_a_few_that_are_far_too_high():
     level = example.reward.reshape(PROMPTS, EACH).mean(axis=1)
     assert np.std(level) > 0.5
     assert np.array_equal(Example.drawn(0).reward, example.reward)
+
+
+def test_a_saved_state_is_drawn(tmp_path, monkeypatch):
+    from plaudit.shaping.transforms import Quantile, save_state
+
+    monkeypatch.chdir(tmp_path)
+    save_state(Quantile([-100.0, 100.0]), "state.json")
+    assert main(["shape", "plot", "quantile?state=state.json", "--out", "given.svg"]) == 0
+    assert main(["shape", "plot", "quantile", "--out", "own.svg"]) == 0
+    heights = [{y for _, y in dots(tmp_path / name)[: PROMPTS * EACH]} for name in ("given.svg", "own.svg")]
+    assert len(heights[0]) == 1  # all lie between the two references
+    assert len(heights[1]) > 50
+
+
+def test_what_reads_stated_confidence_is_shown_some():
+    example = Example.drawn()
+    stated = example.stated()
+    assert all(s.text.startswith("word ") and "Confidence: " in s.text for s in stated.samples)
+    sure = [s.text for s, far in zip(stated.samples, example.far, strict=True) if far]
+    assert {text.rpartition(" ")[2] for text in sure} <= {"8", "9", "10"}  # what hacks is sure of itself
+    assert np.array_equal(stated.reward, example.reward)
 
 
 @pytest.mark.parametrize(

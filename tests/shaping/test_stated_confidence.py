@@ -1,21 +1,29 @@
 """Reading stated confidence, and PPO-C's arithmetic."""
 
+import time
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plaudit import load
 from plaudit.errors import InputError, ShapeError
-from plaudit.records import Message, Sample
+from plaudit.records import Message, Part, Sample
 from plaudit.rewards.base import Outcome, RewardBatch
+from plaudit.rewards.rules import LengthReward
 from plaudit.shaping import (
     ConfidenceShaping,
+    Unstated,
     confidence_reward,
     read_confidence,
     state_confidence,
     stated_confidence,
     without_confidence,
 )
+from plaudit.shaping.transforms import Shaped
+from plaudit.testing import RewardContract, example_samples
 
 FLOATS = st.floats(-10, 10)
 
@@ -134,10 +142,77 @@ def test_errors():
         confidence_reward([1.0], [1.5], 0.0)
     with pytest.raises(ShapeError, match="1 rewards for 0 samples"):
         ConfidenceShaping()(batch(1.0), [])
+    with pytest.raises(InputError, match="mode is 'diff'"):
+        ConfidenceShaping("diff")
+    with pytest.raises(InputError, match="weight is -1; give a finite number of at least 0"):
+        ConfidenceShaping(weight=-1)
     with pytest.raises(InputError, match="rate is 2"):
         ConfidenceShaping(rate=2)
     with pytest.raises(InputError, match="clamp is 0"):
         ConfidenceShaping(clamp=0)
+
+
+class TestConfidence(RewardContract):
+    def make_reward(self):
+        return Shaped(Unstated(LengthReward()), ConfidenceShaping(mean=1.0))
+
+    def make_samples(self):
+        return [replace(s, completion=f"{s.text} Confidence: {i}") for i, s in enumerate(example_samples())]
+
+
+def test_by_reference_the_reward_sees_no_statement():
+    plain = load("shape/confidence?of=rule/length&mode=threshold&weight=0.5")
+    assert plain.by == ConfidenceShaping("threshold", weight=0.5)
+    assert plain.name == "confidence(unstated(length))"
+    # three words without the statement, five with it; threshold: 3 + .5 * 3 * (.9 - .5) above the mean of 0
+    assert plain([Sample("q", "a b c\n**Confidence: 9/10**")]).reward[0] == pytest.approx(3.6)
+    # clamped to 2 before all else: 2 + 2 (2 - 0) (.2 - .5)
+    assert load("shape/confidence?of=rule/length&clamp=2")([Sample("q", "a b c Confidence: 2")]).reward[0] == (
+        pytest.approx(0.8)
+    )
+    assert Unstated(LengthReward()).fingerprint != LengthReward().fingerprint
+    with pytest.raises(InputError, match="shape/confidence: unknown option 'mean'"):
+        load("shape/confidence?of=rule/length&mean=1")  # a state is loaded, not given
+
+
+def test_every_message_of_the_assistant_and_every_part_loses_its_statements():
+    parts = (Part("image", {"url": "x"}), Part("text", {"text": "seen. Confidence: 8"}))
+    turns = (Message("assistant", "a Confidence: 3"), Message("user", "Confidence: 1"), Message("assistant", parts))
+    left = without_confidence(Sample("q", turns)).completion
+    assert [m.text for m in left] == ["a", "Confidence: 1", "seen."]
+    assert left[2].content[0] == parts[0]
+
+
+@pytest.mark.parametrize("text", [" " * 200_000, "*" * 200_000, "Confidence: " + " " * 200_000 + "x", "_*" * 100_000])
+def test_a_policy_cannot_keep_the_reader_busy(text):
+    started = time.process_time()
+    assert read_confidence(text) == (text, None)
+    assert time.process_time() - started < 5.0  # each space of a run tried by itself took minutes
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(FLOATS, st.sampled_from(["", *(f"Confidence: {n}" for n in range(11))])), min_size=1, max_size=6
+    ),
+    st.sampled_from(["difference", "threshold"]),
+    FLOATS,
+    st.floats(0, 5),
+    st.tuples(st.floats(-12, 0), st.floats(0, 12)),
+)
+def test_limits_hold_and_are_reached(rows, mode, mean, weight, bounds):
+    by = ConfidenceShaping(mode, weight=weight, mean=mean)
+    low, high = by.limits(bounds)
+    r = np.clip([reward for reward, _ in rows], *bounds)
+    found = by(RewardBatch(r), [Sample("q", text) for _, text in rows]).reward
+    assert (found >= low - 1e-9).all()
+    assert (found <= high + 1e-9).all()
+    for i in range(len(r)):  # each sample stands alone
+        assert by(RewardBatch(r[i : i + 1]), [Sample("q", rows[i][1])]).reward[0] == found[i]
+    corners = [Sample("q", text) for text in ("Confidence: 0", "Confidence: 10") for _ in bounds]
+    reached = by(RewardBatch(np.array([*bounds, *bounds])), corners).reward
+    if mode == "difference":
+        assert (reached.min(), reached.max()) == (pytest.approx(low), pytest.approx(high))
 
 
 def learnt(reward_of, steps=400, rate=0.5):

@@ -44,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
         out = args.out or Path(f"shape-{by.kind}.svg")
         if kind == "all":
             out = (args.out or Path()) / f"shape-{by.kind}.svg"
-        write_text(out, str(shape_picture(by, example, title=f"shape/{name.removeprefix('shape/')}")))
+        shown = example.stated() if by.kind == "confidence" else example
+        write_text(out, str(shape_picture(by, shown, title=f"shape/{name.removeprefix('shape/')}")))
         print(f"shape: {out}")
     return 0
 
@@ -66,7 +67,7 @@ def transform_of(reference: str, references: References) -> ValueTransform:
     if name not in TRANSFORMS:
         raise InputError(f"shape plot: {name!r} is not known; {nearest(name, TRANSFORMS)}")
     options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
-    if "references" in TRANSFORMS[name].__dataclass_fields__:
+    if "references" in TRANSFORMS[name].__dataclass_fields__ and "state" not in options:
         if "references" in options:
             raise InputError("shape plot: the example has references of its own; leave references out")
         options["references"] = references

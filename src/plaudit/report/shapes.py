@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup
@@ -55,6 +55,13 @@ class Example:
         first = rng.normal(size=(PROMPTS, REFERENCES)) + level[:, None]
         rows = {key_of(samples[i * EACH].prompt): tuple(first[i].tolist()) for i in range(PROMPTS)}
         return cls(samples, reward, far, References(rows))
+
+    def stated(self) -> Example:
+        """The same with a stated confidence: 8 to 10 wherever it is far too high, any number elsewhere."""
+        rng = np.random.default_rng(len(self.samples))
+        said = np.where(self.far, rng.integers(8, 11, len(self.samples)), rng.integers(0, 11, len(self.samples)))
+        rows = zip(self.samples, said.tolist(), strict=True)
+        return replace(self, samples=tuple(replace(s, completion=f"{s.text}\nConfidence: {n}") for s, n in rows))
 
 
 def shape_picture(by: ValueTransform, example: Example, *, title: str) -> Markup:

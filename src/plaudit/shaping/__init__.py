@@ -6,6 +6,7 @@ __getattr__, __all__ = exports(
     __name__,
     {
         "ConfidenceShaping": "confidence",
+        "Unstated": "confidence",
         "confidence_reward": "confidence",
         "read_confidence": "confidence",
         "state_confidence": "confidence",

@@ -1,30 +1,34 @@
 """Stated confidence: reading it, taking it out of the text, and paying for it only where it is deserved (PPO-C).
 
 Differs from the paper: percentages are read as well as numbers up to ten; of several statements the last counts, and
-all are taken out; a statement outside its scale counts as missing; the running mean starts at 0, the mean of a reward
-that was normalised in training, and rewards that do not count leave it alone; policy faults keep their floor.
+all are taken out, of every message of the assistant's; a statement outside its scale counts as missing; the running
+mean starts at 0, the mean of a reward that was normalised in training, and rewards that do not count leave it alone;
+policy faults keep their floor.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self, final
+from typing import Any, ClassVar, Literal, Self, final
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from plaudit.errors import InputError, ShapeError
-from plaudit.records.sample import Completion, Sample, completion_messages
-from plaudit.rewards.base import Outcome, RewardBatch
+from plaudit.records.message import Part
+from plaudit.records.sample import Completion, Sample, completion_messages, content_hash
+from plaudit.rewards.base import Floats, Outcome, Reward, RewardBatch, Scope
+from plaudit.shaping.transforms.base import Bounds, ValueTransform, checked_state
 
 Mode = Literal["difference", "threshold"]
-Floats = NDArray[np.float64]
 
-_STATED = re.compile(
-    r"[ \t]*[*_]*\bconfidence[*_]*\s*[:=][*_\s]*(?P<number>-?\d+(?:\.\d+)?)\s*(?P<unit>%|/\s*10\b)?[*_]*\.?",
+_STATED = re.compile(  # each run of spaces or stars is tried from its first character only: runs may be long
+    r"(?:(?<![ \t])[ \t]+)?(?:(?<![*_])[*_]+)?\bconfidence[*_]*\s*[:=][*_\s]*"
+    r"(?P<number>-?\d+(?:\.\d+)?)\s*(?P<unit>%|/\s*10\b)?[*_]*\.?",
     re.IGNORECASE,
 )
 MISSING = 0.5
@@ -74,7 +78,10 @@ def without_confidence(sample: Sample) -> Sample:
     """
     if read_confidence(sample.text)[0] == sample.text:
         return sample
-    return replace(sample, completion=_changed(sample.completion, lambda text: read_confidence(text)[0]), steps=None)
+    if isinstance(sample.completion, str):
+        return replace(sample, completion=_bare(sample.completion), steps=None)
+    told = [m if m.role != "assistant" else replace(m, content=_bare(m.content)) for m in sample.completion]
+    return replace(sample, completion=tuple(told), steps=None)
 
 
 def stated_confidence(samples: Sequence[Sample]) -> Float[np.ndarray, " n"]:
@@ -118,33 +125,53 @@ def confidence_reward(
 
 @final
 @dataclass(frozen=True)
-class ConfidenceShaping:
-    """PPO-C: shapes rewards by stated confidence against a running mean.
+class ConfidenceShaping(ValueTransform):
+    """PPO-C: shapes rewards by stated confidence against a running mean; see `confidence_reward`.
 
-    The batch that it is given holds the rewards of `without_confidence(sample)`, the samples still state theirs.
-    Score once, shape, then take `updated`: the mean that shapes a batch is that of earlier ones.
-
-    Attributes:
-        mode: as in `confidence_reward`.
-        weight: as in `confidence_reward`.
-        mean: running mean of the rewards.
-        rate: share of a new batch's mean in it.
-        clamp: rewards are clamped to plus and minus this before all else.
+    The batch that it is given holds the rewards of `without_confidence(sample)`, which `Unstated` gives; the samples
+    still state theirs. Score once, shape, then take `updated`: the mean that shapes a batch is that of earlier ones.
 
     Source: Leng et al. 2024 and their code (rate 0.1, clamp 10).
     """
 
     mode: Mode = "difference"
+    """`difference` pays the more, the further a reward lies above the mean; `threshold` asks only on which side."""
     weight: float = 2.0
+    """Of the stated confidence, at least 0; the paper's are 2.0 for the difference and 0.5 for the threshold."""
     mean: float = 0.0
+    """State: running mean of the rewards."""
     rate: float = 0.1
+    """Share of a new batch's mean in it."""
     clamp: float = 10.0
+    """Rewards are kept within plus and minus this before all else."""
+
+    kind: ClassVar[str] = "confidence"
+    remembered: ClassVar[tuple[str, ...]] = ("mean",)
 
     def __post_init__(self) -> None:
+        confidence_reward([], [], 0.0, mode=self.mode)  # says what is wrong with the mode
+        if not 0 <= self.weight < math.inf:
+            raise InputError(f"confidence: weight is {self.weight}; give a finite number of at least 0")
         if not 0 <= self.rate <= 1:
             raise InputError(f"confidence: rate is {self.rate}; give a share between 0 and 1")
         if not self.clamp > 0:
             raise InputError(f"confidence: clamp is {self.clamp}; it must be positive")
+
+    def shaped(self, reward: Floats, samples: Sequence[Sample]) -> Floats:
+        """See `confidence_reward`."""
+        clamped = np.clip(reward, -self.clamp, self.clamp)
+        return confidence_reward(clamped, stated_confidence(samples), self.mean, mode=self.mode, weight=self.weight)
+
+    def limits(self, bounds: Bounds) -> Bounds:
+        """The least and the most that full confidence and none make of the clamped bounds."""
+        # the reward's ends decide: r + w |r| / 2 is convex and r - w |r| / 2 concave, the difference linear in each
+        low, high = (float(np.clip(b, -self.clamp, self.clamp)) for b in bounds)
+        r, s = [low, low, high, high], [0.0, 1.0, 0.0, 1.0]
+        if self.mode == "threshold":  # near the mean either sign may be had
+            own = [x + sign * self.weight * abs(x) / 2 for x in (low, high) for sign in (-1, 1)]
+            return min(own), max(own)
+        ends = confidence_reward(r, s, self.mean, mode=self.mode, weight=self.weight)
+        return float(ends.min()), float(ends.max())
 
     def __call__(self, batch: RewardBatch, samples: Sequence[Sample]) -> RewardBatch:
         """The shaped rewards; only `SCORED` samples are shaped, a policy's own faults keep their floor.
@@ -152,11 +179,8 @@ class ConfidenceShaping:
         Raises:
             ShapeError: if there are not as many samples as rewards.
         """
-        if len(batch) != len(samples):
-            raise ShapeError(f"confidence: {len(batch)} rewards for {len(samples)} samples; they must be as many")
-        clamped = np.clip(batch.reward, -self.clamp, self.clamp)
-        shaped = confidence_reward(clamped, stated_confidence(samples), self.mean, mode=self.mode, weight=self.weight)
-        return replace(batch, reward=np.where(batch.outcome == Outcome.SCORED, shaped, batch.reward))
+        shaped = super().__call__(batch, samples)
+        return replace(shaped, reward=np.where(batch.outcome == Outcome.SCORED, shaped.reward, batch.reward))
 
     def updated(self, batch: RewardBatch, samples: Sequence[Sample]) -> Self:  # noqa: ARG002
         """With the mean `rate * mean(batch) + (1 - rate) * mean` over the rewards that count; unchanged without any."""
@@ -164,6 +188,69 @@ class ConfidenceShaping:
             return self
         new = float(np.clip(batch.reward[batch.valid], -self.clamp, self.clamp).mean())
         return replace(self, mean=self.rate * new + (1 - self.rate) * self.mean)
+
+    def state(self) -> dict[str, Any]:
+        """The mean."""
+        return {"mean": self.mean}
+
+    def restored(self, state: Mapping[str, Any]) -> Self:
+        """With a saved mean.
+
+        Raises:
+            InputError: if it is none.
+        """
+        mean = checked_state(self.kind, state, ["mean"])["mean"]
+        if not isinstance(mean, int | float) or not math.isfinite(mean):
+            raise InputError(f"confidence: the state's mean is {mean!r}; give a finite number")
+        return replace(self, mean=float(mean))
+
+
+@final
+@dataclass(frozen=True)
+class Unstated:
+    """A reward of what remains of a sample without its statements of confidence: what PPO-C shapes.
+
+    Attributes:
+        of: the reward.
+    """
+
+    of: Reward
+
+    @property
+    def name(self) -> str:
+        """`unstated(name of the reward)`."""
+        return f"unstated({self.of.name})"
+
+    @property
+    def scope(self) -> Scope:
+        """The reward's."""
+        return self.of.scope
+
+    @property
+    def bounds(self) -> Bounds:
+        """The reward's."""
+        return self.of.bounds
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the reward, and of what is taken out."""
+        return content_hash(["unstated", self.of.fingerprint, _STATED.pattern])
+
+    def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
+        """Scores every sample without its statements; spans of tokens are those of the text that was scored."""
+        return self.of([without_confidence(sample) for sample in samples])
+
+
+def _bare(content: Any) -> Any:
+    """Text, or the text of parts, without statements."""
+    if isinstance(content, str):
+        return read_confidence(content)[0]
+    return tuple(
+        Part(part.type, {**part.data, "text": read_confidence(str(part.data.get("text", "")))[0]})
+        if part.type == "text"
+        else part
+        for part in content
+    )
 
 
 def _changed(completion: Completion, change: Callable[[str], str]) -> Completion:

@@ -174,17 +174,21 @@ CHANGES = {
     "Affine": {"scale": 2.0, "offset": 1.0}, "Standardise": {"rate": 0.9, "epsilon": 1.0, "limit": 0.1},
     "RunningClip": {"rate": 0.9, "width": 0.1}, "MinMax": {}, "Rank": {},
     "Whiten": {"center": False, "epsilon": 1.0, "limit": 0.1},
+    "Quantile": {"output": "normal", "interpolate": True},
+    "ConfidenceShaping": {"mode": "threshold", "weight": 0.1, "rate": 0.9, "clamp": 0.5},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", sorted(TRANSFORMS))
 def test_every_option_has_an_effect(kind):
     made = TRANSFORMS[kind]
-    samples = [Sample("a", "b", group="g"), Sample("a", "c d", group="g")]
+    samples = [Sample("a", "b", group="g"), Sample("a", "c d\nConfidence: 9", group="g")]
     earlier = [RewardBatch(np.array(x)) for x in ([0.0, 1.0], [3.0, 9.0])]
     batch = RewardBatch(np.array([2.0, 3.0]))
     given = (
-        {"references": References.scored([Sample("a", w) for w in ("x", "x y z")], WORDS)} if kind in REFERENCED else {}
+        {"references": References.scored([Sample("a", w) for w in ("x", "x y z", "v w x y z")], WORDS)}
+        if kind in REFERENCED
+        else {}
     )
 
     if kind == "length-controlled":
@@ -198,14 +202,14 @@ def test_every_option_has_an_effect(kind):
 
     plain = shaped()
     changes = CHANGES[made.__name__]
-    assert set(changes) == {f.name for f in fields(made)} - {"seen", "references"}
+    assert set(changes) == {f.name for f in fields(made)} - {*made.remembered, "references"}
     for name, value in changes.items():
         reward, fingerprint = shaped(**{name: value})
         assert reward != plain[0], name
         assert fingerprint != plain[1], name
 
 
-REFERENCED = ("par", "centred", "log-sigmoid")
+REFERENCED = ("par", "centred", "log-sigmoid", "quantile")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ __getattr__, __all__ = exports(
         "LogSigmoid": "references",
         "MinMax": "adaptive",
         "Par": "references",
+        "Quantile": "quantiles",
         "Rank": "ranked",
         "References": "references",
         "RunningClip": "adaptive",
@@ -29,7 +30,10 @@ __getattr__, __all__ = exports(
         "log_sigmoid_centred": "referenced",
         "preference_as_reward": "referenced",
         "ranged_by": "running",
+        "reference_quantiles": "quantiles",
+        "save_state": "saved",
         "standardised_by": "running",
         "whitened": "ranked",
+        "with_state": "saved",
     },
 )

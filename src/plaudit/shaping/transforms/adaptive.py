@@ -11,7 +11,7 @@ from plaudit.errors import InputError
 from plaudit.records.sample import Sample
 from plaudit.rewards.base import Floats, RewardBatch
 from plaudit.shaping.transforms import running
-from plaudit.shaping.transforms.base import Bounds, ValueTransform
+from plaudit.shaping.transforms.base import Bounds, ValueTransform, checked_state
 from plaudit.shaping.transforms.running import Statistics
 
 
@@ -19,6 +19,8 @@ from plaudit.shaping.transforms.running import Statistics
 class _Adaptive(ValueTransform):
     seen: Statistics = field(default_factory=Statistics, kw_only=True)
     """State: what earlier batches were like."""
+
+    remembered: ClassVar[tuple[str, ...]] = ("seen",)
 
     def updated(self, batch: RewardBatch, samples: Sequence[Sample]) -> Self:  # noqa: ARG002
         """With the unshaped rewards of a batch seen; those that do not count are not."""
@@ -34,9 +36,7 @@ class _Adaptive(ValueTransform):
         Raises:
             InputError: if they are none.
         """
-        if set(state) != set(self.seen.to_dict()):
-            raise InputError(f"{self.kind}: the state has {sorted(state)}; give {sorted(self.seen.to_dict())}")
-        return replace(self, seen=Statistics.from_dict(state))
+        return replace(self, seen=Statistics.from_dict(checked_state(self.kind, state, self.seen.to_dict())))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Protocol, Self, final, runtime_checkable
 
@@ -61,6 +61,8 @@ class ValueTransform(ABC):
 
     kind: ClassVar[str]
     scope: ClassVar[Scope] = "sample"
+    remembered: ClassVar[tuple[str, ...]] = ()
+    """Fields that are state: what `updated` changes and `state` saves."""
 
     @property
     def fingerprint(self) -> str:
@@ -169,6 +171,21 @@ class Shaped:
         kept = np.clip(shaped.reward, low, high)  # NaN stays; what rounding put a hair outside is put back
         members = None if shaped.members is None else np.where(fault[:, None], low, shaped.members)
         return replace(shaped, reward=np.where(fault, low, kept), members=members)
+
+
+def checked_state(who: str, state: Mapping[str, Any], like: Iterable[str]) -> Mapping[str, Any]:
+    """A saved state, if it has the entries that it must have, each a number, a list of numbers, or None.
+
+    Raises:
+        InputError: if it has others.
+    """
+    if set(state) != set(like):
+        raise InputError(f"{who}: the state has {sorted(state)}; give {sorted(like)}")
+    for key, value in state.items():
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None and (isinstance(one, bool) or not isinstance(one, int | float)):
+                raise InputError(f"{who}: the state's {key} is {one!r}; give what {who} saved, in numbers")
+    return state
 
 
 def _plain(value: Any) -> Any:
