@@ -153,3 +153,15 @@ def test_the_mode_of_the_model_is_kept_and_progress_told():
 def test_errors(change, message):
     with pytest.raises(InputError, match=message):
         draw(llama(), **({"prompts": PROMPTS} | change))
+
+
+def test_a_generator_for_each_prompt_makes_them_independent_of_each_other():
+    model = llama()
+    seeds = [torch.Generator().manual_seed(i) for i in range(len(PROMPTS))]
+    options = dict(samples_per_prompt=2, max_new_tokens=9, eos_id=EOS, pad_id=PAD)
+    together = generate(model, PROMPTS, generator=seeds, **options)
+    for i, prompt in enumerate(PROMPTS):
+        (alone,) = generate(model, [prompt], generator=[torch.Generator().manual_seed(i)], **options)
+        assert [c.completion_ids for c in alone] == [c.completion_ids for c in together[i]]
+    with pytest.raises(InputError, match="1 generators for 4 prompts; give one, or one each"):
+        generate(model, PROMPTS, generator=seeds[:1], **options)

@@ -5,7 +5,8 @@ A prompt is prefilled once and its key-value cache is expanded to its samples; f
 
 Tokens are drawn by inverting the cumulative distribution at one uniform number per sequence and step, all
 of which are drawn beforehand: the same generator gives the same completions whatever the batch size, the
-order of prompts within a batch, or the padding (up to ties at rounding level).
+order of prompts within a batch, or the padding (up to ties at rounding level). With a generator for each
+prompt they do not depend on the other prompts of the call either.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def generate(
     max_new_tokens: int,
     eos_id: int | Sequence[int],
     pad_id: int,
-    generator: torch.Generator,
+    generator: torch.Generator | Sequence[torch.Generator],
     temperature: float = 1.0,
     top_p: float | None = None,
     suppress: Sequence[int] = (),
@@ -77,7 +78,7 @@ def generate(
         max_new_tokens: longest completion, tokens.
         eos_id: token or tokens that end a completion.
         pad_id: token that fills the left of shorter prompts; it is masked.
-        generator: the source of randomness; advanced by one block of uniforms a call.
+        generator: the source of randomness, advanced by one block of uniforms a call; or one for each prompt.
         temperature: divides the logits; 0 decodes greedily.
         top_p: draw from the smallest set of tokens that holds this probability; None for all.
         suppress: tokens that are never drawn (template marks, say); log-probabilities are of the rest.
@@ -93,8 +94,7 @@ def generate(
     """
     options = _options(max_new_tokens, temperature, top_p, eos_id, pad_id, suppress)
     _check(prompts, samples_per_prompt, batch_size)
-    shape = (len(prompts), samples_per_prompt, max_new_tokens)
-    uniforms = torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device)
+    uniforms = _uniforms(generator, len(prompts), (samples_per_prompt, max_new_tokens))
     out: list[list[Generated]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # like lengths together: less padding
     together = max(1, batch_size // samples_per_prompt)
@@ -117,6 +117,16 @@ def generate(
     finally:
         model.train(training)
     return out
+
+
+def _uniforms(
+    generator: torch.Generator | Sequence[torch.Generator], prompts: int, shape: tuple[int, int]
+) -> Float[Tensor, "prompts samples steps"]:
+    if isinstance(generator, torch.Generator):
+        return torch.rand((prompts, *shape), generator=generator, dtype=torch.float64, device=generator.device)
+    if len(generator) != prompts:
+        raise InputError(f"generate: {len(generator)} generators for {prompts} prompts; give one, or one each")
+    return torch.stack([torch.rand(shape, generator=g, dtype=torch.float64, device=g.device) for g in generator])
 
 
 @dataclass(slots=True)

@@ -168,6 +168,18 @@ class Encoder:
         head = self._ids([prompt], render, generation=True)[0] if prompt else np.zeros(0, np.int32)
         return [Encoded(x, common_prefix(head, x), before - len(x)) for x, before in zip(ids, full, strict=True)]
 
+    def encode_prompt(self, prompt: Conversation, *, tools: Any = None, kwargs: Kwargs = None) -> Ids:
+        """The conversation up to where the assistant speaks, int32 (t,): what a completion is sampled after.
+
+        Args:
+            prompt: at least one message.
+            tools: tool descriptions for the template.
+            kwargs: further arguments of the template, over those of the policy.
+
+        Nothing is cut: the caller knows how much room a completion needs.
+        """
+        return self._ids([prompt], _Render(tools, {**dict(self.template.kwargs), **(kwargs or {})}), generation=True)[0]
+
     def text(
         self, messages: Conversation, *, tools: Any = None, kwargs: Kwargs = None, generation: bool = False
     ) -> str:

@@ -146,8 +146,11 @@ def read_tokens(model: nn.Module, inputs: dict[str, Any], wanted: Wanted) -> tup
             both = model(**inputs).logits[0, 0]
         split: tuple[Tensor, Tensor] = both.split([len(wanted.targets), len(wanted.sources)])
         return split
-    whole = model(**inputs).logits
-    logits = whole.reshape(-1, whole.shape[-1]).index_select(0, wanted.sources)
+    if "tree_plan" in inputs:  # one row: the model itself leaves the other positions out
+        logits = model(**inputs, logits_to_keep=wanted.sources).logits[0]
+    else:
+        whole = model(**inputs).logits
+        logits = whole.reshape(-1, whole.shape[-1]).index_select(0, wanted.sources)
     logits = (logits if logits.dtype == torch.float64 else logits.float()) / wanted.temperature
     logps = logits.log_softmax(-1)
     return logps[wanted.column, wanted.targets], -(logps.exp() * logps).sum(-1)

@@ -165,7 +165,11 @@ class Shaped:
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Scores and shapes; a policy's own faults are worth the floor."""
-        shaped = self.by(self.of(samples), samples)
+        return self.shape(self.of(samples), samples)
+
+    def shape(self, batch: RewardBatch, samples: Sequence[Sample]) -> RewardBatch:
+        """What the reward's own batch becomes, for a loop that has scored already."""
+        shaped = self.by(batch, samples)
         low, high = self.bounds
         fault = shaped.outcome == Outcome.POLICY_FAULT
         kept = np.clip(shaped.reward, low, high)  # NaN stays; what rounding put a hair outside is put back

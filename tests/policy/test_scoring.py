@@ -1,0 +1,140 @@
+"""A reward that fails costs its own samples, and only those."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from plaudit.errors import InputError, PlauditError
+from plaudit.policy import scoring
+from plaudit.policy.scoring import Patience, Scorer, units_of
+from plaudit.records.sample import Sample, conversation
+from plaudit.rewards.base import Outcome, RewardBatch
+
+
+class Told:
+    """Reward: the number that the completion is; some numbers misbehave."""
+
+    name, bounds, fingerprint = "told", (0.0, 1000.0), "told"
+
+    def __init__(self, scope="sample", **bad):
+        self.scope, self.bad = scope, bad
+        self.calls = Counter()
+
+    def __call__(self, samples):
+        self.calls[len(samples)] += 1
+        return RewardBatch(np.array([self.one(s.text) for s in samples]))
+
+    def one(self, text):
+        what = self.bad.get(f"x{text}")
+        if what == "raise":
+            raise KeyError(text)
+        if what == "hang":
+            threading.Event().wait(30)
+        if what == "nan":
+            return float("nan")
+        return float(text)
+
+
+def rows(n, groups=1):
+    return [Sample(conversation("q"), str(i), group=str(i // groups)) for i in range(n)]
+
+
+def test_a_good_reward_is_asked_once():
+    reward = Told()
+    batch = Scorer(reward)(rows(7))
+    assert batch.reward.tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert reward.calls == {7: 1}
+    assert len(Scorer(reward)([])) == 0
+
+
+@pytest.mark.parametrize("what", ["raise", "nan"])
+def test_one_in_fifty_that_fails_is_found_by_halving(what):
+    reward = Told(x31=what)
+    scorer = Scorer(reward)
+    batch = scorer(rows(50))
+    expected = [float(i) for i in range(50)]
+    assert batch.outcome[31] == Outcome.INSTRUMENT_FAULT
+    assert np.isnan(batch.reward[31])
+    assert np.delete(batch.reward, 31).tolist() == np.delete(expected, 31).tolist()
+    assert np.delete(batch.outcome, 31).any() == False  # noqa: E712
+    # 50, 25, 13 or 12, ... down to the one, which is asked twice: far fewer than fifty calls
+    assert sum(reward.calls.values()) <= 2 + 2 * 6
+    assert list(scorer.faults.values()) == [1]
+    assert batch.detail[31]["error"].startswith("KeyError" if what == "raise" else "InputError")
+
+
+def test_one_that_hangs_is_timed_out_and_the_others_are_scored():
+    reward = Told(x3="hang")
+    scorer = Scorer(reward, Patience(seconds=0.2, tries=1))
+    start = time.monotonic()
+    batch = scorer(rows(20))
+    assert time.monotonic() - start < 10
+    assert batch.outcome[3] == Outcome.TIMED_OUT
+    assert int((batch.outcome != 0).sum()) == 1
+    assert scorer.faults == {"no answer in 0.2 s": 1}
+
+
+def test_an_asynchronous_reward_is_awaited_and_cancelled():
+    cancelled = []
+
+    class Slow(Told):
+        async def acall(self, samples):
+            try:
+                for s in samples:
+                    await asyncio.sleep(30 if s.text == "2" else 0)
+            except asyncio.CancelledError:
+                cancelled.append(len(samples))
+                raise
+            return RewardBatch(np.array([float(s.text) for s in samples]))
+
+        def __call__(self, samples):
+            raise AssertionError(f"the coroutine is there for {len(samples)} samples")
+
+    batch = Scorer(Slow(), Patience(seconds=0.3, tries=1))(rows(4))
+    assert batch.outcome.tolist() == [0, 0, Outcome.TIMED_OUT, 0]
+    deadline = time.monotonic() + 5
+    while len(cancelled) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sorted(cancelled) == [1, 4]
+
+
+def test_groups_stay_whole_and_fail_whole():
+    reward = Told(scope="group", x5="raise")
+    batch = Scorer(reward)(rows(12, groups=3))
+    assert np.flatnonzero(batch.outcome == Outcome.INSTRUMENT_FAULT).tolist() == [3, 4, 5]
+    assert set(reward.calls) <= {12, 6, 3}
+    assert [len(u) for u in units_of(Told(scope="batch"), rows(5))] == [5]
+    mixed = [Sample(conversation("q"), "1", group=g) for g in "aba"]
+    with pytest.raises(InputError, match="must follow one another"):
+        units_of(Told(scope="group"), mixed)
+
+
+def test_a_wrong_number_of_rewards_is_the_rewards_fault():
+    class Short(Told):
+        def __call__(self, samples):
+            return RewardBatch(np.zeros(max(len(samples) - 1, 0)))
+
+    scorer = Scorer(Short())
+    batch = scorer(rows(3))
+    assert (batch.outcome == Outcome.INSTRUMENT_FAULT).all()
+    assert scorer.faults == {"PlauditError: 0 rewards for 1 samples": 3}
+
+
+def test_a_reward_that_never_comes_back_stops_the_run(monkeypatch):
+    monkeypatch.setattr(scoring, "LOST", 2)
+    scorer = Scorer(Told(**{f"x{i}": "hang" for i in range(9)}), Patience(seconds=0.05, tries=1, workers=1))
+    for row in rows(2):
+        assert scorer([row]).outcome.tolist() == [Outcome.TIMED_OUT]
+    with pytest.raises(PlauditError, match="2 calls hang; it does not come back any more"):
+        scorer(rows(3)[2:])
+    with pytest.raises(PlauditError, match="2 calls hang"):  # also from the threads that ask one by one
+        scorer._one_by_one([[row] for row in rows(4)])
+
+
+def test_patience_is_positive():
+    with pytest.raises(InputError, match="seconds 0, tries 2, workers 8; give positive numbers"):
+        Patience(seconds=0)
