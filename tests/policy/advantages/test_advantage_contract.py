@@ -65,5 +65,14 @@ def test_advantages_are_of_completions_or_of_tokens():
 
 def test_what_is_watched_by_hand():
     # two of three have a reward, their mean is 1/2; of the groups a and b with one each, a says something
-    found = watched(np.array([0.5, 0.0, 0.0]), inputs())
+    found = watched(inputs(), inputs().included, sequence=np.array([0.5, 0.0, 0.0]))
     assert found == pytest.approx({"reward": 0.5, "included": 2 / 3, "silent_groups": 0.5})
+    assert watched(inputs(), inputs().included, token=np.array([0, 0.1, 0, 0, 0])) == pytest.approx(found)
+
+
+def test_what_is_not_included_has_no_advantage():
+    made = Advantages.of(inputs(), sequence=np.array([1.0, 2.0, 3.0]))
+    assert made.sequence.tolist() == [1, 0, 3]
+    by_token = Advantages.of(inputs(), token=np.ones(5), included=np.array([False, False, True]))
+    assert by_token.token.tolist() == [0, 0, 1, 1, 1]
+    assert by_token.included.tolist() == [False, False, True]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self, final, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from numpy.typing import ArrayLike, NDArray
 
 from plaudit.errors import InputError, ShapeError
@@ -140,6 +140,13 @@ class AdvantageInputs:
         return ~np.isnan(self.reward)
 
     @property
+    def comparable(self) -> Bool[np.ndarray, " n"]:
+        """True where a completion has a reward and so has at least one of its siblings."""
+        groups = self.grouped
+        n = np.bincount(groups.code[self.included], minlength=groups.count)
+        return np.asarray(self.included & (n >= 2)[groups.code])
+
+    @property
     def owner(self) -> Int[np.ndarray, " t"]:
         """The completion of each token, 0 to n - 1, never falling."""
         return np.repeat(np.arange(len(self)), self.lengths)
@@ -170,7 +177,8 @@ class Advantages:
             no difference between tokens, else None.
         token: (t,) flat, else None. Exactly one of the two is there.
         included: bool (n,), what takes part in the loss and counts in its denominators.
-        weight: (n,) how often each completion counts in the loss, mean 1 over the included; None for once each.
+        weight: (n,) how often each completion counts in the loss, the `count` of `token_weights`: only ratios matter;
+            None for once each.
         returns: (t,) what a value function should have said; None without one.
         metrics: numbers to watch.
 
@@ -197,6 +205,31 @@ class Advantages:
             part = getattr(self, name)
             if part is not None and np.shape(part) != np.shape(self.included):
                 raise ShapeError(f"advantages: {name} has shape {np.shape(part)} for {np.shape(self.included)} marks")
+
+    @classmethod
+    def of(
+        cls, inputs: AdvantageInputs, *, sequence: Floats | None = None, token: Floats | None = None,
+        included: Bool[np.ndarray, " n"] | None = None, weight: Floats | None = None, returns: Floats | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> Self:  # fmt: skip
+        """Advantages of a batch, 0 for what is not included, with what is always watched among the metrics.
+
+        Args:
+            inputs: of the batch.
+            sequence: (n,), or
+            token: (t,).
+            included: (n,); what has a reward, by default.
+            weight: see the attribute.
+            returns: see the attribute.
+            metrics: further ones.
+        """
+        there = inputs.included if included is None else np.asarray(included, dtype=bool)
+        if sequence is not None:
+            sequence = np.where(there, sequence, 0.0)
+        if token is not None:
+            token = np.where(there[inputs.owner], token, 0.0)
+        told = watched(inputs, there, sequence=sequence, token=token)
+        return cls(sequence, there, token, weight, returns, {**told, **(metrics or {})})
 
     def flat(self, lengths: ArrayLike) -> Floats:
         """An advantage a token, (t,).
@@ -268,19 +301,31 @@ class Stateless:
         return self
 
 
-def watched(sequence: Float[np.ndarray, " n"], inputs: AdvantageInputs) -> dict[str, float]:
-    """Numbers every estimator reports: rewards, and how many groups have anything to say.
+def watched(
+    inputs: AdvantageInputs, included: Bool[np.ndarray, " n"], *, sequence: Floats | None = None,
+    token: Floats | None = None,
+) -> dict[str, float]:  # fmt: skip
+    """Numbers that every estimator reports: rewards, and how many groups have nothing to say.
 
     Args:
-        sequence: (n,) advantages, or their means over tokens.
         inputs: of the batch.
+        included: what takes part.
+        sequence: (n,) advantages, or
+        token: (t,).
+
+    Returns:
+        `reward`, the mean of those that are there; `included`, the share of completions; `silent_groups`, the share of
+        groups that take part all of whose advantages are 0.
     """
-    there, groups = inputs.included, inputs.grouped
-    told = np.bincount(groups.code, weights=np.abs(sequence) > 0, minlength=groups.count) > 0
-    filled = np.bincount(groups.code[there], minlength=groups.count) > 0
-    reward = inputs.reward[there]
+    groups = inputs.grouped
+    code, loud = groups.code, sequence
+    if token is not None:
+        code, loud = code[inputs.owner], token
+    told = np.bincount(code, weights=np.abs(loud) > 0, minlength=groups.count) > 0  # type: ignore[arg-type]
+    filled = np.bincount(groups.code[included], minlength=groups.count) > 0
+    reward = inputs.reward[inputs.included]
     return {
         "reward": float(reward.mean()) if reward.size else float("nan"),
-        "included": float(there.mean()) if there.size else float("nan"),
+        "included": float(included.mean()) if included.size else float("nan"),
         "silent_groups": float(1 - told[filled].mean()) if filled.any() else float("nan"),
     }

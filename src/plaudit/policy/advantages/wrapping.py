@@ -1,0 +1,218 @@
+"""Estimators around another: what they make of its advantages. Outliers, filters, weights of prompts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self, final
+
+import numpy as np
+from jaxtyping import Bool
+
+from plaudit.errors import InputError, nearest
+from plaudit.policy.advantages.base import AdvantageEstimator, AdvantageInputs, Advantages, Extent
+from plaudit.policy.advantages.relative import GroupRelative
+from plaudit.shaping.filtering import SpreadFilter
+from plaudit.shaping.groups.codes import Floats
+from plaudit.shaping.groups.difficulty import difficulty_scale
+from plaudit.shaping.groups.selection import FILTERS
+
+
+@dataclass(frozen=True)
+class Wrapping(ABC):
+    """An estimator around another.
+
+    Attributes:
+        of: the one inside; it sees `shown(inputs)`.
+    """
+
+    of: AdvantageEstimator = field(default_factory=GroupRelative)
+
+    own_extent: ClassVar[Extent] = "group"
+    own_needs: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def extent(self) -> Extent:
+        """The larger of the two."""
+        return "batch" if "batch" in (self.own_extent, self.of.extent) else "group"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What both need."""
+        return self.of.needs | self.own_needs
+
+    def shown(self, inputs: AdvantageInputs) -> AdvantageInputs:
+        """The batch as the one inside sees it."""
+        return inputs
+
+    @abstractmethod
+    def made(self, inputs: AdvantageInputs, inner: Advantages) -> Advantages:
+        """The formula: what becomes of the advantages of the one inside."""
+
+    def __call__(self, inputs: AdvantageInputs) -> Advantages:
+        """The advantages of a batch."""
+        return self.made(inputs, self.of(self.shown(inputs)))
+
+    def updated(self, inputs: AdvantageInputs) -> Self:
+        """With the one inside updated."""
+        return replace(self, of=self.of.updated(self.shown(inputs)))
+
+    def state(self) -> dict[str, Any]:
+        """Of the one inside; empty if that is."""
+        inner = self.of.state()
+        return {"of": inner} if inner else {}
+
+    def restored(self, state: Mapping[str, Any]) -> Self:
+        """In a state that `state` gave.
+
+        Raises:
+            InputError: if it is another estimator's.
+        """
+        if set(state) - {"of"}:
+            raise InputError(f"{type(self).__name__}: was given {sorted(state)}; it is another estimator's state")
+        return replace(self, of=self.of.restored(state.get("of", {})))
+
+
+@final
+@dataclass(frozen=True)
+class WithoutOutliers(Wrapping):
+    """Advantages as z-scores over the batch, those beyond the threshold set to 0: the filter of StableReinforce.
+
+    Over n values no z-score (over n - 1) exceeds `(n - 1) / sqrt(n)`: of up to ten, three deviations filter nothing.
+    Numbers that are not finite, which the released code sets to 0 as well, are refused before they get here.
+
+    Source: Zhang et al. 2025, "R1-Reward" (StableReinforce), with its clamp of log-ratios in `losses.clipped` [15].
+    """
+
+    threshold: float = 3.0
+    """Deviations from the mean."""
+
+    own_extent: ClassVar[Extent] = "batch"
+
+    def __post_init__(self) -> None:
+        if not self.threshold > 0:
+            raise InputError(f"without-outliers: threshold is {self.threshold}; give a positive number of deviations")
+
+    def made(self, inputs: AdvantageInputs, inner: Advantages) -> Advantages:
+        """Scores what is included: completions if the inner advantages are theirs, else tokens."""
+        by_token = inner.token is not None
+        value = np.asarray(inner.token if by_token else inner.sequence)
+        counted = inner.included[inputs.owner] if by_token else inner.included
+        known = value[counted]
+        spread = float(known.std(ddof=1)) if known.size > 1 and np.ptp(known) > 0 else 0.0
+        if not spread:
+            return replace(inner, metrics={**inner.metrics, "outliers": 0.0})
+        z = np.where(counted, (value - known.mean()) / spread, 0.0)
+        far = np.abs(z) > self.threshold
+        kept = np.where(far, 0.0, z)
+        metrics = {**inner.metrics, "outliers": float(far[counted].mean())}
+        return replace(inner, sequence=None if by_token else kept, token=kept if by_token else None, metrics=metrics)
+
+
+@final
+@dataclass(frozen=True)
+class Filtered(Wrapping):
+    """The inner advantages, with each completion counted by a filter's weight: PF-PPO.
+
+    The buffer is drawn from anew with these weights; the loss has their expectation, without the noise of the draw
+    (`Advantages.weight` goes into `token_weights` as its `count`).
+
+    Source: Shen and Zhang 2024, "Policy Filtration in RLHF" [105]; filters in `shaping.groups.selection`, where
+    `most_reliable` chooses one.
+    """
+
+    filter: str = "best-worst"
+    """`none`, `best`, `best-random`, `best-worst` or `power`."""
+
+    own_extent: ClassVar[Extent] = "batch"
+
+    def __post_init__(self) -> None:
+        if self.filter not in FILTERS:
+            raise InputError(f"filtered: filter {self.filter!r} is not known; {nearest(self.filter, FILTERS)}")
+
+    def made(self, inputs: AdvantageInputs, inner: Advantages) -> Advantages:
+        """Weights by rewards that are normalised over the whole batch, as `power` expects."""
+        known = inputs.reward[inputs.included]
+        spread = float(known.std()) if known.size else 0.0
+        normal = inputs.reward if not spread else (inputs.reward - known.mean()) / spread
+        weight = FILTERS[self.filter](normal, inputs.groups)
+        often = weight if inner.weight is None else weight * inner.weight
+        told = {"kept": float((often[inner.included] > 0).mean()) if inner.included.any() else float("nan")}
+        return replace(inner, weight=often, metrics={**inner.metrics, **told})
+
+
+@final
+@dataclass(frozen=True)
+class DifficultyScaled(Wrapping):
+    """The inner advantages times how hard the prompt's data is, and how the model responds to it, beside the batch's.
+
+    Reads `columns["hardness"]` and `columns["gap"]`, the same for all completions of a prompt; NaN where unknown.
+
+    Source: "Inverse Reinforcement Learning with Dynamic Reward Scaling" (DR-IRL, GRPO-S) [122]; the formulas are
+    `shaping.groups.difficulty_scale`.
+    """
+
+    cut: float = 3.0
+    """Scaled median absolute deviations beyond which a gap is an outlier."""
+
+    own_extent: ClassVar[Extent] = "batch"
+    own_needs: ClassVar[frozenset[str]] = frozenset({"hardness", "gap"})
+
+    def made(self, inputs: AdvantageInputs, inner: Advantages) -> Advantages:
+        """Signs stay."""
+        groups = inputs.grouped
+        columns: list[Floats] = [inputs.need(name, "difficulty-scaled") for name in ("hardness", "gap")]
+        by_prompt = np.full((2, groups.count), np.nan)
+        for row, column in zip(by_prompt, columns, strict=True):
+            row[groups.code[inner.included]] = column[inner.included]  # a prompt without a reward enters no mean
+        scale = difficulty_scale(*by_prompt, cut=self.cut)
+        by_completion = scale[groups.code]
+        if inner.token is not None:
+            return replace(inner, token=inner.token * by_completion[inputs.owner])
+        return replace(inner, sequence=np.asarray(inner.sequence) * by_completion)
+
+
+@final
+@dataclass(frozen=True)
+class SpreadFiltered(Wrapping):
+    """Groups whose rewards hardly differ leave the update, denominators and all: RLPR.
+
+    A loop refills its batch with further prompts where groups were dropped.
+
+    Source: Yu et al. 2025, "RLPR" [132]; the filter is `shaping.SpreadFilter`.
+    """
+
+    filter: SpreadFilter = field(default_factory=SpreadFilter)
+    """With its running mean."""
+
+    own_extent: ClassVar[Extent] = "batch"
+
+    def made(self, inputs: AdvantageInputs, inner: Advantages) -> Advantages:
+        """By the mean of earlier batches; `updated` comes afterwards."""
+        kept = inner.included & self._keep(inputs)
+        metrics = {**inner.metrics, "dropped": float((inner.included & ~kept).sum() / max(inner.included.sum(), 1))}
+        return replace(
+            inner, included=kept, metrics=metrics,
+            sequence=None if inner.sequence is None else np.where(kept, inner.sequence, 0.0),
+            token=None if inner.token is None else np.where(kept[inputs.owner], inner.token, 0.0),
+        )  # fmt: skip
+
+    def _keep(self, inputs: AdvantageInputs) -> Bool[np.ndarray, " n"]:
+        groups = inputs.grouped
+        keep = self.filter.keep(groups.laid(inputs.reward)) if len(inputs) else np.zeros(0, dtype=bool)
+        return np.asarray(keep[groups.code])
+
+    def updated(self, inputs: AdvantageInputs) -> Self:
+        """With the batch's spread in the running mean."""
+        seen = self.filter.updated(inputs.grouped.laid(inputs.reward)) if len(inputs) else self.filter
+        return replace(self, of=self.of.updated(inputs), filter=seen)
+
+    def state(self) -> dict[str, Any]:
+        """The filter's step and mean, and the state of the one inside."""
+        return {"step": self.filter.step, "mean": self.filter.mean, "of": self.of.state()}
+
+    def restored(self, state: Mapping[str, Any]) -> Self:
+        """In a state that `state` gave."""
+        seen = replace(self.filter, step=int(state["step"]), mean=state["mean"])
+        return replace(self, of=self.of.restored(state["of"]), filter=seen)
