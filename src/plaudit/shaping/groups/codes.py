@@ -16,12 +16,10 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from plaudit.errors import InputError, ShapeError
+from plaudit.shaping.groups.ranks import tabled_ranks, tables_by_size
 
 Floats = NDArray[np.float64]
 Labels = Sequence[object] | NDArray[Any]
-_SPARSE, _WIDE, _CHUNK = 4, 64, 2048
-"""Cells a sample, and members of a group, up to which ranks are counted in a rectangle (so many groups at once);
-beyond them they are sorted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +91,11 @@ class Groups:
         """Samples of each group, missing values included, (count,)."""
         return np.bincount(self.code, minlength=self.count)
 
+    @cached_property
+    def mates(self) -> Floats:
+        """How many samples the group of each has, itself and missing values included, (n,)."""
+        return self.size[self.code].astype(np.float64)
+
     def spread(self, by_group: ArrayLike) -> NDArray[Any]:
         """A value a group to a value a sample."""
         return np.asarray(by_group)[self.code]
@@ -106,6 +109,11 @@ class Groups:
     def starts(self) -> NDArray[np.int64]:
         """For each of `filled`, where its samples begin in `order`."""
         return (np.cumsum(self.size) - self.size)[self.filled]
+
+    @cached_property
+    def tables(self) -> tuple[NDArray[np.int64], ...]:
+        """Sample indices in tables of groups of one size, member by group: a rectangle without filling."""
+        return tables_by_size(self.order, self.starts, self.size[self.filled])
 
     @cached_property
     def rectangle(self) -> NDArray[np.int64]:
@@ -125,15 +133,6 @@ class Groups:
         if self.rectangle.size == len(self):  # no filling
             return (found if self.sorted else found[self.order]).reshape(self.rectangle.shape)
         return np.append(found, np.nan)[self.rectangle]
-
-    def taken(self, table: NDArray[Any]) -> NDArray[Any]:
-        """The inverse of `laid`: a value a sample from a table in the shape of `rectangle`."""
-        if self.sorted and table.size == len(self):
-            return table.reshape(-1)
-        found = np.empty(len(self), dtype=table.dtype)
-        there = self.rectangle >= 0
-        found[self.rectangle[there]] = table[there]
-        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,35 +271,7 @@ class Grouped:
     @cached_property
     def rank(self) -> Floats:
         """Rank of each value within its group, from 1 for the least; ties share their mean rank; NaN stays NaN."""
-        g = self.groups
-        if not len(g):
-            return np.zeros(0)
-        width = int(g.size.max())
-        if width > _WIDE or g.count * width > _SPARSE * len(g):
-            return self._rank_by_sorting()
-        table = g.laid(self.value)
-        found = np.empty(table.shape)
-        for start in range(0, g.count, _CHUNK):  # what is compared over and over stays in the cache
-            part = np.ascontiguousarray(table[start : start + _CHUNK].T)
-            twice = np.ones(part.shape, dtype=np.int16)  # 2 x those below + those that are equal, itself included, + 1
-            for member in part:  # NaN is neither below nor equal
-                twice += member < part
-                twice += member <= part
-            found[start : start + _CHUNK] = twice.T / 2
-        if self.missing is not None or table.size != len(g):
-            found[np.isnan(table)] = np.nan
-        return g.taken(found)
-
-    def _rank_by_sorting(self) -> Floats:
-        """The same where one group is much larger than the others and a rectangle would be mostly empty."""
-        g, value = self.groups, self.value
-        order = np.lexsort((value, g.code))  # NaN sorts last within its group
-        code, sorted_value = g.code[order], value[order]
-        first = np.concatenate([[0], np.cumsum(g.size)])[:-1]
-        place = np.arange(1, len(g) + 1, dtype=np.float64) - first[code]
-        new = np.ones(len(g), dtype=bool)
-        new[1:] = (code[1:] != code[:-1]) | (sorted_value[1:] != sorted_value[:-1])
-        run = np.cumsum(new) - 1
-        found = np.empty(len(g))
-        found[order] = (np.bincount(run, weights=place) / np.bincount(run))[run]
-        return np.where(np.isnan(value), np.nan, found)
+        if self.missing is None:
+            return tabled_ranks(self.value, self.groups.tables)
+        ranks = tabled_ranks(np.where(self.missing, np.inf, self.value), self.groups.tables)
+        return np.where(self.missing, np.nan, ranks)

@@ -30,7 +30,9 @@ def group_ranks(reward: ArrayLike, groups: Labels | Groups) -> Float[np.ndarray,
         groups: a label a sample.
     """
     r = Grouped.of("rank", reward, groups)
-    return np.asarray((r.rank - 0.5) / np.maximum(r.n, 1)[r.groups.code])
+    share: Floats = r.rank - 0.5
+    share /= r.groups.mates if r.missing is None else np.maximum(r.n, 1)[r.groups.code]
+    return share
 
 
 def whitened(
