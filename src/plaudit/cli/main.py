@@ -21,6 +21,7 @@ VERBS: dict[str, str] = {
     "run": "run a recipe: data, training, evaluation, audit, selection, report; finished stages are skipped",
     "data": "check, convert or split preference data",
     "train": "train a reward model on preference data",
+    "align": "align a policy on preference data: DPO and its family, on prefix trees",
     "inspect": "show a row as the reward model sees it: template, tokens, where the score is read",
     "score": "score samples with a reward",
     "evaluate": "measure a reward on preference pairs, beside content-blind baselines",

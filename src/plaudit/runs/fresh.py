@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-WORK = ("done.json", "complete.json", "features.npz", "model", "*.log")
-"""What is worth keeping: finished stages, whole checkpoints, encoded features, saved models, paid rewards."""
+WORK = ("done.json", "complete.json", "features.npz", "reference.npz", "model", "*.log")
+"""What is worth keeping: finished stages, whole checkpoints, encoded features, a reference's numbers, saved models,
+paid rewards."""
 
 
 @contextlib.contextmanager

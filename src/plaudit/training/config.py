@@ -4,10 +4,70 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, Protocol
 
 from plaudit.errors import InputError
 from plaudit.training.methods import METHODS, chosen
+
+
+class LoopConfig(Protocol):
+    """What a training loop reads of its options, whatever is trained; `FitConfig` says what each means."""
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the data."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak learning rate."""
+
+    @property
+    def warmup(self) -> float:
+        """Share of the steps in which it rises."""
+
+    @property
+    def weight_decay(self) -> float:
+        """AdamW's."""
+
+    @property
+    def max_grad_norm(self) -> float:
+        """0 for no limit."""
+
+    @property
+    def batch_size(self) -> int:
+        """Groups a step and process."""
+
+    @property
+    def accumulation(self) -> int:
+        """Micro-batches a step."""
+
+    @property
+    def tokens_per_row(self) -> int:
+        """Distinct tokens a packed row."""
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of prompt and completion."""
+
+    @property
+    def lora_rank(self) -> int:
+        """0 trains all weights."""
+
+    @property
+    def gradient_checkpointing(self) -> bool:
+        """Recompute layers in the backward pass."""
+
+    @property
+    def bf16(self) -> bool:
+        """Train in bfloat16 autocast."""
+
+    @property
+    def save_steps(self) -> int:
+        """Steps between checkpoints."""
+
+    @property
+    def seed(self) -> int:
+        """Of initialisation and data order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,9 @@ from plaudit.rewards.readers.head import Head
 from plaudit.runs.progress import Progress
 from plaudit.training.balancing import length_balance
 from plaudit.training.collating import Collator
-from plaudit.training.config import Backbone, FitConfig
+from plaudit.training.config import Backbone, FitConfig, LoopConfig
 from plaudit.training.groups import Group, TrainingRow, encode_groups, standardised, standardised_aspects
-from plaudit.training.meta_trainer import check_meta
+from plaudit.training.meta_trainer import MetaTrainer, check_meta
 from plaudit.training.methods import Method, chosen
 from plaudit.training.shifted import shifted_groups
 from plaudit.training.stepping import run_steps
@@ -229,7 +229,8 @@ def _train(
     outputs, loss = contrasted(config, objective(config), scores=reward.head.outputs)
     return run_steps(
         reward.model, reward.tokenizer, groups, config=config, out=out, key=key, progress=progress, collator=collator,
-        objective=loss, outputs=outputs, shifted=shifted,
+        objective=loss, outputs=outputs,
+        kind=partial(MetaTrainer, shifted=shifted, meta_rate=config.meta_rate) if shifted else None,
     )  # fmt: skip
 
 
@@ -257,7 +258,7 @@ def _recorded(head: Head) -> dict[str, Any]:
     return {} if head == Head() else asdict(head)
 
 
-def with_lora(model: Any, config: FitConfig, *, task: str = "SEQ_CLS") -> Any:
+def with_lora(model: Any, config: LoopConfig, *, task: str = "SEQ_CLS") -> Any:
     """The model with adapters on all linear layers; `task` is peft's name for its kind.
 
     Raises:

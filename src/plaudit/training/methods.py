@@ -17,7 +17,7 @@ from plaudit.rewards.readers.head import Head
 if TYPE_CHECKING:
     from torch import Tensor
 
-Item = Literal["pair", "list", "sequence"]
+Item = Literal["pair", "list", "sequence", "token"]
 Labels = Literal["pairs", "order", "values", "aspects"]
 Loss = Callable[..., "Tensor"]
 """`(outputs (n, k), row, **options) -> sum over the row's items`; `row` is a collated row's labels."""
@@ -309,16 +309,30 @@ def chosen(objective: str) -> Chosen:
     Raises:
         InputError: if the method or an option is not known, or a value is none that the option can have.
     """
-    name, _, query = objective.partition("?")
-    if name not in METHODS:
-        raise InputError(f"objective {name!r} is not known; {nearest(name, METHODS)}")
-    method = METHODS[name]
-    options = dict(method.options)
-    for key, text in parse_qsl(query, keep_blank_values=True):
+    name, options = parsed(objective, {name: method.options for name, method in METHODS.items()}, noun="objective")
+    return Chosen(name, METHODS[name], options)
+
+
+def parsed(text: str, known: Mapping[str, Mapping[str, Any]], *, noun: str) -> tuple[str, dict[str, Any]]:
+    """The name in `name?option=value&option=value`, and its options with those that the text sets.
+
+    Args:
+        text: what was given; a list of numbers is divided by commas.
+        known: name to its options with their defaults, whose types the values have.
+        noun: what the names are of, for messages.
+
+    Raises:
+        InputError: if the name or an option is not known, or a value is none that the option can have.
+    """
+    name, _, query = text.partition("?")
+    if name not in known:
+        raise InputError(f"{noun} {name!r} is not known; {nearest(name, known)}")
+    options = dict(known[name])
+    for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in options:
-            raise InputError(f"objective {name}: unknown option {key!r}; {nearest(key, options)}")
-        options[key] = _typed(f"objective {name}: {key}", text, options[key])
-    return Chosen(name, method, options)
+            raise InputError(f"{noun} {name}: unknown option {key!r}; {nearest(key, options)}")
+        options[key] = _typed(f"{noun} {name}: {key}", value, options[key])
+    return name, options
 
 
 def _typed(where: str, text: str, default: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,14 @@ import torch
 from plaudit.runs.progress import Progress
 from plaudit.training.callbacks import Recorder
 from plaudit.training.checkpoints import newest_complete
-from plaudit.training.config import FitConfig
-from plaudit.training.meta_trainer import MetaTrainer
+from plaudit.training.config import LoopConfig
 from plaudit.training.trainer import Objective, Outputs, RewardTrainer, row_outputs
 
 
 def run_steps(
-    model: Any, tokenizer: Any, groups: Sequence[Any], *, config: FitConfig, out: Path, key: str,
+    model: Any, tokenizer: Any, groups: Sequence[Any], *, config: LoopConfig, out: Path, key: str,
     progress: Callable[..., Progress], collator: Any, objective: Objective, outputs: Outputs = row_outputs,
-    shifted: Sequence[Any] = (),
+    kind: Callable[..., RewardTrainer] | None = None,
 ) -> RewardTrainer:  # fmt: skip
     """Trains a model in place on groups.
 
@@ -36,7 +34,7 @@ def run_steps(
         collator: from groups to a step's rows.
         objective: sum over the items of a row.
         outputs: runs a row.
-        shifted: groups of a shifted policy's completions, for steps that begin with a meta step.
+        kind: makes the trainer; by default a plain `RewardTrainer`.
 
     Returns:
         The trainer, with its history.
@@ -48,8 +46,7 @@ def run_steps(
     checkpoint = newest_complete(out / "checkpoints", key=key)
     with progress("training", total=int(np.ceil(steps * config.epochs))) as display:
         recorder = Recorder(out / "metrics.jsonl", key=key, progress=display)
-        kind = partial(MetaTrainer, shifted=shifted, meta_rate=config.meta_rate) if shifted else RewardTrainer
-        trainer = kind(
+        trainer = (kind or RewardTrainer)(
             objective=objective, outputs=outputs, model=model, args=_arguments(config, out), data_collator=collator,
             train_dataset=list(groups), callbacks=[recorder], processing_class=tokenizer,
         )  # fmt: skip
@@ -58,7 +55,7 @@ def run_steps(
     return trainer
 
 
-def _arguments(config: FitConfig, out: Path) -> Any:
+def _arguments(config: LoopConfig, out: Path) -> Any:
     from transformers import TrainingArguments
 
     return TrainingArguments(
@@ -73,7 +70,7 @@ def _arguments(config: FitConfig, out: Path) -> Any:
     )  # fmt: skip
 
 
-def _checkpointing(config: FitConfig, arguments: Any) -> dict[str, Any]:
+def _checkpointing(config: LoopConfig, arguments: Any) -> dict[str, Any]:
     """Arguments that ask for recomputation, by the name that this version of transformers has for it."""
     fields = arguments.__dataclass_fields__
     name = "activation_checkpointing" if "activation_checkpointing" in fields else "gradient_checkpointing"

@@ -46,10 +46,10 @@ def save_likelihood(folder: str | Path, reward: RatioReward | YesReward | Princi
         floor=scale.floor, head=head,
     )  # fmt: skip
     with atomic_folder(folder) as temporary:
-        _write(language.model, Path(temporary))
+        write_causal(language.model, Path(temporary))
         language.tokenizer.save_pretrained(temporary)
         if isinstance(reward, RatioReward) and reward.reference is not None:
-            _write(reward.reference.model, Path(temporary) / REFERENCE)
+            write_causal(reward.reference.model, Path(temporary) / REFERENCE)
         write_text(Path(temporary) / FILE, done.to_json())
         if reward.calibration is not None:
             reward.calibration.write(temporary)
@@ -118,7 +118,8 @@ def _opened(folder: Path, tokenizer: Any, template: Template) -> LanguageModel:
     return LanguageModel(model.to(where), tokenizer, template, name=short_name(str(folder)))
 
 
-def _write(model: Any, folder: Path) -> None:
+def write_causal(model: Any, folder: Path) -> None:
+    """Writes a model's weights and configuration; the attention that runs trees is no part of either."""
     attention = model.config._attn_implementation
     model.set_attn_implementation("sdpa" if model._supports_sdpa else "eager")
     try:

@@ -11,6 +11,8 @@ __getattr__, __all__ = exports(
         "encode_policy_groups": "encoding",
         "fit_likelihood_reward": "fitting",
         "policy_outputs": "packing",
+        "reference_logps": "reference",
+        "token_outputs": "packing",
         "comparison_rows": "asking",
         "principle_rows": "asking",
         "train_likelihood": "training_entry",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from plaudit.records.rows import Pair, Ranked, Rated, Unpaired
 from plaudit.records.sample import Completion, Conversation, content_hash
 from plaudit.rewards.likelihood.language import LanguageModel
 from plaudit.rewards.likelihood.spans import Located, locate_group
+from plaudit.training.columns import pair_columns
 
 PolicyRow = Pair | Ranked | Unpaired | Rated
 """What the objectives of causal models can learn from."""
@@ -32,6 +33,9 @@ class PolicyGroup:
         wanted: float64 (n,), 1 or 0, NaN where there is no label.
         mismatched: bool (n,), True for a completion of another prompt, which serves a baseline only.
         reference: float64 (n,), summed log-probability of the counted tokens under the reference; zeros without one.
+        reference_tokens: float32 (k_i,) a completion, the same token by token; empty without a reference.
+        scores: float64 (n,), how good each completion is said to be; NaN where that is not said.
+        columns: by name a number for each of the m pairs, see `plaudit.training.columns`.
     """
 
     located: tuple[Located, ...]
@@ -40,6 +44,9 @@ class PolicyGroup:
     wanted: Column
     mismatched: np.ndarray[tuple[int], np.dtype[np.bool_]]
     reference: Column
+    reference_tokens: tuple[np.ndarray[Any, np.dtype[np.float32]], ...] = ()
+    scores: Column = field(default_factory=lambda: np.zeros(0))
+    columns: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]] = field(default_factory=dict)
 
     @property
     def sequences(self) -> tuple[Any, ...]:
@@ -50,8 +57,8 @@ class PolicyGroup:
     def key(self) -> str:
         """Hash of everything that a fit reads of this group but the reference's numbers, which follow from it."""
         rows = [[one.ids.tolist(), one.counted.tolist()] for one in self.located]
-        labels = [x.tolist() for x in (self.better, self.worse, self.wanted, self.mismatched)]
-        return content_hash([rows, labels])
+        labels = [x.tolist() for x in (self.better, self.worse, self.wanted, self.mismatched, self.scores)]
+        return content_hash([rows, labels, {name: column.tolist() for name, column in self.columns.items()}])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +71,13 @@ class _Asked:
     wanted: tuple[float, ...]
     meta: Any
     first: int
+    scores: tuple[float, ...]
 
 
 def encode_policy_groups(
-    rows: Sequence[PolicyRow], model: LanguageModel, *, labels: bool, mismatch: bool = False, answers: bool = False
-) -> list[PolicyGroup]:
+    rows: Sequence[PolicyRow], model: LanguageModel, *, labels: bool, mismatch: bool = False, answers: bool = False,
+    columns: Sequence[str] = (),
+) -> list[PolicyGroup]:  # fmt: skip
     """Tokenises rows into groups.
 
     A pair is a group of two; a ranked row one of as many as it has, each with a higher score preferred to each with a
@@ -81,6 +90,7 @@ def encode_policy_groups(
         labels: whether the objective reads labels; else pairs.
         mismatch: whether each group gets a completion of the next other prompt, for KTO's baseline.
         answers: whether only the first token in which two completions differ counts.
+        columns: what is read of pairs besides, see `plaudit.training.columns`.
 
     Raises:
         InputError: if a row holds nothing that the objective reads, or its completion is longer than the model takes.
@@ -100,24 +110,31 @@ def encode_policy_groups(
                 f"row {row.first + 1}: a completion is longer than max_length {model.template.max_length}, or has no "
                 "token; raise max_length, or leave the row out"
             )
-        n = len(located)
+        n, given = len(located), rows[row.first]
+        read = pair_columns(columns, given, row.pairs, index=row.first) if isinstance(given, Pair | Ranked) else {}
         found.append(
             PolicyGroup(
                 tuple(_answer_only(whole) if answers else whole),
                 np.array([a for a, _ in row.pairs], dtype=np.int64),
                 np.array([b for _, b in row.pairs], dtype=np.int64),
                 np.array([*row.wanted, *[math.nan] * len(extra)]), np.arange(n) >= len(row.completions), np.zeros(n),
+                scores=np.array([*row.scores, *[math.nan] * len(extra)]), columns=read,
             )
         )  # fmt: skip
     return found
 
 
 def with_reference(
-    groups: Sequence[PolicyGroup], sums: np.ndarray[tuple[int], np.dtype[np.float64]]
+    groups: Sequence[PolicyGroup], logps: Sequence[np.ndarray[Any, np.dtype[np.float32]]]
 ) -> list[PolicyGroup]:
-    """The groups with their sequences' summed log-probabilities under the reference, in their order."""
-    ends = np.cumsum([len(g.located) for g in groups])
-    return [replace(g, reference=part) for g, part in zip(groups, np.split(sums, ends[:-1]), strict=True)]
+    """The groups with what the reference says of their sequences' counted tokens, in their order."""
+    found, start = [], 0
+    for group in groups:
+        mine = tuple(logps[start : start + len(group.located)])
+        sums = np.array([part.sum(dtype=np.float64) for part in mine])
+        found.append(replace(group, reference=sums, reference_tokens=mine))
+        start += len(group.located)
+    return found
 
 
 def _next_prompts(prompts: Sequence[Conversation]) -> list[int]:
@@ -144,11 +161,15 @@ def _asked(rows: Sequence[PolicyRow], labels: bool) -> list[_Asked]:
             last = found[-1] if found else None
             wanted = (float(row.label),)
             if last is not None and last.prompt == row.prompt and not last.pairs:
-                found[-1] = replace(last, completions=(*last.completions, row.completion), wanted=last.wanted + wanted)
+                found[-1] = replace(
+                    last, completions=(*last.completions, row.completion), wanted=last.wanted + wanted,
+                    scores=(*last.scores, math.nan),
+                )  # fmt: skip
             else:
-                found.append(_Asked(row.prompt, (row.completion,), (), wanted, row.meta, i))
+                found.append(_Asked(row.prompt, (row.completion,), (), wanted, row.meta, i, (math.nan,)))
         elif isinstance(row, Pair):
-            found.append(_Asked(row.prompt, (row.chosen, row.rejected), ((0, 1),), (1.0, 0.0), row.meta, i))
+            scores = tuple(math.nan if x is None else x for x in (row.chosen_score, row.rejected_score))
+            found.append(_Asked(row.prompt, (row.chosen, row.rejected), ((0, 1),), (1.0, 0.0), row.meta, i, scores))
         elif isinstance(row, Ranked):
             found.append(_ranked(row, i, labels))
         else:
@@ -168,4 +189,4 @@ def _ranked(row: Ranked, index: int, labels: bool) -> _Asked:
     if not labels and not pairs:
         raise InputError(f"row {index + 1}: all {len(row.scores)} completions have the same score; nothing to learn")
     wanted = row.scores if labels else (math.nan,) * len(row.completions)
-    return _Asked(row.prompt, row.completions, pairs, tuple(wanted), row.meta, index)
+    return _Asked(row.prompt, row.completions, pairs, tuple(wanted), row.meta, index, row.scores)

@@ -27,11 +27,12 @@ from plaudit.rewards.likelihood.yes import YesComparison, YesReward, fitting
 from plaudit.rewards.manifest import Manifest
 from plaudit.runs.progress import Progress
 from plaudit.training.backbones import fit_tokenizer, scratch_llama, without_dropout
-from plaudit.training.config import Backbone, FitConfig
+from plaudit.training.config import Backbone, FitConfig, LoopConfig
 from plaudit.training.fitting import NORMALISE_ON, merged, with_lora
 from plaudit.training.methods import Chosen, chosen
 from plaudit.training.policies.encoding import PolicyGroup, encode_policy_groups, with_reference
 from plaudit.training.policies.packing import PolicyCollator, policy_outputs
+from plaudit.training.policies.reference import reference_logps
 from plaudit.training.stepping import run_steps
 from plaudit.training.trainer import RewardTrainer
 
@@ -120,7 +121,7 @@ def fit_likelihood_reward(
         reference = LanguageModel(
             copy.deepcopy(language.model), language.tokenizer, language.template, name="reference"
         )
-        groups = with_reference(groups, _reference_sums(reference, groups, out / "reference.npz"))
+        groups = with_reference(groups, reference_logps(reference, groups, out / "reference.npz"))
     key = content_hash([asdict(config), asdict(backbone), [g.key for g in groups]])
     trained = with_lora(language.model, config, task="CAUSAL_LM") if config.lora_rank else language.model
     trainer = run_steps(
@@ -166,13 +167,15 @@ def _described(
     )  # fmt: skip
 
 
-def start_language(backbone: Backbone, texts: Any, config: FitConfig) -> LanguageModel:
+def start_language(backbone: Backbone, texts: Any, config: LoopConfig, *, foreign: bool = False) -> LanguageModel:
     """The causal model of a backbone, without dropout, with its tokenizer and template.
 
     Args:
         backbone: what to start from.
         texts: for a tokenizer that is fitted to them.
         config: longest sequence, seed, tokens a row.
+        foreign: whether texts are rendered by the model's own chat template and nothing more: what a policy says ends
+            as its makers let it end. A reward is read at an EOS of its own.
 
     Raises:
         InputError: if `max_length` is more than the model's positions.
@@ -197,7 +200,7 @@ def start_language(backbone: Backbone, texts: Any, config: FitConfig) -> Languag
                 f"max_length is {config.max_length}, but {backbone.name} has {positions} positions; lower max_length"
             )
     ensure_pad(tokenizer, model)
-    template = Template.of(tokenizer, max_length=config.max_length)
+    template = (Template.foreign if foreign else Template.of)(tokenizer, max_length=config.max_length)
     return LanguageModel(model, tokenizer, template, name="policy", budget=config.tokens_per_row)
 
 
@@ -207,24 +210,6 @@ def _texts(row: Any) -> list[str]:
     else:
         completions = row.completions if isinstance(row, Ranked) else (row.completion,)
     return [well_formed(m.text) for m in (*row.prompt, *(m for c in completions for m in completion_messages(c)))]
-
-
-def _reference_sums(reference: LanguageModel, groups: Sequence[PolicyGroup], path: Path) -> np.ndarray[Any, Any]:
-    """Summed log-probabilities of all sequences under the reference: read, or computed and kept."""
-    key = content_hash([reference.fingerprint, [g.key for g in groups]])
-    if path.is_file():
-        with np.load(path) as kept:
-            if str(kept["key"]) == key:
-                return np.asarray(kept["sums"])
-    read = reference.read([one for g in groups for one in g.located])
-    sums = np.array([0.0 if r is None else float(r.logps.sum()) for r in read])
-    if not np.isfinite(sums).all():
-        raise InputError("training: the reference's log-probabilities are not finite; give another model")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part.npz")
-    np.savez(partial, key=np.array(key), sums=sums)
-    partial.replace(path)
-    return sums
 
 
 def _collator(language: LanguageModel, config: FitConfig, method: Chosen) -> PolicyCollator:

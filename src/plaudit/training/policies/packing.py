@@ -30,7 +30,8 @@ class PolicyCollator:
         budget: distinct tokens a row (padded tokens a batch where trees are not used).
         tree: whether the model runs on prefix trees.
         pad_id: fills padded batches.
-        item: what the loss is a mean over: pairs, or sequences that have a label.
+        item: what the loss is a mean over: pairs, sequences that have a label, or the tokens that are learned to be
+            said: those of the better completions of pairs, or of the wanted ones.
     """
 
     budget: int = 8192
@@ -39,10 +40,16 @@ class PolicyCollator:
     item: Item = "pair"
 
     def __call__(self, groups: Sequence[PolicyGroup]) -> Batch:
-        """One step: `rows` (each a dictionary of tensors) and `n_items`, how many items there are."""
+        """One step: `rows` (each a dictionary of tensors), `n_items`, how many items there are, and `n_tokens`."""
         rows = self._tree_rows(groups) if self.tree else self._padded_rows(groups)
-        total = float(sum(g.better.size if self.item == "pair" else np.isfinite(g.wanted).sum() for g in groups))
-        return {"rows": rows, "n_items": torch.tensor(total, dtype=torch.float64)}
+        said = float(sum(_said(g) for g in groups))
+        items = {
+            "pair": lambda: float(sum(g.better.size for g in groups)),
+            "sequence": lambda: float(sum(np.isfinite(g.wanted).sum() for g in groups)),
+            "token": lambda: said,
+        }
+        total = torch.tensor(items[self.item](), dtype=torch.float64)
+        return {"rows": rows, "n_items": total, "n_tokens": torch.tensor(said, dtype=torch.float64)}
 
     def _tree_rows(self, groups: Sequence[PolicyGroup]) -> list[dict[str, Tensor]]:
         found = []
@@ -53,7 +60,7 @@ class PolicyCollator:
             before = [p[one.counted - 1] for p, one in zip(places, located, strict=True)]
             after = [p[one.counted] for p, one in zip(places, located, strict=True)]
             tensors = {k: v for k, v in tree_tensors(row.tree).items() if k != "leaf_positions"}
-            found.append({**tensors, **_edges(before, after), **_labels(mine)})
+            found.append({**tensors, **edges_of(before, after), **_labels(mine)})
         return found
 
     def _padded_rows(self, groups: Sequence[PolicyGroup]) -> list[dict[str, Tensor]]:
@@ -76,10 +83,10 @@ class PolicyCollator:
         line = np.argsort(batch.members)  # the batch is sorted by length
         after = [int(at) * width + one.counted for at, one in zip(line, located, strict=True)]
         tensors = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-        return {**tensors, **_edges([a - 1 for a in after], after), **_labels(groups)}
+        return {**tensors, **edges_of([a - 1 for a in after], after), **_labels(groups)}
 
 
-def _edges(before: Sequence[np.ndarray[Any, Any]], after: Sequence[np.ndarray[Any, Any]]) -> dict[str, Tensor]:
+def edges_of(before: Sequence[np.ndarray[Any, Any]], after: Sequence[np.ndarray[Any, Any]]) -> dict[str, Tensor]:
     """Which logits are needed, which of their entries, and whose sums they enter.
 
     Args:
@@ -94,6 +101,12 @@ def _edges(before: Sequence[np.ndarray[Any, Any]], after: Sequence[np.ndarray[An
     return {name: torch.from_numpy(np.ascontiguousarray(part)) for name, part in parts.items()}
 
 
+def _said(group: PolicyGroup) -> int:
+    """Counted tokens that are learned to be said: of the better completion of each pair, else of wanted completions."""
+    counts = np.array([one.counted.size for one in group.located])
+    return int(counts[group.better].sum() if group.better.size else counts[group.wanted > 0].sum())
+
+
 def _labels(groups: Sequence[PolicyGroup]) -> dict[str, Tensor]:
     shift = np.concatenate([[0], np.cumsum([len(g.located) for g in groups])])[:-1].astype(np.int64)
     better = np.concatenate([g.better + s for g, s in zip(groups, shift, strict=True)])
@@ -104,15 +117,25 @@ def _labels(groups: Sequence[PolicyGroup]) -> dict[str, Tensor]:
         "wanted": torch.from_numpy(np.concatenate([g.wanted for g in groups]).astype(np.float32)),
         "mismatched": torch.from_numpy(np.concatenate([g.mismatched for g in groups])),
         "reference": torch.from_numpy(np.concatenate([g.reference for g in groups]).astype(np.float32)),
+        "tokens": torch.tensor([one.counted.size for g in groups for one in g.located]),
+        "scores": torch.from_numpy(np.concatenate([g.scores for g in groups]).astype(np.float32)),
+        **{name: torch.from_numpy(np.concatenate([g.columns[name] for g in groups])) for name in groups[0].columns},
+        **_reference_tokens(groups),
     }
+
+
+def _reference_tokens(groups: Sequence[PolicyGroup]) -> dict[str, Tensor]:
+    """What the reference says of each counted token, in the order of `owner`, where there is one."""
+    found = [part for g in groups for part in g.reference_tokens]
+    return {"reference_tokens": torch.from_numpy(np.concatenate(found))} if found else {}
 
 
 def _longest(group: PolicyGroup) -> int:
     return max(int(one.ids.size) for one in group.located)
 
 
-def policy_outputs(model: nn.Module, row: dict[str, Tensor]) -> Tensor:
-    """Summed log-probability of each sequence's counted tokens, (n, 1), in nats: one forward call of the model."""
+def token_outputs(model: nn.Module, row: dict[str, Tensor]) -> Tensor:
+    """Log-probability of each counted token, (t,), in nats, in the order of `owner`: one forward call of the model."""
     if "segments" in row:
         width = row["input_ids"].shape[0]
         logits = model(
@@ -125,7 +148,16 @@ def policy_outputs(model: nn.Module, row: dict[str, Tensor]) -> Tensor:
         whole = model(input_ids=row["input_ids"], attention_mask=row["attention_mask"], use_cache=False).logits
         logits = whole.reshape(-1, whole.shape[-1]).index_select(0, row["sources"])
     targets = row["input_ids"].reshape(-1).index_select(0, row["after"])
-    logps = logits.float().log_softmax(-1)[row["column"], targets].index_select(0, row["edge"])
-    sums = logps.new_zeros(len(row["wanted"])).index_add(0, row["owner"], logps)
-    outputs: Tensor = sums[:, None]
-    return outputs
+    wide = logits if logits.dtype == torch.float64 else logits.float()
+    logps: Tensor = wide.log_softmax(-1)[row["column"], targets].index_select(0, row["edge"])
+    return logps
+
+
+def sequence_sums(tokens: Tensor, row: dict[str, Tensor]) -> Tensor:
+    """The sum of each sequence's tokens, (n,), of numbers (t,) in the order of `owner`."""
+    return tokens.new_zeros(len(row["wanted"])).index_add(0, row["owner"], tokens)
+
+
+def policy_outputs(model: nn.Module, row: dict[str, Tensor]) -> Tensor:
+    """Summed log-probability of each sequence's counted tokens, (n, 1), in nats: one forward call of the model."""
+    return sequence_sums(token_outputs(model, row), row)[:, None]

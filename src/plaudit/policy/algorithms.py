@@ -1,0 +1,181 @@
+"""What `algorithm` can name: for each the data that it needs, what its loss reads, and its options.
+
+An algorithm is given with its options as a reward is: `dpo`, `simpo?beta=2.5&gamma=0.5`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from plaudit.training.methods import Item, parsed
+
+Data = Literal["pairs", "labels", "scores", "demonstrations"]
+Implicit = Literal["ratio", "mean-ratio", "logp", "mean-logp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """A way to align a policy that can be named.
+
+    Attributes:
+        summary: one line for `plaudit align help`.
+        needs: the data that it learns from, in words.
+        loss: `module:function` of `reads` and options: a loss an item, or their sum.
+        reads: what the loss takes by position, see `plaudit.policy.offline.view`.
+        options: name to default; `nll_coef` and `length_alpha` are read for every loss of pairs, see `COMMON`.
+        data: how rows are read: as `pairs`, as completions with `labels`, with `scores`, or as `demonstrations`.
+        item: what the loss is a mean over.
+        reference: whether log-probabilities under a frozen reference are read.
+        mismatched: whether each group gets a completion of another prompt, for a baseline.
+        columns: what is read of pairs besides, see `plaudit.training.columns`.
+        step: `module:function` of what must be known of a whole step before its parts are run.
+        rows: `module:function` from the rows, and the options named in `row_options`, to those that are trained on.
+        row_options: options that `rows` takes and the loss does not.
+        implicit: the reward that the policy is said to have, for metrics: `beta` (where there is one) times this.
+    """
+
+    summary: str
+    needs: str
+    loss: str
+    reads: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    data: Data = "pairs"
+    item: Item = "pair"
+    reference: bool = True
+    mismatched: bool = False
+    columns: tuple[str, ...] = ()
+    step: str = ""
+    rows: str = ""
+    row_options: tuple[str, ...] = ()
+    implicit: Implicit = "ratio"
+
+
+COMMON: Mapping[str, float] = {"nll_coef": 0.0, "length_alpha": 1.0}
+"""Options of every loss of pairs: the weight of the negative log-likelihood of chosen, a mean over the step's tokens;
+and the weight of a completion's tokens beyond the length of the other (Liu et al. 2024, LD-DPO), where 1 counts them
+like all others."""
+
+_LOSSES = "plaudit.policy.offline.losses"
+_STEP = "plaudit.policy.offline.step"
+_RATIOS = ("chosen_ratio", "rejected_ratio")
+_LOGPS = ("chosen_logp", "rejected_logp")
+_TOKENS = ("chosen_tokens", "rejected_tokens")
+_PAIRS = "pairs, or ranked rows (all pairs of different scores)"
+_LABELS = "unpaired rows with a label, pairs, or ranked rows with scores 0 and 1"
+
+
+def _pairs(summary: str, loss: str, reads: tuple[str, ...] = _RATIOS, **more: Any) -> Algorithm:
+    options = {**more.pop("options", {"beta": 0.1}), **COMMON, **more.pop("also", {})}
+    return Algorithm(summary, more.pop("needs", _PAIRS), f"{_LOSSES}.{loss}", reads, options, **more)
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "dpo": _pairs(
+        "log-sigmoid of the difference of log-ratios; label_smoothing makes it cDPO", "difference:dpo",
+        options={"beta": 0.1, "label_smoothing": 0.0},
+    ),
+    "dpo-norm": _pairs(
+        "the same on log-ratios a token [189]", "difference:dpo_normalised", _RATIOS + _TOKENS,
+        options={"beta": 5.0, "label_smoothing": 0.0}, implicit="mean-ratio",
+    ),
+    "robust-dpo": _pairs(
+        "DPO, unbiased where a known share of labels is flipped", "difference:robust_dpo",
+        options={"beta": 0.1, "flipped": 0.1},
+    ),
+    "hinge": _pairs("hinge on the difference of log-ratios (SLiC, RSO)", "difference:hinge"),
+    "ipo": _pairs(
+        "squared distance of the difference from a finite target", "difference:ipo", _RATIOS + _TOKENS,
+        options={"beta": 0.1, "average": True}, implicit="mean-ratio",
+    ),
+    "exo": _pairs(
+        "reverse KL to the label", "difference:exo", options={"beta": 0.1, "label_smoothing": 1e-3}
+    ),
+    "discopop": _pairs(
+        "a logistic loss below and an exponential one above, found by a language model", "difference:discopop",
+        options={"beta": 0.05, "tau": 0.05},
+    ),
+    "nca": _pairs("noise contrast of each completion's own reward", "anchored:nca_pair"),
+    "bco": _pairs("a classifier of wanted and unwanted whose logit is the reward", "anchored:bco_pair"),
+    "apo-zero": _pairs("chosen up, rejected down: data better than the policy", "anchored:apo_zero"),
+    "apo-down": _pairs("both down, rejected further: data worse than the policy", "anchored:apo_down"),
+    "sppo": _pairs("log-ratios pulled to win rates of 1 and 0", "anchored:sppo_hard"),
+    "aot": _pairs(
+        "sorted margins against the reference's, over a whole step", "transport:matched_aot_paired",
+        (*_LOGPS, "partner"), options={"beta": 0.1, "label_smoothing": 0.0}, step=f"{_STEP}:paired_partners",
+    ),
+    "aot-unpaired": _pairs(
+        "sorted log-ratios of chosen against those of rejected, over a whole step", "transport:matched_aot_unpaired",
+        (*_RATIOS, "chosen_partner", "rejected_partner"), options={"beta": 0.1, "label_smoothing": 0.0},
+        step=f"{_STEP}:unpaired_partners",
+    ),
+    "simpo": _pairs(
+        "mean log-probabilities with a margin, no reference [160]", "plain:simpo", _LOGPS + _TOKENS,
+        options={"beta": 2.0, "gamma": 1.0, "label_smoothing": 0.0}, reference=False, implicit="mean-logp",
+    ),
+    "cpo": _pairs(
+        "log-probabilities, and the likelihood of chosen; no reference", "plain:cpo", _LOGPS,
+        options={"beta": 0.1, "label_smoothing": 0.0}, also={"nll_coef": 1.0}, reference=False, implicit="logp",
+    ),
+    "orpo": _pairs(
+        "log odds ratio, and the likelihood of chosen; no reference", "plain:odds_ratio", _LOGPS + _TOKENS,
+        also={"nll_coef": 1.0}, reference=False, implicit="mean-logp",
+    ),
+    "kto": Algorithm(
+        "wanted above a baseline, unwanted below; the baseline from completions of other prompts", _LABELS,
+        "plaudit.policy.offline.losses.labels:kto", ("ratio", "label", "baseline"),
+        {"beta": 0.1, "desirable": 1.0, "undesirable": 1.0}, data="labels", item="sequence", mismatched=True,
+        step=f"{_STEP}:baseline",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NamedAlgorithm:
+    """An algorithm with its options.
+
+    Attributes:
+        name: of the algorithm.
+        algorithm: what it is.
+        options: all of them, defaults included.
+    """
+
+    name: str
+    algorithm: Algorithm
+    options: Mapping[str, Any]
+
+    @property
+    def loss_options(self) -> dict[str, Any]:
+        """The options that the loss takes itself."""
+        apart = {*COMMON, *self.algorithm.row_options}
+        return {name: value for name, value in self.options.items() if name not in apart}
+
+    def rows(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """The rows that are trained on."""
+        if not self.algorithm.rows:
+            return rows
+        options = {name: self.options[name] for name in self.algorithm.row_options}
+        found: Sequence[Any] = function(self.algorithm.rows)(rows, **options)
+        return found
+
+
+def algorithm(text: str) -> NamedAlgorithm:
+    """The algorithm that a text names.
+
+    Args:
+        text: `name` or `name?option=value&option=value`.
+
+    Raises:
+        InputError: if the algorithm or an option is not known, or a value is none that the option can have.
+    """
+    name, options = parsed(text, {name: a.options for name, a in ALGORITHMS.items()}, noun="algorithm")
+    return NamedAlgorithm(name, ALGORITHMS[name], options)
+
+
+def function(path: str) -> Callable[..., Any]:
+    """The function that `module:name` says."""
+    module, _, name = path.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found

@@ -1,0 +1,58 @@
+"""Whether rows are what an algorithm learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from plaudit.errors import InputError
+from plaudit.policy.algorithms import Data, NamedAlgorithm
+from plaudit.records.rows import Pair, Ranked, Rated, Unpaired
+from plaudit.records.sample import Sample, completion_text
+
+KINDS: dict[Data, tuple[type, ...]] = {
+    "pairs": (Pair, Ranked),
+    "labels": (Pair, Ranked, Unpaired),
+    "scores": (Pair, Ranked),
+    "demonstrations": (Pair, Ranked, Unpaired, Rated, Sample),
+}
+"""How an algorithm reads rows, and the kinds of rows that it can."""
+
+
+def checked_rows(rows: Sequence[Any], named: NamedAlgorithm) -> list[Any]:
+    """The rows that are trained on: those given, or what the algorithm makes of them.
+
+    Args:
+        rows: of any kind.
+        named: the algorithm.
+
+    Raises:
+        InputError: naming the first row of a kind that the algorithm does not learn from; if there are no rows; if
+            chosen and rejected are identical in all of them.
+    """
+    who = f"algorithm {named.name}"
+    if not len(rows):
+        raise InputError(f"{who}: there are no rows; give {named.algorithm.needs}")
+    taken = list(named.rows(rows))
+    for i, row in enumerate(taken):
+        if not isinstance(row, KINDS[named.algorithm.data]):
+            raise InputError(
+                f"{who}: row {i + 1} is a {type(row).__name__.lower()} row, and it learns from "
+                f"{named.algorithm.needs}{_way(row, named.algorithm.data)}"
+            )
+    pairs = [r for r in taken if isinstance(r, Pair)]
+    if pairs and len(pairs) == len(taken) and named.algorithm.data != "demonstrations":
+        same = sum(completion_text(p.chosen) == completion_text(p.rejected) for p in pairs)
+        if same == len(pairs):
+            raise InputError(
+                f"{who}: chosen and rejected are identical in all {same} rows; there is nothing to learn. "
+                "Were the columns filled from the same field?"
+            )
+    return taken
+
+
+def _way(row: Any, data: Data) -> str:
+    """What would help."""
+    if isinstance(row, Unpaired) and data == "pairs":
+        return " (plaudit data convert --to pairs, or --algorithm kto)"
+    return " (plaudit data convert --to pairs)" if isinstance(row, Rated) else ""

@@ -1,0 +1,28 @@
+"""Losses of direct alignment: pure functions of log-probabilities, one loss a pair or a completion."""
+
+from plaudit._lazy import exports
+
+__getattr__, __all__ = exports(
+    __name__,
+    {
+        "aot_paired": "transport",
+        "aot_unpaired": "transport",
+        "apo_down": "anchored",
+        "apo_zero": "anchored",
+        "bco_pair": "anchored",
+        "cpo": "plain",
+        "discopop": "difference",
+        "dpo": "difference",
+        "dpo_normalised": "difference",
+        "exo": "difference",
+        "hinge": "difference",
+        "ipo": "difference",
+        "matched_aot_paired": "transport",
+        "matched_aot_unpaired": "transport",
+        "nca_pair": "anchored",
+        "odds_ratio": "plain",
+        "robust_dpo": "difference",
+        "simpo": "plain",
+        "sppo_hard": "anchored",
+    },
+)

@@ -1,0 +1,131 @@
+"""What losses of direct alignment can read of one row of a step, by name.
+
+A number a pair, (m,): `chosen_logp`, `rejected_logp` (summed log-probabilities of the counted tokens under the policy),
+`chosen_reference`, `rejected_reference` (under the reference), `chosen_ratio`, `rejected_ratio` (their differences),
+`chosen_tokens`, `rejected_tokens` (how many count), `chosen_score`, `rejected_score`, and the columns of the rows.
+A number a labelled completion: `ratio`, `label`, `logp`, `tokens`. What a step knows: `baseline`, `partner`, ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+class View:
+    """One row: what the policy says of each counted token, and the row's labels.
+
+    Args:
+        logps: (t,), log-probabilities of counted tokens in nats, in the order of the row's `owner`.
+        row: as the collator makes it.
+        length_alpha: weight of the tokens of a pair's longer completion beyond the length of the shorter, in [0, 1].
+    """
+
+    def __init__(self, logps: Tensor, row: Mapping[str, Tensor], *, length_alpha: float = 1.0) -> None:
+        self.logps, self.row, self.length_alpha = logps, row, length_alpha
+
+    def __getitem__(self, name: str) -> Tensor:
+        side, _, what = name.partition("_")
+        if side in ("chosen", "rejected") and hasattr(type(self), f"pair_{what}"):
+            found: Tensor = getattr(self, f"pair_{what}")[0 if side == "chosen" else 1]
+            return found
+        if hasattr(type(self), f"item_{name}"):
+            item: Tensor = getattr(self, f"item_{name}")
+            return item
+        return self.row[name].to(self.logps.dtype)
+
+    @property
+    def better(self) -> Tensor:
+        """Which sequence is chosen, (m,)."""
+        return self.row["pairs"][:, 0]
+
+    @property
+    def worse(self) -> Tensor:
+        """Which sequence is rejected, (m,)."""
+        return self.row["pairs"][:, 1]
+
+    @cached_property
+    def pair_logp(self) -> tuple[Tensor, Tensor]:
+        """Under the policy, chosen and rejected."""
+        return self._of_pairs(self.logps)
+
+    @cached_property
+    def pair_whole(self) -> tuple[Tensor, Tensor]:
+        """The same with all tokens at weight 1."""
+        return self._sides(self.sums(self.logps))
+
+    @cached_property
+    def pair_reference(self) -> tuple[Tensor, Tensor]:
+        """Under the reference."""
+        return self._of_pairs(self.row["reference_tokens"].to(self.logps.dtype))
+
+    @cached_property
+    def pair_ratio(self) -> tuple[Tensor, Tensor]:
+        """Log-ratios: differences token by token first, which are small where sums are large."""
+        return self._of_pairs(self.differences)
+
+    @cached_property
+    def pair_tokens(self) -> tuple[Tensor, Tensor]:
+        """Counted tokens, all of them, whatever the weight of those beyond the other's length."""
+        return self._sides(self.row["tokens"].to(self.logps.dtype))
+
+    @cached_property
+    def pair_score(self) -> tuple[Tensor, Tensor]:
+        """How good each is said to be."""
+        return self._sides(self.row["scores"].to(self.logps.dtype))
+
+    @cached_property
+    def differences(self) -> Tensor:
+        """Log pi - log pi_ref of each counted token, (t,)."""
+        return self.logps - self.row["reference_tokens"].to(self.logps.dtype)
+
+    @cached_property
+    def items(self) -> Tensor:
+        """Which sequences have a label, (k,)."""
+        return self.row["wanted"].isfinite().nonzero()[:, 0]
+
+    @cached_property
+    def item_label(self) -> Tensor:
+        """1 wanted, 0 not, (k,)."""
+        return self.row["wanted"].to(self.logps.dtype)[self.items]
+
+    @cached_property
+    def item_logp(self) -> Tensor:
+        """Summed log-probability of labelled completions, (k,)."""
+        return self.sums(self.logps)[self.items]
+
+    @cached_property
+    def item_tokens(self) -> Tensor:
+        """Counted tokens of labelled completions, (k,)."""
+        return self.row["tokens"].to(self.logps.dtype)[self.items]
+
+    @cached_property
+    def item_ratio(self) -> Tensor:
+        """Log-ratios of labelled completions, (k,)."""
+        return self.sums(self.differences)[self.items]
+
+    def sums(self, tokens: Tensor) -> Tensor:
+        """Sums over each sequence's tokens, (n,)."""
+        return tokens.new_zeros(len(self.row["wanted"])).index_add(0, self.row["owner"], tokens)
+
+    def _sides(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        return numbers[self.better], numbers[self.worse]
+
+    def _of_pairs(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums over the tokens of both sides of each pair, those beyond the shorter one's length weighed."""
+        if self.length_alpha == 1:
+            return self._sides(self.sums(tokens))
+        counts = self.row["tokens"]
+        shared = torch.minimum(*self._sides(counts))
+        up_to = torch.cat([tokens.new_zeros(1, dtype=torch.float64), tokens.double().cumsum(0)])
+        start = counts.cumsum(0) - counts
+
+        def side(which: Tensor) -> Tensor:
+            first, last = start[which], start[which] + counts[which]
+            common = up_to[first + shared] - up_to[first]
+            return (common + self.length_alpha * (up_to[last] - up_to[first + shared])).to(tokens.dtype)
+
+        return side(self.better), side(self.worse)
