@@ -8,7 +8,7 @@ __getattr__, __all__ = exports(
         "AdvantageEstimator": "advantages.base",
         "AdvantageInputs": "advantages.base",
         "Advantages": "advantages.base",
-        "Compared": "advantages.base",
+        "Compared": "advantages.compared",
         "group_advantages": "advantages.groups",
         "on_policy_loss": "losses.on_policy",
     },

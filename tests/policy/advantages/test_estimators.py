@@ -29,6 +29,7 @@ from plaudit.policy.advantages import (
     TaskScaled,
     ValueBased,
     WinRates,
+    WithinAccuracy,
     WithoutOutliers,
 )
 from plaudit.shaping import SpreadFilter
@@ -44,7 +45,7 @@ ALL = {
     "pf-ppo": Filtered(), "grpo-s": DifficultyScaled(),
     "rlpr": SpreadFiltered(filter=SpreadFilter(filter_from=1, ema_from=1)), "grpo-lambda": BriefWhereMastered(),
     "traac": BriefByDifficulty(), "crpg": Constrained(of=GroupRelative(scale="none")),
-    "crraft": BestAllowed(), "oreal": OneOfEachKind(),
+    "crraft": BestAllowed(), "oreal": OneOfEachKind(), "dapo": WithinAccuracy(low=0.0, high=1.0, open=True),
 }  # fmt: skip
 
 
@@ -91,14 +92,32 @@ def test_what_is_needed_is_said(make_inputs, name):
     kept = {k: getattr(inputs, k) for k in estimator.needs if k in AdvantageInputs.__dataclass_fields__}
     columns = {k: inputs.columns[k] for k in estimator.needs if k not in kept}
     told = replace(bare, columns=columns, **kept)  # what it says it needs is enough
-    if "token_rewards" not in kept:  # rewards of tokens count wherever there are any, and are never needed for that
-        inputs = replace(inputs, token_rewards=None)
-    assert np.array_equal(estimator(told).flat(bare.lengths), estimator(inputs).flat(bare.lengths))
+    taken = {k: getattr(inputs, k) for k in estimator.takes if k in AdvantageInputs.__dataclass_fields__}
+    assert estimator(told).included.any()
+    # and nothing else is read than what it needs or takes
+    everything = replace(told, columns={**columns, **_only(inputs, estimator.takes)}, **taken)
+    assert np.array_equal(estimator(everything).flat(bare.lengths), estimator(inputs).flat(bare.lengths))
     for name in estimator.needs:
         less = replace(told, columns={k: v for k, v in columns.items() if k != name})
         less = replace(less, **{name: None}) if name in kept else less
         with pytest.raises(InputError, match=f"needs `{name}`, which this batch does not have"):
             estimator(less)
+
+
+def _only(inputs, names):
+    return {name: inputs.columns[name] for name in names if name in inputs.columns}
+
+
+@pytest.mark.parametrize("name", [name for name, e in ALL.items() if e.takes])
+def test_what_is_taken_counts(make_inputs, name):
+    estimator, rng = ALL[name], np.random.default_rng(0)
+    inputs = full(make_inputs())
+    for taken in estimator.takes:
+        if taken == "token_rewards":
+            other = replace(inputs, token_rewards=rng.normal(size=inputs.owner.size))
+        else:
+            other = replace(inputs, columns={**inputs.columns, taken: rng.uniform(1, 9, len(inputs))})
+        assert not np.allclose(estimator(inputs).flat(inputs.lengths), estimator(other).flat(inputs.lengths))
 
 
 def without(inputs, gone):
@@ -341,6 +360,19 @@ def test_rlpr_by_hand():
     assert estimator.restored(later.state()) == later
 
 
+def test_groups_within_an_accuracy_by_hand():
+    correct = [1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, np.nan]
+    given = batch(np.nan_to_num(correct), np.repeat([0, 1, 2], [2, 4, 6]), correct=correct)
+    # all of the first, none of the second, and 4 of the 5 of the third that are known are right
+    assert WithinAccuracy()(given).included.tolist() == [False] * 6 + [True] * 6
+    assert WithinAccuracy(open=True)(given).included.tolist() == [False] * 12
+    assert WithinAccuracy(low=0.0, high=1.0, open=True)(given).included.tolist() == [False] * 6 + [True] * 6
+    assert WithinAccuracy(low=0.0, high=1.0)(given).included.all()
+    found = WithinAccuracy(of=ReinforcePlusPlus())(given)
+    assert not found.token[:6].any()
+    assert found.metrics["dropped"] == 0.5
+
+
 def test_grpo_lambda_by_hand():
     # the first group is right most often, and paid by length [36]; the wrong one there gets 0
     correct = [1, 1, 1, 0, 1, 0, 0, 0]
@@ -399,6 +431,7 @@ def test_errors_say_what_is_wrong():
         (lambda: Filtered(filter="bests"), "filter 'bests' is not known; did you mean 'best'"),
         (lambda: WinRates(clip=0.0), "win-rates: weights are 1"),
         (lambda: StreamCredit(outcome=-1.0), "stream-credit: weights are -1"),
+        (lambda: WithinAccuracy(low=0.9), "within-accuracy: low is 0.9 and high 0.8"),
         (lambda: GroupRelative().restored({"x": 1}), "GroupRelative: has no state, and was given"),
         (lambda: Filtered().restored({"x": 1}), "Filtered: was given"),
     ]:

@@ -8,48 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, Self, final, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, Self, final, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int
 from numpy.typing import ArrayLike, NDArray
 
 from plaudit.errors import InputError, ShapeError
+from plaudit.policy.advantages.compared import Compared
 from plaudit.shaping.groups.codes import Floats, Groups, Labels
 
 Extent = Literal["group", "batch"]
 """What an estimator compares: whole groups, or everything that one update learns from."""
 SAMPLE_COLUMNS = ("correct",)
 TOKEN_COLUMNS = ("tokens", "token_rewards", "values", "logp", "ref_logp")
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """What a comparison said of pairs of completions of the same group.
-
-    Attributes:
-        pairs: int64 (m, 2), indices of completions, each unordered pair once; see `shaping.groups.pairs_within`.
-        probability: (m,) that the first of each is better, 1/2 a tie; NaN where undecided by no fault of either.
-        strength: (m,) by how much the first is better, antisymmetric, such as -3 to 3, where the judge says so.
-
-    Raises:
-        ShapeError: if they differ in number.
-    """
-
-    pairs: Int[np.ndarray, "m 2"]
-    probability: Floats
-    strength: Floats | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "pairs", np.asarray(self.pairs, dtype=np.int64).reshape(-1, 2))
-        object.__setattr__(self, "probability", np.asarray(self.probability, dtype=np.float64))
-        if self.strength is not None:
-            object.__setattr__(self, "strength", np.asarray(self.strength, dtype=np.float64))
-        for name in ("probability", "strength"):
-            given = getattr(self, name)
-            if given is not None and given.shape != (len(self.pairs),):
-                raise ShapeError(f"compared: {name} has shape {given.shape} for {len(self.pairs)} pairs; give one each")
 
 
 @final
@@ -253,12 +225,16 @@ class AdvantageEstimator(Protocol):
         extent: what must be whole in a call.
         needs: names of the parts of `AdvantageInputs`, or of its columns, that it reads besides the reward, groups and
             lengths: what a loop has to compute for it.
+        takes: names of further ones that count where they are given. Who knows `token_rewards` (it needs or takes them)
+            must not find their sums in the reward as well.
     """
 
     @property
     def extent(self) -> Extent: ...  # noqa: D102
     @property
     def needs(self) -> frozenset[str]: ...  # noqa: D102
+    @property
+    def takes(self) -> frozenset[str]: ...  # noqa: D102
 
     def __call__(self, inputs: AdvantageInputs) -> Advantages:
         """The advantages of a batch."""
@@ -279,6 +255,8 @@ class AdvantageEstimator(Protocol):
 
 class Stateless:
     """The part of an estimator that is the same for all that keep nothing between batches."""
+
+    takes: ClassVar[frozenset[str]] = frozenset()
 
     def updated(self, inputs: AdvantageInputs) -> Self:  # noqa: ARG002
         """Itself."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
@@ -29,6 +29,8 @@ class ValueBased(Stateless):
     """Reward units per nat, of k1 at each token; needs `logp` and `ref_logp` unless 0."""
     whiten: bool = True
     """Brings the batch's advantages to mean 0 and deviation 1, not the returns."""
+
+    takes: ClassVar[frozenset[str]] = frozenset({"token_rewards", "last_value"})
 
     @property
     def extent(self) -> Extent:

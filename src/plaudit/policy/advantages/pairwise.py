@@ -8,7 +8,8 @@ from typing import ClassVar, final
 import numpy as np
 
 from plaudit.errors import InputError
-from plaudit.policy.advantages.base import AdvantageInputs, Advantages, Compared, Extent, Stateless
+from plaudit.policy.advantages.base import AdvantageInputs, Advantages, Extent, Stateless
+from plaudit.policy.advantages.compared import Compared
 from plaudit.shaping.groups.baselines import standardised
 from plaudit.shaping.groups.pairwise import group_win_rates, pairwise_advantages
 

@@ -81,6 +81,7 @@ class BriefByDifficulty(Reshaped):
 
     own_extent: ClassVar[Extent] = "batch"
     own_needs: ClassVar[frozenset[str]] = frozenset({"correct"})
+    own_takes: ClassVar[frozenset[str]] = frozenset({"kept_length"})
 
     def reward(self, inputs: AdvantageInputs) -> Floats:
         """Added to the reward that was given."""

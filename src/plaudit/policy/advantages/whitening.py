@@ -26,6 +26,7 @@ class ReinforcePlusPlus(Stateless):
     """Discount of later rewards."""
 
     extent: ClassVar[Extent] = "batch"
+    takes: ClassVar[frozenset[str]] = frozenset({"token_rewards"})
 
     @property
     def needs(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Estimators around another: what they make of its advantages. Outliers, filters, weights of prompts."""
+"""Estimators around another: what they make of its advantages. Outliers, weights of completions and of prompts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
-from jaxtyping import Bool
 
 from plaudit.errors import InputError, nearest
 from plaudit.policy.advantages.base import AdvantageEstimator, AdvantageInputs, Advantages, Extent
 from plaudit.policy.advantages.relative import GroupRelative
-from plaudit.shaping.filtering import SpreadFilter
 from plaudit.shaping.groups.codes import Floats
 from plaudit.shaping.groups.difficulty import difficulty_scale
 from plaudit.shaping.groups.selection import FILTERS
@@ -31,6 +29,7 @@ class Wrapping(ABC):
 
     own_extent: ClassVar[Extent] = "group"
     own_needs: ClassVar[frozenset[str]] = frozenset()
+    own_takes: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def extent(self) -> Extent:
@@ -41,6 +40,11 @@ class Wrapping(ABC):
     def needs(self) -> frozenset[str]:
         """What both need."""
         return self.of.needs | self.own_needs
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """What either takes."""
+        return self.of.takes | self.own_takes
 
     def shown(self, inputs: AdvantageInputs) -> AdvantageInputs:
         """The batch as the one inside sees it."""
@@ -171,48 +175,3 @@ class DifficultyScaled(Wrapping):
         if inner.token is not None:
             return replace(inner, token=inner.token * by_completion[inputs.owner])
         return replace(inner, sequence=np.asarray(inner.sequence) * by_completion)
-
-
-@final
-@dataclass(frozen=True)
-class SpreadFiltered(Wrapping):
-    """Groups whose rewards hardly differ leave the update, denominators and all: RLPR.
-
-    A loop refills its batch with further prompts where groups were dropped.
-
-    Source: Yu et al. 2025, "RLPR" [132]; the filter is `shaping.SpreadFilter`.
-    """
-
-    filter: SpreadFilter = field(default_factory=SpreadFilter)
-    """With its running mean."""
-
-    own_extent: ClassVar[Extent] = "batch"
-
-    def made(self, inputs: AdvantageInputs, inner: Advantages) -> Advantages:
-        """By the mean of earlier batches; `updated` comes afterwards."""
-        kept = inner.included & self._keep(inputs)
-        metrics = {**inner.metrics, "dropped": float((inner.included & ~kept).sum() / max(inner.included.sum(), 1))}
-        return replace(
-            inner, included=kept, metrics=metrics,
-            sequence=None if inner.sequence is None else np.where(kept, inner.sequence, 0.0),
-            token=None if inner.token is None else np.where(kept[inputs.owner], inner.token, 0.0),
-        )  # fmt: skip
-
-    def _keep(self, inputs: AdvantageInputs) -> Bool[np.ndarray, " n"]:
-        groups = inputs.grouped
-        keep = self.filter.keep(groups.laid(inputs.reward)) if len(inputs) else np.zeros(0, dtype=bool)
-        return np.asarray(keep[groups.code])
-
-    def updated(self, inputs: AdvantageInputs) -> Self:
-        """With the batch's spread in the running mean."""
-        seen = self.filter.updated(inputs.grouped.laid(inputs.reward)) if len(inputs) else self.filter
-        return replace(self, of=self.of.updated(inputs), filter=seen)
-
-    def state(self) -> dict[str, Any]:
-        """The filter's step and mean, and the state of the one inside."""
-        return {"step": self.filter.step, "mean": self.filter.mean, "of": self.of.state()}
-
-    def restored(self, state: Mapping[str, Any]) -> Self:
-        """In a state that `state` gave."""
-        seen = replace(self.filter, step=int(state["step"]), mean=state["mean"])
-        return replace(self, of=self.of.restored(state["of"]), filter=seen)
