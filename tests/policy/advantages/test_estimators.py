@@ -318,6 +318,15 @@ def test_of_ten_values_three_deviations_filter_nothing(values):
     assert found.metrics["outliers"] == 0.0
 
 
+def test_rounding_is_not_blown_up_to_outliers():
+    noise = 1e-17 * np.random.default_rng(0).normal(size=50)
+    inner = ReinforcePlusPlus()
+    given = batch(1e-9 * np.arange(50) + noise, range(50))
+    assert np.abs(WithoutOutliers(of=inner)(given).token).max() < 2
+    tiny = batch(noise, range(50))
+    assert np.abs(WithoutOutliers(of=inner)(tiny).token).max() < 1e-4
+
+
 def test_pf_ppo_by_hand():
     given = batch([3, 1, 2, 5, 5], [0, 0, 0, 1, 1])
     found = Filtered()(given)

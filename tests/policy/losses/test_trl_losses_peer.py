@@ -7,6 +7,7 @@ import torch
 from plaudit.lab.worlds.arithmetic import draw_problems
 from plaudit.lab.worlds.arithmetic.symbols import build_tokenizer
 from plaudit.policy.losses import (
+    AdaptiveEntropy,
     cispo,
     clipped,
     decisive,
@@ -178,6 +179,30 @@ def test_entropy_bonus(trainers, batch, monkeypatch):
     )  # fmt: skip
     mine = ours(batch, clipped(batch, **CLIP).loss, "sequence")
     agree(batch, mine + ours(batch, entropy_bonus(entropy, coefficient=0.03), "token"), found)
+
+
+def test_adaptive_entropy(trainers, batch, monkeypatch):
+    """A step's bonus follows the entropy of the step before; the coefficient moves after each."""
+    trainer, base = trainers["GRPO"], extra(batch)
+    ours_now = AdaptiveEntropy(target=1.0, coefficient=0.01, step=0.004, greatest=0.016)
+    state = {"entropy_coef": 0.01, "_last_world_entropy": float("inf"), "_entropy_window_stats": None}
+    fixed = {"entropy_target": 1.0, "entropy_coef_delta": 0.004, "entropy_coef_min": 0.0, "entropy_coef_max": 0.016}
+    for name, value in (state | fixed).items():
+        monkeypatch.setattr(trainer if hasattr(trainer, name) else trainer.args, name, value)
+    applied = []
+    for factor in (0.5, 0.4, 0.4, 3.0, 3.0):
+        entropy = factor * base / base.mean() * batch.logp.square() / batch.logp.square().detach()
+        found = of_trl(
+            trainer, batch, monkeypatch, entropy=entropy, _entropy_bonus_enabled=True, use_adaptive_entropy=True,
+            loss_type="grpo", importance_sampling_level="token", **TRL_CLIP,
+        )  # fmt: skip
+        mine = ours(batch, clipped(batch, **CLIP).loss, "sequence")
+        bonus = entropy_bonus(entropy, coefficient=ours_now.applied)
+        agree(batch, mine + ours(batch, bonus, "token"), found)
+        applied.append(ours_now.applied)
+        ours_now = ours_now.updated(entropy.mean().item())
+        assert ours_now.coefficient == pytest.approx(trainer.entropy_coef, abs=1e-12)
+    assert applied == pytest.approx([0, 0.014, 0.016, 0.016, 0])
 
 
 @pytest.mark.parametrize("loss_type", ["dapo", "vespo"])

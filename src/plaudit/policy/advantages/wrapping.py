@@ -91,6 +91,8 @@ class WithoutOutliers(Wrapping):
 
     threshold: float = 3.0
     """Deviations from the mean."""
+    epsilon: float = 1e-8
+    """Added to the deviation: what differs by rounding alone is not blown up."""
 
     own_extent: ClassVar[Extent] = "batch"
 
@@ -107,7 +109,7 @@ class WithoutOutliers(Wrapping):
         spread = float(known.std(ddof=1)) if known.size > 1 and np.ptp(known) > 0 else 0.0
         if not spread:
             return replace(inner, metrics={**inner.metrics, "outliers": 0.0})
-        z = np.where(counted, (value - known.mean()) / spread, 0.0)
+        z = np.where(counted, (value - known.mean()) / (spread + self.epsilon), 0.0)
         far = np.abs(z) > self.threshold
         kept = np.where(far, 0.0, z)
         metrics = {**inner.metrics, "outliers": float(far[counted].mean())}
