@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from plaudit.errors import InputError, nearest
+from plaudit.lab.counts import check_counts
 from plaudit.lab.fitting import reward_in_world
 from plaudit.lab.worlds.assistant.annotators import Knobs
 from plaudit.lab.worlds.assistant.policy import PolicyConfig, llama_config
@@ -75,8 +77,14 @@ def seeds_of(seed: int, kind: str, count: int) -> list[tuple[int, int]]:
     Args:
         seed: of the instance.
         kind: `pretrain`: every member has a backbone of its own; `finetune`: all share the first one's.
-        count: members. The first member is the same in both kinds.
+        count: members, at least 1. The first member is the same in both kinds.
+
+    Raises:
+        InputError: if there is no such kind, or no member.
     """
+    if kind not in ("pretrain", "finetune"):
+        raise InputError(f"seeds_of: kind {kind!r} is not known; {nearest(kind, ('pretrain', 'finetune'))}")
+    check_counts("seeds_of", least=1, count=count)
     backbones = [hash_seed(seed, 51, i if kind == "pretrain" else 0) for i in range(count)]
     return [(backbone, hash_seed(seed, 52, i)) for i, backbone in enumerate(backbones)]
 

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 from plaudit.errors import InputError, nearest
 from plaudit.lab.claim import Claim, salt_hash
+from plaudit.lab.counts import check_counts
 
 Role = Literal["development", "confirmatory", "blind"]
 COUNTS: dict[Role, int] = {"development": 4, "confirmatory": 12, "blind": 4}
@@ -41,16 +42,19 @@ def instances(claim: Claim, role: str, *, salt: str | None = None, count: int | 
     """The instances of a role.
 
     Args:
-        claim: of the experiment; its name enters the seeds, so that experiments do not share instances.
+        claim: of the experiment; its name enters the seeds, so that experiments do not share instances. A claim about
+            another experiment's runs has that one's instances.
         role: `development`, `confirmatory` or `blind`.
         salt: for blind instances, the salt whose hash the claim published; the claim's own where it has been revealed.
-        count: the first so many only.
+        count: the first so many only, at least 1; all of them if None.
 
     Raises:
-        InputError: if the role is not known, or the salt is missing or not the published one.
+        InputError: if the role is not known, the count below 1, or the salt missing or not the published one.
     """
     if role not in get_args(Role):
         raise InputError(f"instances: role {role!r} is not known; {nearest(role, get_args(Role))}")
+    if count is not None:
+        check_counts("instances", least=1, count=count)
     kind: Role = role  # type: ignore[assignment]  # narrowed by the check above
     secret: str | None = ""
     if kind == "blind":

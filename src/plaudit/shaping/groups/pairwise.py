@@ -119,6 +119,8 @@ def _checked(who: str, value: ArrayLike, pairs: ArrayLike, n: int) -> tuple[Floa
     v, both = np.asarray(value, dtype=np.float64), np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
     if v.shape != (len(both),):
         raise ShapeError(f"{who}: {v.shape} values for {len(both)} pairs; give one a pair")
+    if n < 0:
+        raise InputError(f"{who}: n is {n}; give the number of samples")
     if both.size and (both.min() < 0 or both.max() >= n):
         raise ShapeError(f"{who}: pairs name samples {both.min()} to {both.max()} of {n}; give indices of samples")
     return v, both

@@ -78,11 +78,13 @@ def placed_at_ends(
 
     Raises:
         ShapeError: if steps and ends differ in number.
-        InputError: if an end lies outside the completion, or two steps end together.
+        InputError: if the length is negative, an end lies outside the completion, or two steps end together.
     """
     r, at = np.asarray(steps, dtype=np.float64), np.asarray(ends, dtype=np.int64)
     if r.shape != at.shape or r.ndim != 1:
         raise ShapeError(f"placed_at_ends: {r.shape} steps and {at.shape} ends; give both (s,)")
+    if length < 0:
+        raise InputError(f"placed_at_ends: length is {length}; give the completion's number of tokens")
     if at.size and (at.min() < 0 or at.max() >= length or np.unique(at).size < at.size):
         raise InputError(f"placed_at_ends: ends {at.tolist()} for {length} tokens; give different places within them")
     found = np.zeros(length)

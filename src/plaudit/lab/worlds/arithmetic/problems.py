@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plaudit.errors import InputError
+from plaudit.lab.counts import check_counts
 
 LARGEST = 99
 """No intermediate value exceeds it, and none is below 0: two digits a number."""
@@ -65,8 +66,9 @@ def draw_problems(
         side: `train` or `test`: a problem belongs to the side that its text's hash says.
 
     Raises:
-        InputError: if the depth or share is out of range, or so many cannot be found.
+        InputError: if n is negative, the depth or share out of range, or so many cannot be found.
     """
+    check_counts("arithmetic", n=n)
     low, high = depth
     if not 1 <= low <= high <= 6:
         raise InputError(f"arithmetic: depth is {depth}; give 1 <= fewest <= most <= 6 operations")

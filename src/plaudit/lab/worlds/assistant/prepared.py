@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from plaudit.errors import InputError
+from plaudit.lab.counts import check_counts
 from plaudit.lab.worlds.assistant.annotators import Knobs
 from plaudit.lab.worlds.assistant.policy import PolicyConfig, sample_completions, samples_of, train_policy
 from plaudit.lab.worlds.assistant.pool import Pool
@@ -93,8 +94,9 @@ class Prepared:
             report: progress.
 
         Raises:
-            InputError: if the knobs leave too few rows (`unseen` combinations), or prompts run out.
+            InputError: if n is negative, the knobs leave too few rows (`unseen` combinations), or prompts run out.
         """
+        check_counts("pairs", n=n)
         rows: list[Pair] = []
         used: set[tuple[Message, ...]] = set()
         # one fixed block size: more rows extend fewer rows, instead of changing them
@@ -132,8 +134,10 @@ class Prepared:
             levels: of the scale.
 
         Raises:
-            InputError: if prompts run out.
+            InputError: if a number makes no sense, or prompts run out.
         """
+        check_counts("lists", n=n)
+        check_counts("lists", least=1, each=each)
         rows: list[Ranked] = []
         for block, groups in enumerate(self._blocks(n, each, seed, side, without)):
             at = seed * 1000 + block
@@ -152,8 +156,10 @@ class Prepared:
             side: `train` or `test`.
 
         Raises:
-            InputError: if prompts run out.
+            InputError: if a number makes no sense, or prompts run out.
         """
+        check_counts("groups", n=n)
+        check_counts("groups", least=1, each=each)
         found: list[list[Sample]] = []
         for groups in self._blocks(n, each, seed, side, ()):
             found += [g for g in groups if len({s.text for s in g}) == each]
@@ -181,7 +187,11 @@ class Prepared:
             completions: completions of each.
             seed: of prompts and sampling.
             report: progress.
+
+        Raises:
+            InputError: if there are to be no prompts or no completions, or prompts run out.
         """
+        check_counts("pool", least=1, prompts=prompts, completions=completions)
         asked = self.world.prompts(prompts, seed=hash_seed(seed, -1), side="test", distinct=True)
         name = f"pool-{prompts}x{completions}-{seed}"
         return self._sampled(name, asked, completions, hash_seed(seed, -2), report)

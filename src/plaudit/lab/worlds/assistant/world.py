@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from plaudit.errors import InputError
+from plaudit.lab.counts import check_counts
 from plaudit.lab.worlds.assistant import lexicon as lx
 from plaudit.lab.worlds.assistant.aspects import ASPECTS, Parsed, completion_ids, parse
 from plaudit.lab.worlds.assistant.grammar import Habits, demonstration
@@ -66,8 +67,9 @@ class World:
             distinct: no prompt twice.
 
         Raises:
-            InputError: if the grammar has too few distinct prompts.
+            InputError: if n is negative, or the grammar has too few distinct prompts.
         """
+        check_counts("prompts", n=n)
         rng = np.random.default_rng([VERSION, self.seed, seed, 1])
         out: list[tuple[Message, ...]] = []
         seen: set[str] = set()
