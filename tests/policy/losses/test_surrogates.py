@@ -179,6 +179,22 @@ def test_eight_of_one_are_one_of_eight(make_batch, lengths, seed, name, cut):
     assert watched.shares() == pytest.approx(SURROGATES[name](whole).watched.shares())
 
 
+@pytest.mark.parametrize("advantage", [-1.0, 0.0, 1.0])
+@pytest.mark.parametrize("name", [*SURROGATES, "rloo"])
+def test_extreme_ratios_stay_numbers(name, advantage):
+    """In float32, in which e^89 is infinite: tokens that moved far, and a long completion that moved a little."""
+    surrogate = SURROGATES.get(name) or (lambda b: clipped(b, level="sequence-sum"))
+    old = torch.tensor([-500.0, -1.0, *[-1.0] * 1000])
+    logp = torch.tensor([-1.0, -500.0, *[-0.8] * 1000], requires_grad=True)
+    owner = torch.tensor([0, 1, *[2] * 1000])
+    batch = TokenBatch(logp, old, torch.full((1002,), advantage), owner, 3)
+    loss = surrogate(batch).loss
+    assert loss.isfinite().all()
+    assert torch.autograd.grad(loss.sum(), logp)[0].isfinite().all()
+    if not advantage:
+        assert not loss.any()
+
+
 @pytest.mark.parametrize("name", SURROGATES)
 def test_an_advantage_of_zero_moves_nothing(make_batch, name):
     batch = make_batch([2, 3], advantage=[0.0, 0.0])

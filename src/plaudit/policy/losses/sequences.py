@@ -10,10 +10,10 @@ from torch import Tensor
 
 from plaudit.errors import InputError, ShapeError
 from plaudit.policy.losses.surrogates import Surrogate, by_sign
-from plaudit.policy.losses.tokens import TokenBatch
+from plaudit.policy.losses.tokens import FARTHEST, TokenBatch
 
-_LEAST, _GREATEST = math.log(1e-8), 20.0
-"""Bounds of a completion's log-ratio, as in the released code: beyond them weights are 0 in all but name."""
+_LEAST = math.log(1e-8)
+"""Of a completion's log-ratio, as in the released code: below it weights are 0 in all but name."""
 
 
 def vespo(
@@ -48,10 +48,10 @@ def vespo(
     if correction is not None and correction.shape != batch.logp.shape:
         raise ShapeError(f"vespo: correction {tuple(correction.shape)} for {tuple(batch.logp.shape)} tokens")
     with torch.no_grad():
-        own = batch.log_ratio().clamp(-_GREATEST, _GREATEST)
+        own = batch.log_ratio()
         if correction is not None:
-            own = own + correction.log().clamp(_LEAST, _GREATEST)
-        log_w = batch.sum_by(own).clamp(_LEAST, _GREATEST)[batch.owner]
+            own = own + correction.log().clamp(_LEAST, FARTHEST)
+        log_w = batch.sum_by(own).clamp(_LEAST, FARTHEST)[batch.owner]
         good = batch.advantage >= 0
         k, lam = by_sign(good, k_pos, k_neg, log_w), by_sign(good, lambda_pos, lambda_neg, log_w).clamp(min=1e-4)
         phi = (lam + k * log_w - lam * log_w.exp()).exp()

@@ -14,6 +14,8 @@ from torch import Tensor
 from plaudit.errors import InputError, ShapeError, nearest
 
 Level = Literal["token", "sequence", "sequence-token", "sequence-sum"]
+FARTHEST = 20.0
+"""Greatest size of a log-ratio, as in verl: a ratio of 5e8 says enough, and infinity times 0 is no number."""
 
 
 @final
@@ -68,10 +70,11 @@ class TokenBatch:
         | `sequence-token` | the same number, GSPO-token | of its own token |
         | `sequence-sum` | `sum_s d_s`, the exact ratio of the completion | of all tokens of i |
 
+        All are kept within plus and minus `FARTHEST`, beyond which there is no gradient.
+
         Args:
             level: see the table.
-            clamp: least and greatest ratio of a token, before anything else; outside, the gradient is 0. With
-                (1e-3, 1e3) a log-ratio of 500 gives 1000 and not infinity.
+            clamp: least and greatest ratio of a token, before anything else; outside, the gradient is 0.
 
         Raises:
             InputError: if the level is not known, or the bounds are not positive and rising.
@@ -85,6 +88,9 @@ class TokenBatch:
             if not 0 < low < high:
                 raise InputError(f"log_ratio: clamp is {clamp}; give a least and a greatest ratio, 0 < low < high")
             own = own.clamp(math.log(low), math.log(high))
+        return self._at(level, own).clamp(-FARTHEST, FARTHEST)
+
+    def _at(self, level: Level, own: Float[Tensor, " t"]) -> Float[Tensor, " t"]:
         if level == "token":
             return own
         if level == "sequence":
