@@ -64,6 +64,7 @@ _RATIOS = ("chosen_ratio", "rejected_ratio")
 _LOGPS = ("chosen_logp", "rejected_logp")
 _TOKENS = ("chosen_tokens", "rejected_tokens")
 _PAIRS = "pairs, or ranked rows (all pairs of different scores)"
+_SHOWN = "samples, rated rows, wanted unpaired rows, or pairs (their chosen)"
 _LABELS = "unpaired rows with a label, pairs, or ranked rows with scores 0 and 1"
 
 
@@ -125,9 +126,13 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     "kto": Algorithm(
         "wanted above a baseline, unwanted below; the baseline from completions of other prompts", _LABELS,
-        "plaudit.policy.offline.losses.labels:kto", ("ratio", "label", "baseline"),
+        f"{_LOSSES}.labels:kto", ("ratio", "label", "baseline"),
         {"beta": 0.1, "desirable": 1.0, "undesirable": 1.0}, data="labels", item="sequence", mismatched=True,
         step=f"{_STEP}:baseline",
+    ),
+    "sft": Algorithm(
+        "likelihood of what is chosen, wanted or shown", _SHOWN, f"{_LOSSES}.labels:sft", ("logp", "label"),
+        data="demonstrations", item="token", reference=False, implicit="logp",
     ),
 }  # fmt: skip
 

@@ -182,6 +182,9 @@ def exo(chosen: Pairs, rejected: Pairs, *, beta: float = 0.1, label_smoothing: f
 def discopop(chosen: Pairs, rejected: Pairs, *, beta: float = 0.05, tau: float = 0.05) -> Pairs:
     """`(1 - s) (-log sigmoid(z)) + s exp(-z)`, with `z = beta d` and `s = sigmoid(z / tau)`: logistic below, then exp.
 
+    Not convex: at `z = 0` its slope is `(1 - log 2) / (4 tau) - 3/4`, positive for tau below 0.102, so that a policy
+    that starts as its reference is first moved the wrong way. The margin then falls, and the loss with it.
+
     Args:
         chosen: x_c, log-ratios in nats.
         rejected: x_r.

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from plaudit.policy.offline.losses.checking import check_sides
+from plaudit.training.objectives.pairs.checking import check_values
 from plaudit.training.objectives.policies.outcome import implicit_kto
 
 Items = Float[Tensor, " m"]
@@ -37,3 +38,22 @@ def kto(
     return implicit_kto(
         ratio, items=items, labels=label, baseline=baseline, beta=beta, desirable=desirable, undesirable=undesirable
     )
+
+
+def sft(logp: Items, label: Items) -> Float[Tensor, ""]:
+    """`-sum l_i log pi(y_i)`: the negative log-likelihood of what is wanted, which a trainer divides by the tokens.
+
+    Args:
+        logp: summed log-probability in nats.
+        label: l, 1 for what is to be said and 0 for what is not looked at; a share between weighs it.
+
+    Returns:
+        The sum.
+
+    Raises:
+        ShapeError: if the two are not (m,).
+        InputError: if a label is outside [0, 1].
+    """
+    check_sides("sft", logp=logp, label=label)
+    check_values("sft", "label", label, low=0.0, high=1.0)
+    return -(label * logp).sum()

@@ -1,0 +1,62 @@
+"""A tiny policy in a folder, and preferences that it can learn."""
+
+import pytest
+
+from plaudit.policy.offline.aligning import align
+from plaudit.policy.offline.config import AlignConfig
+from plaudit.records import Message, Pair
+from plaudit.rewards.likelihood.saved import write_causal
+from plaudit.training.config import Backbone, FitConfig
+from plaudit.training.policies.fitting import start_language
+
+QUICK = dict(epochs=4.0, learning_rate=3e-3, batch_size=4, max_length=96, save_steps=1000)
+
+
+def _pairs(n=12):
+    """Completions that say `good` are chosen, of many lengths, over several prompts."""
+    rows = []
+    for i in range(n):
+        good, bad = f"a good answer {i} " + "indeed " * (i % 4), f"a bad answer {i} " + "alas " * (i * 7 % 5)
+        rows.append(Pair((Message("user", f"question {i // 2}"),), good, bad))
+    return rows
+
+
+@pytest.fixture(scope="session")
+def preferences():
+    return _pairs
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A folder with a Llama of 44 thousand parameters and its tokenizer."""
+    folder = tmp_path_factory.mktemp("policy")
+    texts = [text for p in _pairs() for text in (p.chosen, p.rejected, p.prompt[0].text, "user: assistant:")]
+    backbone = Backbone(width=32, layers=2, heads=2, vocabulary=300)
+    made = start_language(backbone, texts, FitConfig(max_length=128))
+    write_causal(made.model, folder)
+    made.tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def aligned(tiny):
+    def run(rows, out, algorithm="dpo", *, model="", **changes):
+        return align(rows, model=model or tiny, config=AlignConfig(algorithm=algorithm, **(QUICK | changes)), out=out)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _quiet_and_offline(monkeypatch):
+    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture(scope="session")
+def rows_of():
+    """Rows that an algorithm learns from."""
+
+    def rows(name):
+        return _pairs()
+
+    return rows
