@@ -70,9 +70,9 @@ def test_what_reads_stated_confidence_is_shown_some():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("parr", "shape plot: 'parr' is not known; did you mean 'par'"),
+        ("parr", "shape: 'parr' is not known; did you mean 'par'"),
         ("par?kk=1", "shape/par: unknown option 'kk'; did you mean 'k'"),
-        ("par?references=refs.jsonl", "the example has references of its own; leave references out"),
+        ("par?references=refs.jsonl", "references are not read here, there are others; leave references out"),
         ("par?k=0", "par: k is 0.0 and shift 0.0; give a positive slope"),
     ],
 )

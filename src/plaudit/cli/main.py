@@ -29,7 +29,7 @@ VERBS: dict[str, str] = {
     "audit": "run a verifier's adversarial twins against it: nothing that should fail may pass",
     "select": "pick the best of several completions of each prompt",
     "report": "write a run's report as one HTML page",
-    "shape": "draw what a transform does to rewards and to advantages",
+    "shape": "draw what a transform does to rewards and to advantages, or fit its state on samples",
     "rewards": "list the rewards that references can name",
     "lab": "list or run the experiments that the methods rest on",
 }

@@ -1,4 +1,4 @@
-"""`plaudit shape plot NAME`: a picture of what a transform does to rewards and to group advantages."""
+"""`plaudit shape plot | fit`: what a transform does, as a picture; and its state, from samples of a starting policy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from plaudit.cli.inputs import add_scoring, open_reward, read_samples
 from plaudit.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -29,10 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="FILE", help="an SVG file; a folder for all (default: shape-NAME.svg)"
     )
     plot.add_argument("--seed", type=int, default=0, help="of the example (default: 0)")
+    fit = actions.add_parser("fit", help="write a transform's state from the rewards of samples, for its option state")
+    fit.add_argument("name", help="a transform that remembers, with its options, such as standardise?rate=0.01")
+    add_scoring(fit, data="samples, such as completions of the policy that training starts from", out="the state: JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draws."""
+    """Draws, or fits."""
+    return {"plot": _plot, "fit": _fit}[args.action](args)
+
+
+def _plot(args: argparse.Namespace) -> int:
     from plaudit.report.shapes import Example, shape_picture
     from plaudit.runs.atomic import write_text
     from plaudit.shaping.transforms.naming import TRANSFORMS
@@ -47,6 +55,31 @@ def run(args: argparse.Namespace) -> int:
         shown = example.stated() if by.kind == "confidence" else example
         write_text(out, str(shape_picture(by, shown, title=f"shape/{name.removeprefix('shape/')}")))
         print(f"shape: {out}")
+    return 0
+
+
+def _fit(args: argparse.Namespace) -> int:
+    from plaudit.rewards.scoring import score_samples
+    from plaudit.shaping.transforms.naming import TRANSFORMS, as_shaped_by
+    from plaudit.shaping.transforms.references import References
+    from plaudit.shaping.transforms.saved import save_state
+
+    by = transform_of(args.name, References({"stands in": (0.0, 1.0)}))  # what is fitted has references of its own
+    if not by.remembered:
+        known = ", ".join(name for name, made in TRANSFORMS.items() if made.remembered)
+        raise InputError(f"shape fit: {by.kind} has no state; its options are all of it (with one: {known})")
+    if Path(args.out).is_dir():
+        raise InputError(f"shape fit: {args.out} is a folder; name a file")
+    _, samples = read_samples(args.data, args.skip_broken)
+    reward = as_shaped_by(type(by), open_reward(args))
+    log = None if reward.scope == "batch" else args.log or f"{args.out}.log"
+    batch = score_samples(reward, samples, log=log)
+    if not batch.valid.any():
+        raise InputError(f"shape fit: none of {len(samples)} samples has a reward by {reward.name}; give others")
+    save_state(by.fitted(batch, samples), args.out)
+    print(
+        f"shape: {args.out} holds shape/{by.kind} after {int(batch.valid.sum())} rewards; name it as its option state"
+    )
     return 0
 
 
@@ -65,11 +98,11 @@ def transform_of(reference: str, references: References) -> ValueTransform:
 
     name, _, query = reference.removeprefix("shape/").partition("?")
     if name not in TRANSFORMS:
-        raise InputError(f"shape plot: {name!r} is not known; {nearest(name, TRANSFORMS)}")
+        raise InputError(f"shape: {name!r} is not known; {nearest(name, TRANSFORMS)}")
     options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
     if "references" in TRANSFORMS[name].__dataclass_fields__ and "state" not in options:
         if "references" in options:
-            raise InputError("shape plot: the example has references of its own; leave references out")
+            raise InputError("shape: references are not read here, there are others; leave references out")
         options["references"] = references
     shaped: Any = make(f"shape/{name}", {"of": _Bounded(), **options})
     by: ValueTransform = shaped.by

@@ -189,6 +189,10 @@ class ConfidenceShaping(ValueTransform):
         new = float(np.clip(batch.reward[batch.valid], -self.clamp, self.clamp).mean())
         return replace(self, mean=self.rate * new + (1 - self.rate) * self.mean)
 
+    def fitted(self, batch: RewardBatch, samples: Sequence[Sample]) -> Self:
+        """With the mean of these rewards, as the paper begins; 0 without any."""
+        return replace(self, mean=replace(self, mean=0.0, rate=1.0).updated(batch, samples).mean)
+
     def state(self) -> dict[str, Any]:
         """The mean."""
         return {"mean": self.mean}

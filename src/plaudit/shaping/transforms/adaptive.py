@@ -26,6 +26,10 @@ class _Adaptive(ValueTransform):
         """With the unshaped rewards of a batch seen; those that do not count are not."""
         return replace(self, seen=self.seen.updated(batch.reward))
 
+    def fitted(self, batch: RewardBatch, samples: Sequence[Sample]) -> Self:  # noqa: ARG002
+        """With these rewards seen and no others."""
+        return replace(self, seen=Statistics(rate=self.seen.rate).updated(batch.reward))
+
     def state(self) -> dict[str, Any]:
         """The statistics."""
         return self.seen.to_dict()

@@ -103,6 +103,10 @@ class ValueTransform(ABC):
         """Itself: it has no state."""
         return self
 
+    def fitted(self, batch: RewardBatch, samples: Sequence[Sample]) -> Self:
+        """The transform with a state of these unshaped rewards alone: those of the policy that training starts from."""
+        return self.updated(batch, samples)
+
     def state(self) -> dict[str, Any]:
         """What a run keeps, so that its resume goes on with `restored`; empty where there is nothing to keep."""
         return {}

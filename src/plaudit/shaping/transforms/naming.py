@@ -38,9 +38,7 @@ def _opener(made: type[ValueTransform]) -> Callable[..., Shaped]:
     def opened(of: Reward | str | Mapping[str, Any], *, state: str | Path | None = None, **options: Any) -> Shaped:
         from plaudit.rewards.registry import load
 
-        reward = of if isinstance(of, Reward) else load(of)
-        if made is ConfidenceShaping:
-            reward = Unstated(reward)
+        reward = as_shaped_by(made, of if isinstance(of, Reward) else load(of))
         if isinstance(options.get("references"), str | Path):
             if state is not None:
                 raise InputError(f"shape/{made.kind}: the state has the references; leave one of the two out")
@@ -51,6 +49,11 @@ def _opener(made: type[ValueTransform]) -> Callable[..., Shaped]:
     opened.__signature__ = inspect.Signature(_parameters(made))  # type: ignore[attr-defined]
     opened.__doc__ = made.__doc__
     return opened
+
+
+def as_shaped_by(made: type[ValueTransform], of: Reward) -> Reward:
+    """The reward as a transform is to see it: stated confidence is no part of what is rewarded."""
+    return Unstated(of) if made is ConfidenceShaping else of
 
 
 def _parameters(made: type[ValueTransform]) -> list[inspect.Parameter]:

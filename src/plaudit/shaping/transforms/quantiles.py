@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from plaudit.errors import InputError, nearest
 from plaudit.records.sample import Sample
-from plaudit.rewards.base import Floats
+from plaudit.rewards.base import Floats, RewardBatch
 from plaudit.shaping.transforms.base import Bounds, ValueTransform, checked_state
 from plaudit.shaping.transforms.references import References
 
@@ -90,6 +90,10 @@ class Quantile(ValueTransform):
         """From 0 to 1, or the deviates of 1 / 2m and 1 - 1 / 2m."""
         low, high = _quantiles(np.array([-np.inf, np.inf]), self._table, self.output, interpolate=False)
         return float(low), float(high)
+
+    def fitted(self, batch: RewardBatch, samples: Sequence[Sample]) -> Self:  # noqa: ARG002
+        """With these rewards as references; those that do not count are none."""
+        return replace(self, references=batch.reward[batch.valid].tolist())
 
     def state(self) -> dict[str, Any]:
         """The references."""
