@@ -75,20 +75,20 @@ def peak(side: str, seed: int, steps: int, pairs: int, threads: int) -> int:
     torch.set_num_threads(threads)
     before: list[int] = []
     groups = Workload().groups(steps * pairs, 2, seed=seed)
-    clock = trainers.Steps(begin=lambda: before.append(_reset()))
+    clock = trainers.Steps(begin=lambda: before.append(reset()))
     build = {"ours": trainers.ours, "trl": trainers.trl}[side]
     with tempfile.TemporaryDirectory() as out:
         build(groups, batch=pairs, out=out, steps=clock).train()
-    return _status("VmHWM") - before[0]
+    return status("VmHWM") - before[0]
 
 
-def _reset() -> int:
+def reset() -> int:
     """Forgets the high-water mark; resident bytes now."""
     Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
+    return status("VmRSS")
 
 
-def _status(name: str) -> int:
+def status(name: str) -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(name + ":"):
             return int(line.split()[1]) * 1024

@@ -210,7 +210,8 @@ def _busy_seconds() -> float:
 
 def _code(name: str) -> list[str]:
     """Hashes of what is timed (the verifiers, or the engine and the training room), the benchmark, and this module."""
-    timed = ("rewards/verifiers",) if name.startswith("bench_verify") else ("engine", "training")
+    rooms = {"bench_verify": ("rewards/verifiers",), "bench_policy": ("engine", "policy")}
+    timed = next((r for start, r in rooms.items() if name.startswith(start)), ("engine", "training"))
     files = [
         HERE / f"{name}.py",
         HERE / "common.py",

@@ -1,0 +1,21 @@
+"""Improving a policy on its own samples: sampled in groups, scored, shaped, and learnt from on prefix trees."""
+
+from plaudit._lazy import exports
+
+__getattr__, __all__ = exports(
+    __name__,
+    {
+        "Collector": "experience",
+        "Experience": "experience",
+        "Learned": "packing",
+        "Method": "methods",
+        "OnlineConfig": "config",
+        "OnlineRun": "running",
+        "OnlineTrainer": "trainer",
+        "State": "trainer",
+        "Watch": "watching",
+        "improve": "running",
+        "row_tokens": "packing",
+        "rows_of": "packing",
+    },
+)

@@ -1,0 +1,119 @@
+"""The options of an online run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from plaudit.errors import InputError
+
+KlPlace = Literal["loss", "reward"]
+KlEstimator = Literal["k1", "k2", "k3"]
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineConfig:
+    """How a policy is improved on its own samples.
+
+    Raises:
+        InputError: if a value is outside its range.
+    """
+
+    algorithm: str = "grpo"
+    """Advantages, loss and denominators, with options: `grpo?clip_high=0.28`; `plaudit align help` lists them."""
+    epochs: float = 1.0
+    """Passes over the prompts."""
+    batch_size: int = 8
+    """Prompts a step and process; each brings `completions`."""
+    accumulation: int = 1
+    """Micro-batches a step: 8 of batch size 1 equal 1 of batch size 8."""
+    completions: int = 8
+    """Completions of each prompt: the group that is compared."""
+    max_tokens: int = 256
+    """Most tokens of a completion."""
+    temperature: float = 1.0
+    """Of sampling, and of the log-probabilities that are trained on."""
+    top_p: float = 1.0
+    """Sample from the smallest set of tokens that holds this probability."""
+    passes: int = 1
+    """Times that each batch of completions is learnt from."""
+    minibatches: int = 1
+    """Updates in each pass, on equal shares of the batch's prompts."""
+    learning_rate: float = 1e-6
+    """Peak learning rate of AdamW."""
+    warmup: float = 0.0
+    """Share of the updates in which the learning rate rises linearly; it falls to zero by a cosine."""
+    weight_decay: float = 0.0
+    """AdamW's decoupled weight decay."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm; 0 for no limit."""
+    kl_coef: float = 0.0
+    """Weight of the KL to the starting policy: reward units per nat."""
+    kl_in: KlPlace = "loss"
+    """Where the KL counts: as a term of the loss, or taken from the reward of each token."""
+    kl_estimator: KlEstimator = "k2"
+    """Whose gradient is followed in the loss (k3 descends the KL of the other direction); in the reward k1 is used."""
+    kl_target: float = 0.0
+    """KL a completion, nats, that the coefficient is moved towards; 0 keeps it as it is."""
+    entropy_coef: float = 0.0
+    """Weight of the entropy of each next-token distribution: reward units per nat."""
+    drop_unfinished: bool = False
+    """Whether completions that the limit of tokens ended are left out of the loss; their rewards still count."""
+    reward_seconds: float = 120.0
+    """Longest time of one call of the reward."""
+    reward_tries: int = 2
+    """Calls for a sample that fails alone, before it has no reward."""
+    tokens_per_row: int = 8192
+    """Distinct tokens a packed row; less needs less memory."""
+    sequences: int = 256
+    """Most sequences in one forward call of sampling."""
+    max_length: int = 2048
+    """Tokens of prompt and completion; longer prompts are left out, and counted."""
+    lora_rank: int = 0
+    """Rank of LoRA adapters on all linear layers; the reference is then the model without them. 0 trains everything."""
+    gradient_checkpointing: bool = False
+    """Whether activations are recomputed in the backward pass."""
+    bf16: bool = False
+    """Whether forward passes run in bfloat16."""
+    save_steps: int = 50
+    """Updates between checkpoints."""
+    trackers: str = ""
+    """Trackers of transformers that also get the metrics, divided by commas: `tensorboard,wandb`."""
+    seed: int = 0
+    """Of the order of prompts and of sampling."""
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name} is {value}; give a number above 0")
+        for name in _NOT_NEGATIVE:
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise InputError(f"{name} is {value}; give a number of at least 0")
+        for field in fields(self):
+            if field.type == "int" and getattr(self, field.name) != int(getattr(self, field.name)):
+                raise InputError(f"{field.name} is {getattr(self, field.name)}; give a whole number")
+        if not self.top_p <= 1:
+            raise InputError(f"top_p is {self.top_p}; give a probability above 0, at most 1")
+        if self.minibatches > self.batch_size * self.accumulation:
+            raise InputError(
+                f"minibatches is {self.minibatches} for {self.batch_size * self.accumulation} prompts a step; give at "
+                "most as many, or a larger batch_size"
+            )
+        if self.kl_target and not self.kl_coef:
+            raise InputError(f"kl_target is {self.kl_target} and kl_coef 0; give the coefficient that it starts with")
+
+    @property
+    def updates(self) -> int:
+        """Updates on each batch of completions."""
+        return self.passes * self.minibatches
+
+
+_POSITIVE = (
+    "epochs", "batch_size", "accumulation", "completions", "max_tokens", "temperature", "top_p", "passes",
+    "minibatches", "learning_rate", "reward_seconds", "reward_tries", "tokens_per_row", "sequences", "max_length",
+    "save_steps",
+)  # fmt: skip
+_NOT_NEGATIVE = ("warmup", "weight_decay", "max_grad_norm", "kl_coef", "kl_target", "entropy_coef", "lora_rank")

@@ -1,0 +1,125 @@
+"""From questions to scored completions: sampled, judged and logged, so that none of it is paid for twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from plaudit.policy.rollout import Question, Rollout, Sampler, Sampling
+from plaudit.policy.scoring import Scorer
+from plaudit.records.sample import Sample
+from plaudit.rewards.base import RewardBatch
+from plaudit.rewards.files import batch_from_cells, reward_cells
+from plaudit.runs.log import DurableLog
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """Completions of questions with what the rewards said.
+
+    Attributes:
+        questions: what was asked.
+        rollouts: for each its completions.
+        reward: of all completions, question by question, before any shaping.
+        watched: name to what another reward says of the same completions, which nothing is learnt from.
+    """
+
+    questions: tuple[Question, ...]
+    rollouts: tuple[tuple[Rollout, ...], ...]
+    reward: RewardBatch
+    watched: dict[str, RewardBatch]
+
+    @property
+    def flat(self) -> list[Rollout]:
+        """All completions, question by question."""
+        return [rollout for row in self.rollouts for rollout in row]
+
+    @property
+    def samples(self) -> list[Sample]:
+        """All samples, in the same order."""
+        return [rollout.sample for rollout in self.flat]
+
+    @property
+    def groups(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """The question of each completion, (n,)."""
+        return np.repeat(np.arange(len(self.rollouts)), [len(row) for row in self.rollouts])
+
+
+@final
+class Collector:
+    """Samples and scores, while the next questions are sampled, and keeps both in a log.
+
+    Args:
+        sampler: completes questions.
+        sampling: how.
+        scorer: the reward that is learnt from.
+        watched: name to a reward that is only looked at.
+        log: of the run: what is in it is neither sampled nor scored again.
+        seed: of sampling.
+    """
+
+    def __init__(
+        self, sampler: Sampler, sampling: Sampling, scorer: Scorer, *, watched: dict[str, Scorer], log: DurableLog,
+        seed: int,
+    ) -> None:  # fmt: skip
+        self.sampler, self.sampling, self.scorer, self.watched = sampler, sampling, scorer, watched
+        self.log, self.seed = log, seed
+
+    def __call__(self, questions: Sequence[Question], *, progress: Callable[[int], object] | None = None) -> Experience:
+        """The completions of questions and their rewards; what a reward could not judge has none, and says why."""
+        size = max(1, self.sampling.sequences // self.sampling.completions)
+        parts = [questions[i : i + size] for i in range(0, len(questions), size)]
+        whole = any(s.reward.scope == "batch" for s in (self.scorer, *self.watched.values()))
+        rollouts: list[list[Rollout]] = []
+        told: list[Future[dict[str, RewardBatch]]] = []
+        with ThreadPoolExecutor(1, "scoring") as scoring:
+            for part in parts:
+                drawn = self._drawn(part, progress)
+                rollouts += drawn
+                if not whole:
+                    told.append(scoring.submit(self._scored, part, drawn))
+            if whole:
+                told.append(scoring.submit(self._scored, questions, rollouts))
+            batches = [future.result() for future in told]
+        self.log.flush()
+        joined = {name: RewardBatch.concat([b[name] for b in batches]) for name in ("", *self.watched)}
+        return Experience(
+            tuple(questions), tuple(map(tuple, rollouts)), joined[""], {name: joined[name] for name in self.watched}
+        )
+
+    def _drawn(self, questions: Sequence[Question], progress: Callable[[int], object] | None) -> list[list[Rollout]]:
+        missing = [q for q in questions if _drawn_key(q) not in self.log]
+        fresh = self.sampler(missing, self.sampling, seed=self.seed, progress=progress) if missing else []
+        for question, row in zip(missing, fresh, strict=True):
+            self.log.put(_drawn_key(question), [rollout.to_dict() for rollout in row])
+        # read back even what is new: a resumed run must see the same numbers to the last digit
+        return [[Rollout.from_dict(q, one) for one in self.log[_drawn_key(q)]] for q in questions]
+
+    def _scored(self, questions: Sequence[Question], rollouts: Sequence[Sequence[Rollout]]) -> dict[str, RewardBatch]:
+        return {
+            name: self._by(name, scorer, questions, rollouts)
+            for name, scorer in {"": self.scorer, **self.watched}.items()
+        }
+
+    def _by(
+        self, name: str, scorer: Scorer, questions: Sequence[Question], rollouts: Sequence[Sequence[Rollout]]
+    ) -> RewardBatch:
+        keys = [f"reward:{name}:{q.key}" for q in questions]
+        todo = [i for i, key in enumerate(keys) if key not in self.log]
+        if todo and scorer.reward.scope == "batch":
+            todo = list(range(len(keys)))
+        batch = scorer([rollout.sample for i in todo for rollout in rollouts[i]])
+        start = 0
+        for i in todo:
+            cells = [reward_cells(batch, start + k) for k in range(len(rollouts[i]))]
+            self.log.put(keys[i], cells)
+            start += len(cells)
+        return batch_from_cells([cell for key in keys for cell in self.log[key]])
+
+
+def _drawn_key(question: Question) -> str:
+    return f"drawn:{question.key}"

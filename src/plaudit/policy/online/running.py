@@ -1,0 +1,200 @@
+"""An online run from prompts to a saved policy, resumable at any instant, also within a batch of completions."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plaudit.engine.engine import open_gate
+from plaudit.engine.rendering import Encoder, Template
+from plaudit.engine.vocabulary import install_logp_head
+from plaudit.errors import InputError
+from plaudit.policy.losses.kl import AdaptiveCoefficient
+from plaudit.policy.online.config import OnlineConfig
+from plaudit.policy.online.experience import Collector
+from plaudit.policy.online.methods import Method
+from plaudit.policy.online.trainer import Asked, OnlineTrainer, State, taken_apart
+from plaudit.policy.online.watching import Watch
+from plaudit.policy.rollout import LocalSampler, Question, Sampler, Sampling, questions_of
+from plaudit.policy.scoring import Patience, Scorer
+from plaudit.records.rows import PromptOnly
+from plaudit.records.sample import content_hash
+from plaudit.rewards import folders
+from plaudit.rewards.base import Reward
+from plaudit.runs.log import DurableLog
+from plaudit.runs.progress import Progress
+from plaudit.training.fitting import merged, with_lora
+from plaudit.training.stepping import run_steps
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineRun:
+    """What came of a run.
+
+    Attributes:
+        model: the improved policy, as it is on disk.
+        history: metrics of each update, in order.
+        prompts: that were asked from.
+        left_out: numbers (from 0) of prompts that leave no room for a completion.
+        faults: what went wrong with rewards, and how often, in this process.
+        distinct_tokens: tokens run forward and backward by this process since it started.
+        tree: whether prefix trees were used, and if not, why.
+    """
+
+    model: Any
+    history: tuple[Mapping[str, float], ...]
+    prompts: int
+    left_out: tuple[int, ...]
+    faults: Mapping[str, int]
+    distinct_tokens: int
+    tree: str
+
+
+def improve(
+    rows: Sequence[PromptOnly], *, model: Any, tokenizer: Any, reward: Reward, config: OnlineConfig, method: Method,
+    out: str | Path, watched: Mapping[str, Reward] | None = None, sampler: Callable[..., Sampler] = LocalSampler,
+    progress: Callable[..., Progress] = Progress,
+) -> OnlineRun:  # fmt: skip
+    """Improves a policy on its own completions, and saves it under `out/model`.
+
+    A run that was killed goes on from its newest complete checkpoint in `out/checkpoints`; what was sampled and judged
+    since is read from `out/rollouts.log`, and the run ends as an undisturbed one does. Checkpoints are removed when the
+    model is saved; the log stays, with every completion and its reward.
+
+    Args:
+        rows: prompts, with the references that the reward needs.
+        model: a causal language model; trained in place.
+        tokenizer: its tokenizer.
+        reward: what is optimised; transforms around it keep their statistics with the run.
+        config: how.
+        method: advantages, loss and denominators.
+        out: run folder.
+        watched: name to a reward that is shown beside it, and not learnt from.
+        sampler: `(model, encoder)` to what completes questions.
+        progress: makes the display.
+
+    Raises:
+        InputError: if there are no prompts, or none leaves room for a completion.
+    """
+    out = Path(out)
+    template = Template.foreign(tokenizer, max_length=_longest(model, config))
+    encoder = Encoder(tokenizer, template)
+    kept, long = questions_of(rows, encoder, room=config.max_tokens)
+    if not kept:
+        raise InputError(
+            f"align: none of {len(rows)} prompts leaves room for {config.max_tokens} tokens within max_length "
+            f"{template.max_length}; raise max_length or lower max_tokens"
+        )
+    core, layers = taken_apart(reward)
+    rendering = content_hash([template.to_dict(), tokenizer.chat_template, folders.vocabulary(tokenizer)])
+    start = folders.weights_hash(model, rendering)
+    key = _key(rows, config, core, layers, watched or {}, start)
+    gate = open_gate(model)
+    reference = _reference(model, config, method)  # a copy of what the gate has opened
+    model = with_lora(model, _as_fit(config), task="CAUSAL_LM") if config.lora_rank else model
+    for one in (model, reference):
+        if one is not None:
+            install_logp_head(one)
+    patience = Patience(seconds=config.reward_seconds, tries=config.reward_tries)
+    scorer = Scorer(core, patience)
+    rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    with DurableLog(out / f"rollouts{f'-{rank}' if rank else ''}.log", fingerprint=key) as log:
+        collect = Collector(
+            sampler(model, encoder), _sampling(config), scorer, log=log, seed=config.seed,
+            watched={name: Scorer(other, patience) for name, other in (watched or {}).items()},
+        )  # fmt: skip
+        state = State(
+            method, layers, AdaptiveCoefficient(config.kl_coef, config.kl_target or 6.0) if config.kl_coef else None
+        )
+        asked = schedule(len(kept), config, processes=processes)
+        kind = partial(
+            OnlineTrainer, collect=collect, questions=partial(_question, kept), state=state, options=config,
+            reference=reference, watch=Watch(), tree=gate.open, pad_id=int(tokenizer.pad_token_id or 0),
+        )  # fmt: skip
+        trainer = run_steps(
+            model, tokenizer, asked, config=_as_fit(config), out=out, key=key, progress=progress, collator=collated,
+            objective=nothing, kind=kind,
+        )  # fmt: skip
+    policy = merged(trainer.model)
+    if trainer.is_world_process_zero():
+        policy.save_pretrained(out / "model")
+        tokenizer.save_pretrained(out / "model")
+        shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    return OnlineRun(
+        policy, tuple(r for r in trainer.state.log_history if "loss" in r), len(kept), tuple(long), scorer.faults,
+        trainer.distinct_tokens, "prefix trees" if gate.open else gate.reason,
+    )  # fmt: skip
+
+
+def schedule(prompts: int, config: OnlineConfig, *, processes: int = 1) -> list[Asked]:
+    """Which prompts each update asks, in order: every batch `updates` times, passes over the prompts shuffled anew.
+
+    The last batch is filled from a further pass, so that all are of one size.
+    """
+    size = config.batch_size * config.accumulation * processes
+    batches = max(1, int(np.ceil(prompts * config.epochs / size)))
+    rng, order = np.random.default_rng([config.seed, 17]), list[int]()
+    while len(order) < batches * size:
+        order += rng.permutation(prompts).tolist()
+    found: list[Asked] = []
+    for step in range(batches):
+        part = order[step * size : (step + 1) * size]
+        found += [Asked(row, f"{step}.{place}.{row}") for place, row in enumerate(part)] * config.updates
+    return found
+
+
+def collated(batch: Sequence[Asked]) -> dict[str, Any]:
+    """A micro-batch of the schedule, as it is: rows are made when the completions are there."""
+    return {"asked": list(batch)}
+
+
+def nothing(outputs: Any, row: Mapping[str, Any]) -> Any:
+    """No objective: the trainer has its own."""
+    raise NotImplementedError("an online trainer minimises its algorithm's loss")
+
+
+def _question(kept: Sequence[tuple[PromptOnly, tuple[int, ...]]], asked: Asked) -> Question:
+    row, ids = kept[asked.row]
+    return Question(row, ids, asked.key)
+
+
+def _reference(model: Any, config: OnlineConfig, method: Method) -> Any:
+    """A frozen copy of the starting policy, where one is needed and adapters do not keep it."""
+    needed = config.kl_coef > 0 or "ref_logp" in method.estimator.needs
+    if not needed or config.lora_rank:
+        return None
+    return copy.deepcopy(model).eval().requires_grad_(False)
+
+
+def _sampling(config: OnlineConfig) -> Sampling:
+    return Sampling(config.completions, config.max_tokens, config.temperature, config.top_p, config.sequences)
+
+
+def _longest(model: Any, config: OnlineConfig) -> int:
+    positions = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or config.max_length)
+    return min(config.max_length, positions)
+
+
+def _as_fit(config: OnlineConfig) -> OnlineConfig:
+    """As the training loop reads it: the schedule has all passes in it already."""
+    return replace(config, epochs=1.0)
+
+
+def _key(
+    rows: Sequence[PromptOnly], config: OnlineConfig, reward: Reward, layers: Sequence[Any],
+    watched: Mapping[str, Reward], start: str,
+) -> str:  # fmt: skip
+    """What a run's checkpoints and log belong to: everything that its numbers depend on."""
+    options = {k: v for k, v in asdict(config).items() if k not in ("save_steps", "trackers")}
+    data = [content_hash([[m.to_dict() for m in r.prompt], r.reference, dict(r.meta)]) for r in rows]
+    others = {name: other.fingerprint for name, other in watched.items()}
+    return content_hash([options, data, reward.fingerprint, [x.by.fingerprint for x in layers], others, start])

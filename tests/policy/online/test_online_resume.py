@@ -1,0 +1,144 @@
+"""A run that is killed goes on as if nothing had happened, and pays for nothing twice; two processes are one."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from plaudit.errors import IntegrityError
+from plaudit.policy.rollout import LocalSampler
+from small_policies import Sevens, losses, run, weights
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+
+
+class Pulled(Exception):
+    """The plug."""
+
+
+def breaking(after):
+    """Samplers that fail in the call of that number, when a part of a batch has been drawn."""
+
+    class Breaking:
+        calls = 0
+
+        def __init__(self, model, encoder):
+            self.inner = LocalSampler(model, encoder)
+
+        def __call__(self, questions, sampling, **rest):
+            type(self).calls += 1
+            if type(self).calls > after:
+                raise Pulled
+            return self.inner(questions, sampling, **rest)
+
+    return Breaking
+
+
+OPTIONS = {"rows": 8, "epochs": 3, "passes": 2, "save_steps": 3, "sequences": 6, "kl_coef": 0.05, "kl_target": 1.0}
+
+
+@pytest.mark.parametrize("after", [3, 5, 8])
+def test_a_run_that_broke_off_ends_as_an_undisturbed_one(tmp_path, after):
+    # batches of four prompts are drawn two at a time: after 3 and 5 calls one lies half drawn
+    whole_reward, first, second = Sevens(), Sevens(), Sevens()
+    whole = run(tmp_path / "whole", reward=whole_reward, **OPTIONS)
+    with pytest.raises(Pulled):
+        run(tmp_path / "broken", reward=first, sampler=breaking(after), **OPTIONS)
+    again = run(tmp_path / "broken", reward=second, **OPTIONS)
+    assert losses(again) == losses(whole)
+    assert [row["kl"] for row in again.history if "kl" in row] == [row["kl"] for row in whole.history if "kl" in row]
+    for name, weight in weights(again).items():
+        assert bool((weight == weights(whole)[name]).all()), name
+    # nothing was judged twice, and nothing left out
+    assert len(first.seen) > 0
+    assert sorted(first.seen + second.seen) == sorted(whole_reward.seen)
+
+
+def test_another_run_does_not_take_over_what_lies_there(tmp_path):
+    with pytest.raises(Pulled):
+        run(tmp_path, sampler=breaking(1), **OPTIONS)
+    with pytest.raises(IntegrityError, match="fingerprint"):
+        run(tmp_path, **{**OPTIONS, "kl_coef": 0.5})
+
+
+KILLED = """
+import os, sys
+os.environ["PLAUDIT_QUIET"] = "1"
+from small_policies import Sevens, run, losses
+import transformers.trainer  # what a child would import again
+while True:
+    line = sys.stdin.readline()
+    if not line:
+        break
+    child = os.fork()
+    if not child:
+        found = run(sys.argv[1], rows=8, epochs=6, passes=2, save_steps=2, sequences=6)
+        with open(sys.argv[2], "w") as out:
+            out.write(repr(losses(found)))
+        os._exit(0)
+    print(child, flush=True)
+    _, status = os.waitpid(child, 0)
+    print("done" if status == 0 else "killed", flush=True)
+"""
+
+
+def test_twenty_kills_at_random_instants_change_nothing(tmp_path):
+    tests = os.path.dirname(__file__).rsplit("/policy", 1)[0]
+    environment = {**os.environ, "PYTHONPATH": tests, "OMP_NUM_THREADS": "1"}
+    ends = tmp_path / "losses.txt"
+    draw, kills = random.Random(0), 0
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path / "run"), str(ends)], env=environment, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as server:  # fmt: skip
+        while not ends.exists():
+            server.stdin.write("go\n")
+            server.stdin.flush()
+            child = int(server.stdout.readline())
+            if kills < 20:
+                time.sleep(draw.uniform(0.05, 1.2))
+                os.kill(child, signal.SIGKILL)
+            if server.stdout.readline().strip() == "killed":
+                kills += 1
+        server.stdin.close()
+    expected = run(tmp_path / "whole", rows=8, epochs=6, passes=2, save_steps=2, sequences=6)
+    assert kills > 5
+    assert ends.read_text() == repr(losses(expected))
+
+
+SCRIPT = """
+import json, sys
+from small_policies import run, losses
+found = run(sys.argv[1], rows=8, epochs=2, batch_size=int(sys.argv[2]), kl_coef=0.05, passes=2)
+if found.model is not None and __import__("os").environ.get("RANK", "0") == "0":
+    rows = [[row["loss"], row.get("reward", 0.0), row.get("kl", 0.0)] for row in found.history]
+    open(sys.argv[1] + "/told.json", "w").write(json.dumps(rows))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
+    tests = os.path.dirname(__file__).rsplit("/policy", 1)[0]
+    environment = {
+        **os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": tests, "PLAUDIT_QUIET": "1",
+    }  # fmt: skip
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    script = tmp_path / "align.py"
+    script.write_text(SCRIPT)
+    told = {}
+    for start, out, size in (([sys.executable], "one", 4), (launch, "two", 2)):
+        command = [*start, str(script), str(tmp_path / out), str(size)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        told[out] = json.loads((tmp_path / out / "told.json").read_text())
+    assert len(told["one"]) == 8
+    np.testing.assert_allclose(told["two"], told["one"], rtol=0, atol=2e-5)
