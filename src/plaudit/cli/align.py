@@ -1,14 +1,19 @@
-"""`plaudit align`: preferences and a policy in, an aligned policy out."""
+"""`plaudit align`: a policy, and preferences or a reward, in; an aligned policy out."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from plaudit.cli.options import add_dataclass, from_args
 from plaudit.errors import InputError
 from plaudit.policy.algorithms import ALGORITHMS
 from plaudit.policy.offline.config import AlignConfig
+from plaudit.policy.online.config import OnlineConfig
+from plaudit.policy.online.methods import ONLINE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,23 +22,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="folder or hub id of the policy to start from")
     parser.add_argument("--out", help="run folder; the model is saved under OUT/model")
     parser.add_argument("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
+    parser.add_argument("--reward", metavar="REF", help="what an online algorithm raises: a reward to be named")
+    parser.add_argument(
+        "--watch", metavar="REF", action="append", default=[], help="another reward to show beside it; may be repeated"
+    )
+    shared = {field.name for field in fields(AlignConfig)}
     add_dataclass(parser, AlignConfig, title="alignment")
+    add_dataclass(parser, OnlineConfig, skip=shared, title="online algorithms, which sample")
 
 
 def run(args: argparse.Namespace) -> int:
     """Aligns; prints one line a result."""
     if "help" in (args.data, args.algorithm):
-        for name, algorithm in ALGORITHMS.items():
-            options = ", ".join(f"{key}={_said(value)}" for key, value in algorithm.options.items())
-            print(
-                f"{name}\n  {algorithm.summary}\n  from {algorithm.needs}{f'; options: {options}' if options else ''}"
-            )
+        _listed("from preferences", ALGORITHMS)
+        print()
+        _listed("from a reward (--reward REF), on the policy's own completions", ONLINE)
         return 0
     missing = [w for w, v in (("DATA", args.data), ("--model REF", args.model), ("--out FOLDER", args.out)) if not v]
     if missing:
         raise InputError(f"align: give {', '.join(missing)} (see plaudit align --help)")
     if args.model == "scratch":
         raise InputError("align: a model with random weights has nothing to align; name a policy's folder with --model")
+    name = (args.algorithm or ("grpo" if args.reward else AlignConfig().algorithm)).partition("?")[0]
+    return _online(args) if name in ONLINE else _offline(args, name)
+
+
+def _offline(args: argparse.Namespace, name: str) -> int:
+    """Alignment from a file of preferences."""
+    if name in ALGORITHMS:  # else the configuration says which are known
+        if args.reward or args.watch:
+            raise InputError(
+                f"align: {name} learns from preferences, not from a reward; leave --reward and --watch out"
+            )
+        _refuse_others(args, name, OnlineConfig, AlignConfig)
     config = from_args(args, AlignConfig)
 
     from plaudit.policy.offline.aligning import align
@@ -54,6 +75,54 @@ def run(args: argparse.Namespace) -> int:
     measure = f"plaudit evaluate HELD_OUT_PAIRS --reward 'likelihood/ratio?policy={args.out}/model&reference={before}'"
     print(f"saved {args.out}/model; next: {measure}")
     return 0
+
+
+def _online(args: argparse.Namespace) -> int:
+    """Alignment by a reward, on completions that are sampled on the way."""
+    if not args.reward:
+        raise InputError("align: an online algorithm needs --reward REF (plaudit rewards lists what can be named)")
+    args.algorithm = args.algorithm or OnlineConfig().algorithm
+    _refuse_others(args, args.algorithm.partition("?")[0], AlignConfig, OnlineConfig)
+    config = from_args(args, OnlineConfig)
+
+    from plaudit.policy.online.entry import align_online
+    from plaudit.records import read
+    from plaudit.rewards.folders import check_folder
+    from plaudit.runs.fresh import vacating
+    from plaudit.runs.stages import Stages
+
+    check_folder(args.model)
+    records = read(args.data, skip_broken=args.skip_broken)
+    if records.n_broken:
+        print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
+    with vacating(args.out), Stages(args.out, emit=None):
+        aligned = align_online(
+            records.rows, model=args.model, reward=args.reward, watched=args.watch, config=config, out=Path(args.out)
+        )
+    for line in aligned.lines():
+        print(line)
+    print(f"saved {args.out}/model; every completion and its reward is in {args.out}/rollouts.log")
+    return 0
+
+
+def _refuse_others(args: argparse.Namespace, name: str, other: type, mine: type) -> None:
+    """Options of the other kind of algorithm would be ignored: they are refused.
+
+    Raises:
+        InputError: naming the first.
+    """
+    own = {field.name for field in fields(mine)}
+    for field in fields(other):
+        if field.name not in own and getattr(args, field.name, None) not in (None, False):
+            raise InputError(f"align: --{field.name.replace('_', '-')} has no effect on {name}; leave it out")
+
+
+def _listed(title: str, algorithms: Mapping[str, Any]) -> None:
+    """Prints algorithms, a summary and a line of data and options each."""
+    print(f"{title}:")
+    for name, algorithm in algorithms.items():
+        options = ", ".join(f"{key}={_said(value)}" for key, value in algorithm.options.items())
+        print(f"{name}\n  {algorithm.summary}\n  from {algorithm.needs}{f'; options: {options}' if options else ''}")
 
 
 def _said(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -12,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from plaudit.errors import InputError
 from plaudit.policy.algorithms import NamedAlgorithm, algorithm
 from plaudit.policy.offline.config import AlignConfig
-from plaudit.policy.offline.data import checked_rows
+from plaudit.policy.offline.data.checking import checked_rows
+from plaudit.policy.offline.losses.regression import blended
 from plaudit.policy.offline.objective import Alignment
 from plaudit.policy.offline.trainer import AlignTrainer
+from plaudit.policy.saving import save_policy
 from plaudit.records.sample import content_hash
 from plaudit.rewards.likelihood.language import LanguageModel
-from plaudit.rewards.likelihood.saved import write_causal
-from plaudit.runs.atomic import atomic_folder, write_text
 from plaudit.runs.origin import versions
 from plaudit.runs.progress import Progress
 from plaudit.training.config import Backbone
@@ -30,11 +30,8 @@ from plaudit.training.fitting import merged, with_lora
 from plaudit.training.policies.encoding import PolicyGroup, encode_policy_groups, with_reference
 from plaudit.training.policies.fitting import start_language
 from plaudit.training.policies.packing import PolicyCollator, token_outputs
-from plaudit.training.policies.reference import reference_logps
+from plaudit.training.policies.reference import Logps, reference_logps
 from plaudit.training.stepping import run_steps
-
-RECORD = "alignment.json"
-"""Beside the weights: what was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ def align(
         mismatch=named.algorithm.mismatched, columns=named.algorithm.columns,
     )  # fmt: skip
     if named.algorithm.reference:
-        groups = with_reference(groups, _reference(language, groups, config, out))
+        groups = with_reference(groups, _reference(language, groups, config, named, out))
     key = content_hash([asdict(config), model, language.rendering, [g.key for g in groups]])
     trained = with_lora(language.model, config, task="CAUSAL_LM") if config.lora_rank else language.model
     trainer = run_steps(
@@ -124,13 +121,15 @@ def align(
             "reference": config.reference or (model if named.algorithm.reference else None), "data_hash": data_hash,
             "groups_hash": content_hash([g.key for g in groups]), "key": key, "versions": versions(), "facts": facts,
         }  # fmt: skip
-        _save(merged(trainer.model), language.tokenizer, out / "model", record)
+        save_policy(merged(trainer.model), language.tokenizer, out / "model", record)
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     return Aligned(out / "model", facts, history)
 
 
-def _reference(language: LanguageModel, groups: Sequence[PolicyGroup], config: AlignConfig, out: Path) -> Any:
+def _reference(
+    language: LanguageModel, groups: Sequence[PolicyGroup], config: AlignConfig, named: NamedAlgorithm, out: Path
+) -> list[Logps]:
     """What the reference says of every counted token; nothing of it stays in memory but these numbers."""
     if not config.reference:
         return reference_logps(language, groups, out / "reference.npz")
@@ -140,7 +139,15 @@ def _reference(language: LanguageModel, groups: Sequence[PolicyGroup], config: A
             f"reference {config.reference} has another tokenizer or chat template than the policy, so its "
             "probabilities are of other tokens; give a reference of the same family"
         )
-    return reference_logps(other, groups, out / "reference.npz")
+    found = reference_logps(other, groups, out / "reference.npz")
+    if not named.algorithm.blend:
+        return found
+    start = reference_logps(language, groups, out / "start.reference.npz")
+    eta, tau = named.options["eta"], named.options["tau"]
+    return [
+        blended(torch.from_numpy(a), torch.from_numpy(b), eta=eta, tau=tau).numpy()
+        for a, b in zip(found, start, strict=True)
+    ]
 
 
 def _collator(language: LanguageModel, config: AlignConfig, named: NamedAlgorithm) -> PolicyCollator:
@@ -172,10 +179,3 @@ def _facts(
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     names = [name for name in rows[0] if name not in ("step", "epoch")] if rows else []
     return {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
-
-
-def _save(model: Any, tokenizer: Any, folder: Path, record: dict[str, Any]) -> None:
-    with atomic_folder(folder) as temporary:
-        write_causal(model, Path(temporary))
-        tokenizer.save_pretrained(temporary)
-        write_text(Path(temporary) / RECORD, json.dumps(record, indent=1, default=str) + "\n")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from plaudit.errors import InputError
+from plaudit.policy.online.methods import online
 
 KlPlace = Literal["loss", "reward"]
 KlEstimator = Literal["k1", "k2", "k3"]
@@ -24,7 +25,7 @@ class OnlineConfig:
     """Advantages, loss and denominators, with options: `grpo?clip_high=0.28`; `plaudit align help` lists them."""
     epochs: float = 1.0
     """Passes over the prompts."""
-    batch_size: int = 8
+    batch_size: int = 16
     """Prompts a step and process; each brings `completions`."""
     accumulation: int = 1
     """Micro-batches a step: 8 of batch size 1 equal 1 of batch size 8."""
@@ -42,7 +43,7 @@ class OnlineConfig:
     """Updates in each pass, on equal shares of the batch's prompts."""
     learning_rate: float = 1e-6
     """Peak learning rate of AdamW."""
-    warmup: float = 0.0
+    warmup: float = 0.1
     """Share of the updates in which the learning rate rises linearly; it falls to zero by a cosine."""
     weight_decay: float = 0.0
     """AdamW's decoupled weight decay."""
@@ -76,7 +77,7 @@ class OnlineConfig:
     """Whether activations are recomputed in the backward pass."""
     bf16: bool = False
     """Whether forward passes run in bfloat16."""
-    save_steps: int = 50
+    save_steps: int = 200
     """Updates between checkpoints."""
     trackers: str = ""
     """Trackers of transformers that also get the metrics, divided by commas: `tensorboard,wandb`."""
@@ -84,6 +85,7 @@ class OnlineConfig:
     """Of the order of prompts and of sampling."""
 
     def __post_init__(self) -> None:
+        online(self.algorithm)
         for name in _POSITIVE:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):

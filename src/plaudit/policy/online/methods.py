@@ -1,19 +1,29 @@
-"""What an online algorithm is made of."""
+"""The online algorithms that can be named: advantages, a loss for each token, and denominators.
+
+An algorithm is given with its options as a reward is: `grpo`, `dapo?clip_high=0.3`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, get_args
 
-from plaudit.policy.advantages.base import AdvantageEstimator
-from plaudit.policy.losses.surrogates import Surrogate
-from plaudit.policy.losses.tokens import TokenBatch
+from plaudit.errors import InputError, nearest
 from plaudit.policy.losses.weights import How
+from plaudit.training.methods import parsed
+
+if TYPE_CHECKING:
+    from plaudit.policy.advantages.base import AdvantageEstimator
+    from plaudit.policy.losses.surrogates import Surrogate
+    from plaudit.policy.losses.tokens import TokenBatch
 
 
 @dataclass(frozen=True)
 class Method:
-    """An online algorithm.
+    """What an online algorithm is made of.
 
     Attributes:
         estimator: from rewards to advantages.
@@ -24,3 +34,177 @@ class Method:
     estimator: AdvantageEstimator
     surrogate: Callable[[TokenBatch], Surrogate]
     weights: How = "token"
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    """An online algorithm that can be named.
+
+    Attributes:
+        summary: one line for `plaudit align help`.
+        estimator: `module:class` of the advantages.
+        surrogate: `module:function` of the loss a token.
+        weights: denominators, see `token_weights`; an option of every algorithm.
+        advantage_options: options of the estimator, with our defaults.
+        loss_options: options of the loss.
+        fixed: arguments of the loss that make it this algorithm.
+        inside: `module:class` of an estimator that this one wraps.
+        inside_fixed: its arguments.
+        needs: the data, in words.
+    """
+
+    summary: str
+    estimator: str
+    surrogate: str
+    weights: How = "token"
+    advantage_options: Mapping[str, Any] = field(default_factory=dict)
+    loss_options: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    inside: str = ""
+    inside_fixed: Mapping[str, Any] = field(default_factory=dict)
+    needs: str = "prompts, with the references that the reward reads"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Name to default, of everything that can be set."""
+        return {**self.advantage_options, **self.loss_options, "weights": self.weights}
+
+    def build(self, options: Mapping[str, Any]) -> Method:
+        """The algorithm with all of its options.
+
+        Raises:
+            InputError: if an option is out of range.
+        """
+        if options["weights"] not in get_args(How):
+            known = nearest(options["weights"], get_args(How))
+            raise InputError(f"weights {options['weights']!r} is not known; {known}")
+        arguments = {name: options[name] for name in self.advantage_options}
+        if self.inside:
+            arguments["of"] = _found(self.inside)(**self.inside_fixed)
+        loss = {name: options[name] for name in self.loss_options}
+        if "delta" in loss:
+            loss["delta"] = loss["delta"] or None
+        surrogate = partial(_found(self.surrogate), **self.fixed, **loss)
+        return Method(_found(self.estimator)(**arguments), surrogate, options["weights"])
+
+
+_A, _L = "plaudit.policy.advantages", "plaudit.policy.losses"
+_GROUP, _CLIPPED = f"{_A}.relative:GroupRelative", f"{_L}.surrogates:clipped"
+_CLIP = {"clip_low": 0.2, "clip_high": 0.2, "delta": 0.0}
+_PLAIN = {"scale": "none"}
+
+ONLINE: dict[str, Online] = {
+    "grpo": Online(
+        "advantages beside the siblings of a prompt, in units of their deviation; clipped ratio", _GROUP, _CLIPPED,
+        "sequence", {"scale": "group"}, _CLIP,
+    ),
+    "dr-grpo": Online(
+        "GRPO without the deviation and without lengths in the denominator", _GROUP, _CLIPPED, "constant", _PLAIN, _CLIP
+    ),
+    "dapo": Online(
+        "GRPO with a higher upper bound and a mean over tokens, without prompts that are all right or all wrong",
+        f"{_A}.filtering:WithinAccuracy", _CLIPPED, "token", {"low": 0.0, "high": 1.0, "open": True},
+        {**_CLIP, "clip_high": 0.28}, inside=_GROUP,
+    ),
+    "gspo": Online(
+        "GRPO with the ratio of whole completions, bounded tightly", _GROUP, _CLIPPED, "sequence", {"scale": "group"},
+        {"clip_low": 3e-4, "clip_high": 4e-4}, {"level": "sequence"},
+    ),
+    "cispo": Online(
+        "REINFORCE with the ratio as a bounded weight: no token loses its gradient", _GROUP, f"{_L}.surrogates:cispo",
+        "token", {"scale": "group"}, {"low": 0.0, "high": 5.0},
+    ),
+    "sapo": Online(
+        "a soft trust region in place of the clip", _GROUP, f"{_L}.surrogates:sapo", "sequence", {"scale": "group"},
+        {"temperature_pos": 1.0, "temperature_neg": 1.05},
+    ),
+    "luspo": Online(
+        "GSPO whose completions count by their length", _GROUP, _CLIPPED, "sequence-sum", {"scale": "group"},
+        {"clip_low": 2e-3, "clip_high": 2.5e-3}, {"level": "sequence"},
+    ),
+    "vespo": Online(
+        "a weight of whole completions that falls smoothly on both sides", _GROUP, f"{_L}.sequences:vespo", "token",
+        {"scale": "group"},
+    ),
+    "gmpo": Online(
+        "the geometric mean of a completion's clipped ratios", _GROUP, f"{_L}.sequences:gmpo", "sequence",
+        {"scale": "group"}, {"clip_low": 0.4, "clip_high": 0.4},
+    ),
+    "rloo": Online(
+        "the reward less the mean of the siblings', the ratio of whole completions", f"{_A}.relative:LeaveOneOut",
+        _CLIPPED, "sequence", {"normalise": False}, {"clip_low": 0.2, "clip_high": 0.2}, {"level": "sequence-sum"},
+    ),
+    "reinforce": Online(
+        "policy gradient on fresh samples, the mean of the siblings as the baseline", _GROUP,
+        f"{_L}.surrogates:reinforce", "token", _PLAIN,
+    ),
+    "reinforce++": Online(
+        "returns whitened over the whole batch; no groups needed", f"{_A}.whitening:ReinforcePlusPlus", _CLIPPED,
+        "token", {"gamma": 1.0}, _CLIP,
+    ),
+    "reinforce++-baseline": Online(
+        "the mean of the siblings taken off, then whitened over the batch",
+        f"{_A}.whitening:ReinforcePlusPlusBaseline", _CLIPPED, "token", {}, _CLIP,
+    ),
+    "stable-reinforce": Online(
+        "clamped log-ratios, advantages beyond three deviations left out [15]", f"{_A}.wrapping:WithoutOutliers",
+        _CLIPPED, "sequence", {"threshold": 3.0}, {"clip_low": 0.2, "clip_high": 0.2}, {"clamp": (1e-3, 1e3)}, _GROUP,
+    ),
+    "pf-ppo": Online(
+        "only completions whose rewards can be relied on: the best and the worst of a group [105]",
+        f"{_A}.wrapping:Filtered", _CLIPPED, "sequence", {"filter": "best-worst"}, _CLIP, inside=_GROUP,
+    ),
+    "rlpr": Online(
+        "only prompts whose rewards differ enough beside those of earlier batches [132]",
+        f"{_A}.filtering:SpreadFiltered", _CLIPPED, "sequence", {}, _CLIP, inside=_GROUP,
+    ),
+    "tempo": Online(
+        "credit where completions part: the value of a shared beginning [138]", f"{_A}.credit:BranchCredit", _CLIPPED,
+        "token", {}, _CLIP,
+    ),
+    "grpo-lambda": Online(
+        "right answers are paid for brevity where the policy has mastered the prompt [36]",
+        f"{_A}.reshaped:BriefWhereMastered", _CLIPPED, "sequence", {"share": 0.2, "alpha": 0.6}, _CLIP, inside=_GROUP,
+    ),
+    "traac": Online(
+        "right answers are paid for brevity by how hard the prompt is [31]", f"{_A}.reshaped:BriefByDifficulty",
+        _CLIPPED, "sequence", {}, _CLIP, inside=_GROUP,
+    ),
+    "grpo-s": Online(
+        "advantages scaled by how hard a prompt's data is and how the model responds [122]",
+        f"{_A}.wrapping:DifficultyScaled", _CLIPPED, "sequence", {"cut": 3.0}, _CLIP, inside=_GROUP,
+        needs="prompts with numbers `hardness` and `gap`, and the references that the reward reads",
+    ),
+    "ema-grpo": Online(
+        "one running deviation for each task [83]", f"{_A}.tasks:TaskScaled", _CLIPPED, "sequence", {}, _CLIP,
+        needs="prompts with a `task`, and the references that the reward reads",
+    ),
+    "crpg": Online(
+        "what judges do not allow, or is far from the reference, earns nothing [62]", f"{_A}.reshaped:Constrained",
+        f"{_L}.surrogates:reinforce", "sequence-sum", {"kl_max": 10.0}, inside=_GROUP, inside_fixed=_PLAIN,
+        needs="prompts; the reward needs an aspect `allowed`, 1 or 0",
+    ),
+    "crraft": Online(
+        "fine-tuning on the best completion of each prompt that judges allow [62]", f"{_A}.reshaped:BestAllowed",
+        f"{_L}.surrogates:reinforce", "sequence", {"kl_max": 10.0},
+        needs="prompts; the reward needs an aspect `allowed`, 1 or 0",
+    ),
+}  # fmt: skip
+
+
+def online(text: str) -> tuple[str, Method]:
+    """The online algorithm that a text names.
+
+    Args:
+        text: `name` or `name?option=value&option=value`.
+
+    Raises:
+        InputError: if the algorithm or an option is not known, or a value is none that the option can have.
+    """
+    name, options = parsed(text, {name: one.options for name, one in ONLINE.items()}, noun="algorithm")
+    return name, ONLINE[name].build(options)
+
+
+def _found(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

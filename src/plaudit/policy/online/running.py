@@ -24,12 +24,14 @@ from plaudit.policy.online.methods import Method
 from plaudit.policy.online.trainer import Asked, OnlineTrainer, State, taken_apart
 from plaudit.policy.online.watching import Watch
 from plaudit.policy.rollout import LocalSampler, Question, Sampler, Sampling, questions_of
+from plaudit.policy.saving import save_policy
 from plaudit.policy.scoring import Patience, Scorer
 from plaudit.records.rows import PromptOnly
 from plaudit.records.sample import content_hash
 from plaudit.rewards import folders
 from plaudit.rewards.base import Reward
 from plaudit.runs.log import DurableLog
+from plaudit.runs.origin import versions
 from plaudit.runs.progress import Progress
 from plaudit.training.fitting import merged, with_lora
 from plaudit.training.stepping import run_steps
@@ -125,8 +127,12 @@ def improve(
         )  # fmt: skip
     policy = merged(trainer.model)
     if trainer.is_world_process_zero():
-        policy.save_pretrained(out / "model")
-        tokenizer.save_pretrained(out / "model")
+        record = {
+            "algorithm": config.algorithm, "config": asdict(config), "reward": reward.name,
+            "reward_hash": reward.fingerprint, "key": key, "start": start, "versions": versions(),
+            "faults": scorer.faults,
+        }  # fmt: skip
+        save_policy(policy, tokenizer, out / "model", record)
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     return OnlineRun(

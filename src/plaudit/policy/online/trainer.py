@@ -34,7 +34,7 @@ from plaudit.policy.online.experience import Collector, Experience
 from plaudit.policy.online.methods import Method
 from plaudit.policy.online.packing import Learned, TokenOutputs, row_tokens, rows_of
 from plaudit.policy.online.watching import Watch
-from plaudit.policy.rollout import Question
+from plaudit.policy.rollout import Question, Rollout
 from plaudit.records.sample import Sample
 from plaudit.rewards.base import Reward, RewardBatch
 from plaudit.shaping.transforms.base import Shaped
@@ -205,8 +205,15 @@ class OnlineTrainer(RewardTrainer):
             reward=reward, groups=experience.groups, lengths=lengths, correct=self._correct(experience),
             tasks=None if None in tasks else tuple(map(str, tasks)),
             tokens=np.concatenate([np.array(r.completion_ids) for r in rollouts]),
-            token_rewards=penalty, logp=old, ref_logp=ref, columns=dict(shaped.aspects),
+            token_rewards=penalty, logp=old, ref_logp=ref, columns={**self._columns(rollouts), **shaped.aspects},
         )  # fmt: skip
+
+    def _columns(self, rollouts: Sequence[Rollout]) -> dict[str, NDArray[np.float64]]:
+        """What the estimator reads of the rows besides: numbers of their own columns."""
+        estimator = self._now.method.estimator
+        names = [n for n in estimator.needs | estimator.takes if any(n in r.sample.meta for r in rollouts)]
+        told = {n: [r.sample.meta.get(n) for r in rollouts] for n in names}
+        return {n: np.array([np.nan if x is None else float(x) for x in values]) for n, values in told.items()}
 
     def _correct(self, experience: Experience) -> NDArray[np.float64] | None:
         """Whether each completion is right: its unshaped reward is above the middle of the reward's bounds."""

@@ -1,0 +1,81 @@
+"""`plaudit align` with a reward: the command as it is typed, its lines, and what it refuses in one."""
+
+import json
+
+import pytest
+
+from plaudit.cli.main import main
+from plaudit.lab.worlds.arithmetic.symbols import build_tokenizer
+from plaudit.rewards.likelihood.saved import write_causal
+from small_data import write_rows
+from small_policies import policy, prompts
+
+OPTIONS = [
+    "--max-tokens", "10", "--completions", "3", "--batch-size", "4", "--max-length", "96", "--learning-rate", "1e-3",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+
+
+@pytest.fixture
+def start(tmp_path):
+    write_causal(policy(), tmp_path / "policy")
+    build_tokenizer().save_pretrained(tmp_path / "policy")
+    return str(tmp_path / "policy")
+
+
+@pytest.fixture
+def asked(tmp_path):
+    rows = [{"prompt": p.prompt[0].text, "reference": p.reference} for p in prompts(8)]
+    return str(write_rows(tmp_path / "prompts.jsonl", rows))
+
+
+def test_the_command_improves_saves_and_tells(tmp_path, start, asked, capsys):
+    command = ["align", asked, "--model", start, "--reward", "rule/length?target=4", "--out", str(tmp_path / "run")]
+    assert main([*command, *OPTIONS, "--watch", "verify/math", "--kl-coef", "0.01"]) == 0
+    said = capsys.readouterr().out
+    assert "grpo: 2 updates, 2 batches of 4 prompts with 3 completions each, from 8 prompts" in said
+    assert "reward -" in said
+    assert "KL to the start, nats" in said
+    assert "prefix trees" in said
+    assert said.splitlines()[-1].startswith(f"saved {tmp_path}/run/model")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "loss" in row] == [1, 2]
+    assert any(name.startswith("watched/") for name in rows[0])
+    record = json.loads((tmp_path / "run" / "model" / "alignment.json").read_text())
+    assert record["config"]["kl_coef"] == 0.01
+    # the result is a policy again
+    again = [*command[:-1], str(tmp_path / "more"), "--algorithm", "rloo"]
+    again[again.index("--model") + 1] = str(tmp_path / "run" / "model")
+    assert main([*again, *OPTIONS]) == 0
+    assert "rloo: 2 updates" in capsys.readouterr().out
+
+
+def test_help_lists_both_kinds(capsys):
+    assert main(["align", "help"]) == 0
+    said = capsys.readouterr().out
+    assert said.index("from preferences:") < said.index("dpo\n") < said.index("from a reward") < said.index("grpo\n")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--algorithm", "grpo"], "an online algorithm needs --reward REF"),
+        (["--algorithm", "dpo", "--reward", "verify/math"], "dpo learns from preferences, not from a reward"),
+        (["--algorithm", "grop", "--reward", "verify/math"], "'grop' is not known"),
+        (["--algorithm", "grpo", "--reward", "verify/math", "--reference", "x"], "--reference has no effect on grpo"),
+        (["--algorithm", "dpo", "--completions", "4"], "--completions has no effect on dpo"),
+        (["--reward", "verify/maths"], "did you mean 'verify/math'"),
+        (["--reward", "verify/math", "--completions", "0"], "completions is 0"),
+        (["--reward", "verify/math", "--max-tokens", "4000"], "none of 8 prompts leaves room for 4000 tokens"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(tmp_path, start, asked, capsys, more, words):
+    assert main(["align", asked, "--model", start, "--out", str(tmp_path / "run"), *more]) == 2
+    said = capsys.readouterr()
+    assert words in said.err
+    assert said.err.count("\n") == 1
+    assert not (tmp_path / "run" / "model").exists()

@@ -1,0 +1,104 @@
+"""Every named online algorithm is built of the parts that its paper names, and runs."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from plaudit.errors import InputError
+from plaudit.lab.worlds.arithmetic.symbols import build_tokenizer
+from plaudit.policy.advantages.relative import GroupRelative, LeaveOneOut
+from plaudit.policy.losses.tokens import TokenBatch
+from plaudit.policy.online import OnlineConfig, improve
+from plaudit.policy.online.methods import ONLINE, online
+from plaudit.records.rows import PromptOnly
+from plaudit.rewards.base import RewardBatch
+from small_policies import SMALL, Sevens, losses, policy, prompts, run
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+
+
+def batch(spread=1.0):
+    draw = torch.Generator().manual_seed(3)
+    owner = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2])
+    logp = torch.randn(9, generator=draw, dtype=torch.float64)
+    old = logp - spread * torch.randn(9, generator=draw, dtype=torch.float64)
+    advantage = torch.tensor([0.7, -1.3, 0.2], dtype=torch.float64)[owner]
+    return TokenBatch(logp.requires_grad_(), old, advantage, owner, 3)
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_on_fresh_samples_every_algorithm_follows_the_policy_gradient(name):
+    """At a ratio of 1 each loss has the gradient `-A`, a token: algorithms differ in what comes after."""
+    method = online(name)[1]
+    fresh = batch(spread=0.0)
+    (grad,) = torch.autograd.grad(method.surrogate(fresh).loss.sum(), fresh.logp)
+    if method.weights == "sequence" and name in ("gspo", "gmpo", "rloo"):  # a completion's number, once a token
+        ratio = {"gspo": 1.0, "gmpo": 1.0, "rloo": fresh.lengths[fresh.owner].double()}[name]
+        assert torch.allclose(grad, -fresh.advantage * ratio, atol=1e-9)
+    else:
+        assert torch.allclose(grad, -fresh.advantage, atol=1e-9)
+
+
+def test_options_reach_their_parts():
+    method = online("grpo?scale=none&clip_low=0.5&clip_high=0.1&delta=3.0&weights=token")[1]
+    assert method.estimator == GroupRelative("none")
+    assert method.weights == "token"
+    far = batch()
+    ratio = (far.logp - far.old_logp).exp().detach()
+    free = torch.minimum(ratio, torch.tensor(3.0))
+    expected = -torch.minimum(free * far.advantage, ratio.clamp(0.5, 1.1) * far.advantage)
+    assert torch.allclose(method.surrogate(far).loss, expected)
+    assert online("rloo?normalise=true")[1].estimator == LeaveOneOut(normalise=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("grop", "algorithm 'grop' is not known; did you mean 'grpo'"),
+        ("grpo?cliphigh=1", "algorithm grpo: unknown option 'cliphigh'"),
+        ("grpo?weights=tokens", "weights 'tokens' is not known; did you mean 'token'"),
+        ("grpo?scale=groups", "scale 'groups' is not known"),
+        ("pf-ppo?filter=top", "filter 'top' is not known"),
+    ],
+)
+def test_what_is_not_known(text, words):
+    with pytest.raises(InputError, match=words):
+        online(text)
+    with pytest.raises(InputError, match=words):
+        OnlineConfig(algorithm=text)
+
+
+class Allowed(Sevens):
+    """Whether a completion has a seven; with an aspect that judges would give."""
+
+    fingerprint = "allowed"
+
+    def __call__(self, samples):
+        said = np.array([float("7" in s.text) for s in samples])
+        return RewardBatch(said, aspects={"allowed": np.array([float("1" not in s.text) for s in samples])})
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_every_algorithm_runs(tmp_path, name):
+    rows = [
+        PromptOnly(p.prompt, p.reference, {"task": "ab"[i % 2], "hardness": 0.3 + 0.1 * (i % 3), "gap": 0.2 * (i % 4)})
+        for i, p in enumerate(prompts(4))
+    ]
+    found = improve(
+        rows, model=policy(), tokenizer=build_tokenizer(), reward=Allowed(), out=tmp_path, method=online(name)[1],
+        config=OnlineConfig(**{**SMALL, "completions": 8, "passes": 2, "algorithm": name, "learning_rate": 1e-3}),
+    )  # fmt: skip
+    assert len(found.history) == 2
+    assert np.isfinite(losses(found)).all()
+    assert max(abs(x) for x in losses(found)) > 0 or name in ("dapo", "rlpr")  # which may leave out every prompt
+    assert json.loads((tmp_path / "model" / "alignment.json").read_text())["algorithm"] == name
+
+
+def test_what_an_algorithm_reads_must_be_there(tmp_path):
+    with pytest.raises(InputError, match="needs `hardness`, which this batch does not have"):
+        run(tmp_path, method=online("grpo-s")[1])
