@@ -5,7 +5,8 @@
 The peer is the textbook's formula on each group's slice in NumPy, what most training loops have. The groups follow one
 another and are of ten, as rollouts are; `ragged` has groups of up to 18 in random order. Labels are made into `Groups`
 once, as a loop does that asks for several statistics of a batch, and the first call is not timed. Ours and the peer
-take turns, and medians are compared.
+take turns, and medians of the process's own time on its one thread are compared: what other processes do then matters
+less.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ STATISTICS: dict[str, tuple[Callable[..., np.ndarray], Callable[[np.ndarray], np
 def _timed(run: Callable[[], np.ndarray], repetitions: int) -> tuple[list[float], np.ndarray]:
     times, found = [], np.empty(0)
     for _ in range(repetitions):
-        started = time.perf_counter()
+        started = time.process_time()
         found = run()
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
     return times, found
 
 

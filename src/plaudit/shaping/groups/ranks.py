@@ -30,7 +30,7 @@ def tables_by_size(
     """
     if not size.size:
         return ()
-    by_size = np.argsort(size, kind="stable")
+    by_size = np.lexsort((order[starts], size))  # neighbours begin near each other, and memory is read in its order
     ends = np.flatnonzero(np.diff(size[by_size], append=-1)) + 1
     found, begin = [], 0
     for end in ends.tolist():
