@@ -95,7 +95,7 @@ def test_every_algorithm_runs(tmp_path, name):
     )  # fmt: skip
     assert len(found.history) == 2
     assert np.isfinite(losses(found)).all()
-    assert max(abs(x) for x in losses(found)) > 0 or name in ("dapo", "rlpr")  # which may leave out every prompt
+    assert max(row["grad_norm"] for row in found.history) > 1e-3
     assert json.loads((tmp_path / "model" / "alignment.json").read_text())["algorithm"] == name
 
 
