@@ -34,6 +34,7 @@ class Algorithm:
         step: `module:function` of what must be known of a whole step before its parts are run.
         rows: `module:function` from the rows, and the options named in `row_options`, to those that are trained on.
         row_options: options that `rows` takes and the loss does not.
+        blend: whether log-ratios are taken to a blend of the reference and the start, see `losses.blended`.
         implicit: the reward that the policy is said to have, for metrics: `beta` (where there is one) times this.
     """
 
@@ -50,6 +51,7 @@ class Algorithm:
     step: str = ""
     rows: str = ""
     row_options: tuple[str, ...] = ()
+    blend: bool = False
     implicit: Implicit = "ratio"
 
 
@@ -60,11 +62,14 @@ like all others."""
 
 _LOSSES = "plaudit.policy.offline.losses"
 _STEP = "plaudit.policy.offline.step"
+_DATA = "plaudit.policy.offline.data"
 _RATIOS = ("chosen_ratio", "rejected_ratio")
 _LOGPS = ("chosen_logp", "rejected_logp")
 _TOKENS = ("chosen_tokens", "rejected_tokens")
 _PAIRS = "pairs, or ranked rows (all pairs of different scores)"
 _SHOWN = "samples, rated rows, wanted unpaired rows, or pairs (their chosen)"
+_SCORED = "pairs with chosen_score and rejected_score, or ranked rows"
+_REWARDED = "samples with reward (plaudit score), rated or ranked rows, several a prompt"
 _LABELS = "unpaired rows with a label, pairs, or ranked rows with scores 0 and 1"
 
 
@@ -133,6 +138,56 @@ ALGORITHMS: dict[str, Algorithm] = {
     "sft": Algorithm(
         "likelihood of what is chosen, wanted or shown", _SHOWN, f"{_LOSSES}.labels:sft", ("logp", "label"),
         data="demonstrations", item="token", reference=False, implicit="logp",
+    ),
+    "dft": Algorithm(
+        "likelihood of what is shown, weighted by the policy's own probability of each token [124]", _SHOWN,
+        f"{_LOSSES}.tokens:dft", ("token_logps", "token_said"), data="demonstrations", item="token", reference=False,
+        implicit="logp",
+    ),
+    "rebel": _pairs(
+        "differences of log-ratios regressed on differences of scores [107]", "regression:rebel",
+        (*_RATIOS, "chosen_score", "rejected_score"), options={"beta": 1.0}, data="scores", needs=_SCORED,
+    ),
+    "dno": _pairs(
+        "cross-entropy to win probabilities that scores give [20]", "regression:dno",
+        (*_RATIOS, "chosen_score", "rejected_score"), data="scores", needs=_SCORED,
+    ),
+    "gpo": Algorithm(
+        "each log-ratio regressed on the score less its prompt's mean [98]", _REWARDED, f"{_LOSSES}.regression:gpo",
+        ("scored_ratio", "scored_score"), {"beta": 1.0}, data="scores", item="scored", rows=f"{_DATA}:centred",
+    ),
+    "inpo": _pairs(
+        "a step towards the Nash equilibrium, regularised to --reference [146]", "regression:inpo",
+        options={"eta": 7.5e-3, "tau": 2.5e-3}, blend=True,
+    ),
+    "cream": _pairs(
+        "best against worst, as certain as two rankings agree [116]", "regression:consistent", (*_RATIOS, "preference"),
+        needs="ranked rows with previous, the rewards of the model before", columns=("preference",),
+        also={"average": True}, rows=f"{_DATA}:consistent_pairs", row_options=("average",),
+    ),
+    "dpo-reward-augmented": _pairs(
+        "DPO on pairs that are asked for their scores, in both orders [153]", "difference:dpo",
+        options={"beta": 0.1, "label_smoothing": 0.0}, needs=_SCORED, rows=f"{_DATA}:goal_conditioned_pairs",
+    ),
+    "quote-tuning": _pairs(
+        "DPO on pairs far apart in score and alike in length [192]", "difference:dpo", needs=_REWARDED,
+        options={"beta": 0.05, "label_smoothing": 0.0}, also={"score_gap": 0.1, "length_gap": 0.1},
+        rows=f"{_DATA}:quoted_pairs", row_options=("score_gap", "length_gap"),
+    ),
+    "raft": Algorithm(
+        "likelihood of the best completions of each prompt [119]", _REWARDED, f"{_LOSSES}.labels:sft",
+        ("logp", "label"), {"keep": 1, "share": 0.0}, data="demonstrations", item="token", reference=False,
+        rows=f"{_DATA}:best_of", row_options=("keep", "share"), implicit="logp",
+    ),
+    "reward-conditioned": Algorithm(
+        "likelihood of every completion, asked for its score", _REWARDED, f"{_LOSSES}.labels:sft", ("logp", "label"),
+        data="demonstrations", item="token", reference=False, rows=f"{_DATA}:goal_conditioned_samples", implicit="logp",
+    ),
+    "dpa": Algorithm(
+        "likelihood of what goes furthest in a direction between two aspects, asked for it [133]",
+        "rated rows with two aspects, several a prompt", f"{_LOSSES}.labels:sft", ("logp", "label"),
+        {"directions": 4, "low": -45.0, "high": 0.0, "seed": 0}, data="demonstrations", item="token", reference=False,
+        rows=f"{_DATA}:directed_samples", row_options=("directions", "low", "high", "seed"), implicit="logp",
     ),
 }  # fmt: skip
 

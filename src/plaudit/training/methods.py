@@ -17,7 +17,7 @@ from plaudit.rewards.readers.head import Head
 if TYPE_CHECKING:
     from torch import Tensor
 
-Item = Literal["pair", "list", "sequence", "token"]
+Item = Literal["pair", "list", "sequence", "token", "scored"]
 Labels = Literal["pairs", "order", "values", "aspects"]
 Loss = Callable[..., "Tensor"]
 """`(outputs (n, k), row, **options) -> sum over the row's items`; `row` is a collated row's labels."""

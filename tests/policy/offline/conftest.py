@@ -4,7 +4,7 @@ import pytest
 
 from plaudit.policy.offline.aligning import align
 from plaudit.policy.offline.config import AlignConfig
-from plaudit.records import Message, Pair
+from plaudit.records import Message, Pair, Ranked, Rated, Sample
 from plaudit.rewards.likelihood.saved import write_causal
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.policies.fitting import start_language
@@ -52,11 +52,38 @@ def _quiet_and_offline(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
+def _ranked(n=6, k=4):
+    """Completions of which each says `good` once more than the one before it; the more the better."""
+    return [
+        Ranked(
+            (Message("user", f"question {i}"),), tuple(f"{'good ' * j}answer {i} {j}" for j in range(k)),
+            tuple(float(j) for j in range(k)), meta={"previous": [0.0, 2.0, 1.0, 3.0][:k]},
+        )
+        for i in range(n)
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def ranked():
+    return _ranked
+
+
 @pytest.fixture(scope="session")
 def rows_of():
     """Rows that an algorithm learns from."""
 
     def rows(name):
+        if name in ("rebel", "dno", "gpo", "cream", "dpo-reward-augmented", "raft", "reward-conditioned"):
+            return _ranked()
+        samples = [(r.prompt, c, s) for r in _ranked() for c, s in zip(r.completions, r.scores, strict=True)]
+        if name == "quote-tuning":  # QUIP is a share; lengths of good and poor ones are alike
+            return [
+                Sample(p.prompt, text, meta={"reward": reward})
+                for p in _pairs()
+                for text, reward in ((f"a good answer {p.chosen[-1]}", 0.9), (f"a poor answer {p.chosen[-1]}", 0.1))
+            ]
+        if name == "dpa":
+            return [Rated(p, c, aspects={"helpful": s, "verbose": 3 - s}) for p, c, s in samples]
         return _pairs()
 
     return rows

@@ -3,7 +3,9 @@
 A number a pair, (m,): `chosen_logp`, `rejected_logp` (summed log-probabilities of the counted tokens under the policy),
 `chosen_reference`, `rejected_reference` (under the reference), `chosen_ratio`, `rejected_ratio` (their differences),
 `chosen_tokens`, `rejected_tokens` (how many count), `chosen_score`, `rejected_score`, and the columns of the rows.
-A number a labelled completion: `ratio`, `label`, `logp`, `tokens`. What a step knows: `baseline`, `partner`, ...
+A number a labelled completion: `ratio`, `label`, `logp`, `tokens`; a completion with a score: `scored_ratio`,
+`scored_score`; a counted token: `token_logps`, and `token_said`, 1 for those of what is wanted. What a step knows:
+`baseline`, `partner`, ...
 """
 
 from __future__ import annotations
@@ -106,6 +108,32 @@ class View:
     def item_ratio(self) -> Tensor:
         """Log-ratios of labelled completions, (k,)."""
         return self.sums(self.differences)[self.items]
+
+    @cached_property
+    def scored(self) -> Tensor:
+        """Which sequences have a score, (k,)."""
+        return self.row["scores"].isfinite().nonzero()[:, 0]
+
+    @cached_property
+    def item_scored_ratio(self) -> Tensor:
+        """Log-ratios of completions with a score, (k,)."""
+        return self.sums(self.differences)[self.scored]
+
+    @cached_property
+    def item_scored_score(self) -> Tensor:
+        """Their scores, (k,)."""
+        return self.row["scores"].to(self.logps.dtype)[self.scored]
+
+    @property
+    def item_token_logps(self) -> Tensor:
+        """Log-probabilities of the counted tokens, (t,)."""
+        return self.logps
+
+    @cached_property
+    def item_token_said(self) -> Tensor:
+        """1 for tokens of wanted completions, else 0, (t,)."""
+        wanted = self.row["wanted"].nan_to_num(0.0).to(self.logps.dtype)
+        return wanted[self.row["owner"]]
 
     def sums(self, tokens: Tensor) -> Tensor:
         """Sums over each sequence's tokens, (n,)."""

@@ -31,7 +31,7 @@ class PolicyCollator:
         tree: whether the model runs on prefix trees.
         pad_id: fills padded batches.
         item: what the loss is a mean over: pairs, sequences that have a label, or the tokens that are learned to be
-            said: those of the better completions of pairs, or of the wanted ones.
+            said: those of the better completions of pairs, or of the wanted ones; or sequences with a score.
     """
 
     budget: int = 8192
@@ -47,6 +47,7 @@ class PolicyCollator:
             "pair": lambda: float(sum(g.better.size for g in groups)),
             "sequence": lambda: float(sum(np.isfinite(g.wanted).sum() for g in groups)),
             "token": lambda: said,
+            "scored": lambda: float(sum(np.isfinite(g.scores).sum() for g in groups)),
         }
         total = torch.tensor(items[self.item](), dtype=torch.float64)
         return {"rows": rows, "n_items": total, "n_tokens": torch.tensor(said, dtype=torch.float64)}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from plaudit.errors import InputError
 from plaudit.records.sample import content_hash
@@ -35,6 +36,9 @@ def reference_logps(reference: LanguageModel, groups: Sequence[PolicyGroup], pat
         with np.load(path) as kept:
             if str(kept["key"]) == key:
                 return np.split(kept["logps"], ends[:-1])
+    if torch.accelerator.is_available():  # where the trainer would move it in a moment
+        kind = torch.accelerator.current_accelerator()
+        reference.model.to(f"{kind}:{os.environ.get('LOCAL_RANK', '0')}")
     read = reference.read(located)
     logps = np.concatenate([np.zeros(0) if one is None else one.logps for one in read]).astype(np.float32)
     if not np.isfinite(logps).all():
