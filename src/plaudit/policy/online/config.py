@@ -57,6 +57,8 @@ class OnlineConfig:
     """Whose gradient is followed in the loss (k3 descends the KL of the other direction); in the reward k1 is used."""
     kl_target: float = 0.0
     """KL a completion, nats, that the coefficient is moved towards; 0 keeps it as it is."""
+    skip_kl: bool = False
+    """Whether the KL is not even measured where nothing needs it: saves a forward pass and a copy of the policy."""
     entropy_coef: float = 0.0
     """Weight of the entropy of each next-token distribution: reward units per nat."""
     drop_unfinished: bool = False

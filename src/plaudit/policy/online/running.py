@@ -21,7 +21,7 @@ from plaudit.policy.losses.kl import AdaptiveCoefficient
 from plaudit.policy.online.config import OnlineConfig
 from plaudit.policy.online.experience import Collector
 from plaudit.policy.online.methods import Method
-from plaudit.policy.online.trainer import Asked, OnlineTrainer, State, taken_apart
+from plaudit.policy.online.trainer import Asked, OnlineTrainer, State, needs_reference, taken_apart
 from plaudit.policy.online.watching import Watch
 from plaudit.policy.rollout import LocalSampler, Question, Sampler, Sampling, questions_of
 from plaudit.policy.saving import save_policy
@@ -175,8 +175,7 @@ def _question(kept: Sequence[tuple[PromptOnly, tuple[int, ...]]], asked: Asked) 
 
 def _reference(model: Any, config: OnlineConfig, method: Method) -> Any:
     """A frozen copy of the starting policy, where one is needed and adapters do not keep it."""
-    needed = config.kl_coef > 0 or "ref_logp" in method.estimator.needs
-    if not needed or config.lora_rank:
+    if config.lora_rank or not needs_reference(config, method):
         return None
     return copy.deepcopy(model).eval().requires_grad_(False)
 

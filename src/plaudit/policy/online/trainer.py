@@ -188,7 +188,7 @@ class OnlineTrainer(RewardTrainer):
 
     @property
     def _needs_reference(self) -> bool:
-        return self._now.kl is not None or "ref_logp" in self._now.method.estimator.needs
+        return needs_reference(self.options, self._now.method)
 
     def _inputs(
         self, experience: Experience, shaped: RewardBatch, old: NDArray[np.float64], ref: NDArray[np.float64] | None
@@ -361,6 +361,11 @@ class OnlineTrainer(RewardTrainer):
         if kl is not None and self.options.kl_target and ref is not None:
             kl = kl.updated(float((old - ref).sum()) / max(len(inputs), 1), len(inputs))
         return State(replace(now.method, estimator=now.method.estimator.updated(inputs)), shaping, kl)
+
+
+def needs_reference(options: OnlineConfig, method: Method) -> bool:
+    """Whether the starting policy is asked: to hold the policy back, by the algorithm, or to be measured."""
+    return options.kl_coef > 0 or not options.skip_kl or "ref_logp" in method.estimator.needs
 
 
 def check_divisible(state: State, collect: Collector) -> None:

@@ -1,0 +1,1 @@
+"""Experiments on how a policy is improved."""

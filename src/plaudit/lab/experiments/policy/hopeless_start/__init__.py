@@ -1,0 +1,1 @@
+"""A verifier cannot teach what a policy never does."""

@@ -1,0 +1,1 @@
+"""What a verifier can teach, by each online algorithm."""
