@@ -35,6 +35,7 @@ class Algorithm:
         rows: `module:function` from the rows, and the options named in `row_options`, to those that are trained on.
         row_options: options that `rows` takes and the loss does not.
         blend: whether log-ratios are taken to a blend of the reference and the start, see `losses.blended`.
+        contrast: whether tokens get rewards from two contrary instructions, see `plaudit.policy.offline.contrast`.
         implicit: the reward that the policy is said to have, for metrics: `beta` (where there is one) times this.
     """
 
@@ -52,6 +53,7 @@ class Algorithm:
     rows: str = ""
     row_options: tuple[str, ...] = ()
     blend: bool = False
+    contrast: bool = False
     implicit: Implicit = "ratio"
 
 
@@ -164,6 +166,11 @@ ALGORITHMS: dict[str, Algorithm] = {
         "best against worst, as certain as two rankings agree [116]", "regression:consistent", (*_RATIOS, "preference"),
         needs="ranked rows with previous, the rewards of the model before", columns=("preference",),
         also={"average": True}, rows=f"{_DATA}:consistent_pairs", row_options=("average",),
+    ),
+    "t-reg": _pairs(
+        "DPO, and token rewards from two contrary instructions that the implicit ones follow [14]", "tokens:t_reg",
+        (*_RATIOS, "token_ratio", "token_rewards", "owner", "pairs"), contrast=True,
+        options={"beta": 0.1, "alpha": 0.25, "label_smoothing": 0.0},
     ),
     "dpo-reward-augmented": _pairs(
         "DPO on pairs that are asked for their scores, in both orders [153]", "difference:dpo",

@@ -197,6 +197,30 @@ def test_inpo_blends_the_reference_and_the_start(aligned, preferences, tmp_path)
     assert margins[1] == pytest.approx(2 * margins[0], rel=1e-3)
 
 
+def test_token_rewards_come_from_two_contrary_instructions(aligned, preferences, tiny, tmp_path):
+    """Beside probabilities of each completion read alone, without trees or the training's encoding."""
+    from plaudit.policy.offline import contrast
+    from plaudit.policy.offline.data.scored import told
+    from plaudit.records import Sample
+    from plaudit.rewards.likelihood.language import LanguageModel
+    from plaudit.training.policies.encoding import encode_policy_groups
+
+    language = LanguageModel.open(tiny, max_length=96)
+    plain = LanguageModel.open(tiny, max_length=96, mode="padded")
+    rows = preferences(3)
+    groups = encode_policy_groups(rows, language, labels=False)
+    found = contrast.with_token_rewards(groups, rows, language, tmp_path)
+    for row, group in zip(rows, found, strict=True):
+        for completion, rewards in zip((row.chosen, row.rejected), group.token_rewards, strict=True):
+            up, down = (
+                plain.read(plain.locate([Sample(told(row.prompt, words), completion)]))[0].logps
+                for words in (contrast.BETTER, contrast.WORSE)
+            )
+            np.testing.assert_allclose(rewards, 1 / (1 + np.exp(down - up)) - 0.5, atol=1e-5)
+    first = aligned(rows, tmp_path / "a", "t-reg?alpha=0", epochs=1.0)
+    assert first.history[0]["loss"] == pytest.approx(np.log(2), abs=1e-4)
+
+
 def test_ranked_rows_are_all_their_pairs(aligned, tmp_path):
     rows = [Ranked(ASKED, (f"good {i}", f"fair {i}", f"poor {i}"), (2.0, 1.0, 1.0)) for i in range(4)]
     done = aligned(rows, tmp_path)

@@ -140,6 +140,16 @@ def test_token_regularisation():
     assert nothing.tolist() == [0.0]
 
 
+def test_t_reg_without_weight_is_dpo():
+    differences, owner, pairs = t(1.0, 3.0, -2.0), torch.tensor([0, 0, 1]), torch.tensor([[0, 1]])
+    given_ = (t(4.0), t(-2.0), differences, t(0.5, -0.25, 0.1), owner, pairs)
+    assert losses.t_reg(*given_, alpha=0.0).tolist() == losses.dpo(t(4.0), t(-2.0)).tolist()
+    extra = losses.token_regularisation(*given_[2:], beta=0.1, alpha=0.5)
+    assert losses.t_reg(*given_, alpha=0.5).tolist() == (losses.dpo(t(4.0), t(-2.0)) + extra).tolist()
+    with pytest.raises(InputError, match=r"t_reg: alpha is -1\.0"):
+        losses.t_reg(*given_, alpha=-1.0)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [

@@ -16,6 +16,7 @@ import torch
 from plaudit.errors import InputError
 from plaudit.policy.algorithms import NamedAlgorithm, algorithm
 from plaudit.policy.offline.config import AlignConfig
+from plaudit.policy.offline.contrast import with_token_rewards
 from plaudit.policy.offline.data.checking import checked_rows
 from plaudit.policy.offline.losses.regression import blended
 from plaudit.policy.offline.objective import Alignment
@@ -106,6 +107,8 @@ def align(
     )  # fmt: skip
     if named.algorithm.reference:
         groups = with_reference(groups, _reference(language, groups, config, named, out))
+    if named.algorithm.contrast:
+        groups = with_token_rewards(groups, rows, language, out)
     key = content_hash([asdict(config), model, language.rendering, [g.key for g in groups]])
     trained = with_lora(language.model, config, task="CAUSAL_LM") if config.lora_rank else language.model
     trainer = run_steps(

@@ -5,7 +5,7 @@ A number a pair, (m,): `chosen_logp`, `rejected_logp` (summed log-probabilities 
 `chosen_tokens`, `rejected_tokens` (how many count), `chosen_score`, `rejected_score`, and the columns of the rows.
 A number a labelled completion: `ratio`, `label`, `logp`, `tokens`; a completion with a score: `scored_ratio`,
 `scored_score`; a counted token: `token_logps`, and `token_said`, 1 for those of what is wanted. What a step knows:
-`baseline`, `partner`, ...
+`baseline`, `partner`, ... Indices as they are: `owner`, `pairs`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class View:
         if hasattr(type(self), f"item_{name}"):
             item: Tensor = getattr(self, f"item_{name}")
             return item
-        return self.row[name].to(self.logps.dtype)
+        found = self.row[name]
+        return found.to(self.logps.dtype) if found.is_floating_point() else found
 
     @property
     def better(self) -> Tensor:
@@ -128,6 +129,11 @@ class View:
     def item_token_logps(self) -> Tensor:
         """Log-probabilities of the counted tokens, (t,)."""
         return self.logps
+
+    @property
+    def item_token_ratio(self) -> Tensor:
+        """Log-ratios of the counted tokens, (t,)."""
+        return self.differences
 
     @cached_property
     def item_token_said(self) -> Tensor:

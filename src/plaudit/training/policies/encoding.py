@@ -34,6 +34,7 @@ class PolicyGroup:
         mismatched: bool (n,), True for a completion of another prompt, which serves a baseline only.
         reference: float64 (n,), summed log-probability of the counted tokens under the reference; zeros without one.
         reference_tokens: float32 (k_i,) a completion, the same token by token; empty without a reference.
+        token_rewards: float32 (k_i,) a completion, a reward for each counted token; empty without.
         scores: float64 (n,), how good each completion is said to be; NaN where that is not said.
         columns: by name a number for each of the m pairs, see `plaudit.training.columns`.
     """
@@ -45,6 +46,7 @@ class PolicyGroup:
     mismatched: np.ndarray[tuple[int], np.dtype[np.bool_]]
     reference: Column
     reference_tokens: tuple[np.ndarray[Any, np.dtype[np.float32]], ...] = ()
+    token_rewards: tuple[np.ndarray[Any, np.dtype[np.float32]], ...] = ()
     scores: Column = field(default_factory=lambda: np.zeros(0))
     columns: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]] = field(default_factory=dict)
 

@@ -121,14 +121,14 @@ def _labels(groups: Sequence[PolicyGroup]) -> dict[str, Tensor]:
         "tokens": torch.tensor([one.counted.size for g in groups for one in g.located]),
         "scores": torch.from_numpy(np.concatenate([g.scores for g in groups]).astype(np.float32)),
         **{name: torch.from_numpy(np.concatenate([g.columns[name] for g in groups])) for name in groups[0].columns},
-        **_reference_tokens(groups),
-    }
+        **_of_tokens(groups, "reference_tokens"), **_of_tokens(groups, "token_rewards"),
+    }  # fmt: skip
 
 
-def _reference_tokens(groups: Sequence[PolicyGroup]) -> dict[str, Tensor]:
-    """What the reference says of each counted token, in the order of `owner`, where there is one."""
-    found = [part for g in groups for part in g.reference_tokens]
-    return {"reference_tokens": torch.from_numpy(np.concatenate(found))} if found else {}
+def _of_tokens(groups: Sequence[PolicyGroup], name: str) -> dict[str, Tensor]:
+    """A number of each counted token, in the order of `owner`, where the groups have it."""
+    found = [part for g in groups for part in getattr(g, name)]
+    return {name: torch.from_numpy(np.concatenate(found))} if found else {}
 
 
 def _longest(group: PolicyGroup) -> int:

@@ -33,6 +33,7 @@ __getattr__, __all__ = exports(
         "sft": "labels",
         "simpo": "plain",
         "sppo_hard": "anchored",
+        "t_reg": "tokens",
         "token_regularisation": "tokens",
     },
 )

@@ -7,6 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from plaudit.errors import ShapeError
+from plaudit.policy.offline.losses.difference import dpo
+from plaudit.training.objectives.pairs.checking import check_number
 
 
 def dft(logps: Float[Tensor, " t"], said: Float[Tensor, " t"]) -> Float[Tensor, ""]:
@@ -73,3 +75,32 @@ def token_regularisation(
     better, worse = pairs.unbind(dim=1)
     weight = torch.sigmoid(total[worse] - total[better]).detach()
     return -alpha * weight * (agreement[better] + agreement[worse])
+
+
+def t_reg(
+    chosen: Float[Tensor, " m"], rejected: Float[Tensor, " m"], differences: Float[Tensor, " t"],
+    rewards: Float[Tensor, " t"], owner: Int[Tensor, " t"], pairs: Int[Tensor, "m 2"], *, beta: float = 0.1,
+    alpha: float = 0.25, label_smoothing: float = 0.0,
+) -> Float[Tensor, " m"]:  # fmt: skip
+    """`dpo` plus `token_regularisation`.
+
+    Args:
+        chosen: log-ratios in nats.
+        rejected: as many.
+        differences: see `token_regularisation`.
+        rewards: see there.
+        owner: see there.
+        pairs: see there.
+        beta: reward units per nat.
+        alpha: weight of the regularisation; 0 is DPO.
+        label_smoothing: see `dpo`.
+
+    Raises:
+        ShapeError: as the two.
+        InputError: if a number is outside its range.
+
+    Source: Zhou et al. 2024, "T-REG" [14].
+    """
+    check_number("t_reg", "alpha", alpha, low=0)
+    plain = dpo(chosen, rejected, beta=beta, label_smoothing=label_smoothing)
+    return plain + token_regularisation(differences, rewards, owner, pairs, beta=beta, alpha=alpha)
