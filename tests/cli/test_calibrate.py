@@ -117,6 +117,17 @@ def test_pairs_that_the_model_was_trained_on_are_told(held_out, model, capsys):
     assert error.startswith("warning: 20 of 60 pairs have prompts that the model was trained on")
 
 
+def test_a_trained_run_knows_its_prompts_without_its_data(held_out, model, tmp_path, capsys):
+    data = write_rows(tmp_path / "train.jsonl", pair_rows(12, start=100) + pair_rows(12, start=0))
+    out = tmp_path / "trained"
+    command = ["train", str(data), "--out", str(out), "--width", "16", "--layers", "1", "--heads", "2"]
+    assert main([*command, "--vocabulary", "300", "--learning-rate", "1e-3"]) == 0
+    data.unlink()
+    capsys.readouterr()
+    assert calibrate(held_out, out / "model") == 0
+    assert capsys.readouterr().err.startswith("warning: 12 of 60 pairs have prompts that the model was trained on")
+
+
 def test_a_run_folder_means_its_model_and_a_log_scores_nothing_twice(held_out, model, tmp_path, monkeypatch):
     from plaudit.rewards.models import ModelReward
 

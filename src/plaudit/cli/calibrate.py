@@ -148,18 +148,13 @@ def _remark(table: Mapping[str, Estimate], unscored: int) -> None:
 
 
 def _warn_of_training_pairs(prompts: Sequence[str], folder: Path) -> None:
-    """Says on standard error how many pairs share a prompt with the model's training data, where the run has it."""
-    from plaudit.records import read
-    from plaudit.records.splitting import prompt_key
+    """Says on standard error how many pairs share a prompt with the model's training data, where the run knows it."""
+    from plaudit.training.seen import shared_prompts
 
-    data = folder.parent / "data" / "train.jsonl"
-    if not data.is_file():
-        return
-    trained = {prompt_key(row) for row in read(data).rows}
-    shared = sum(prompt in trained for prompt in prompts)
+    shared = shared_prompts(prompts, folder.parent)
     if shared:
         print(
-            f"warning: {shared} of {len(prompts)} pairs have prompts that the model was trained on ({data}): it is "
+            f"warning: {shared} of {len(prompts)} pairs have prompts that the model was trained on: it is "
             "surer of them than of new ones, and so the calibration will be; give held-out pairs",
             file=sys.stderr,
         )

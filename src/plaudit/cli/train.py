@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from plaudit.runs.fresh import vacating
     from plaudit.runs.stages import Stages
     from plaudit.training.entry import train_reward
+    from plaudit.training.seen import keep_prompts
 
     records = read(args.data, skip_broken=args.skip_broken)
     if records.n_broken:
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     with vacating(args.out), Stages(args.out, emit=None):  # no two processes train in one folder
         rows = with_strengths(args, records.rows, config)
         trained = train_reward(rows, backbone=backbone, config=config, out=Path(args.out), shifted=shifted)
+        keep_prompts(Path(args.out), rows)
     for line in trained.lines():
         print(line)
     print(f"saved {args.out}/model; next: plaudit evaluate HELD_OUT_PAIRS --reward {args.out}/model")

@@ -52,6 +52,8 @@ class Trained:
             )
         if "truncated" in f:
             lines.append(f"{f['sharing']}; {f['truncated']} of {f['sequences']} sequences truncated")
+        if f.get("left_out"):
+            lines.append(f"{f['left_out']} questions are longer than max_length and were left out, as scoring does")
         return lines
 
 
