@@ -101,7 +101,7 @@ def _online(args: argparse.Namespace) -> int:
         )
     for line in aligned.lines():
         print(line)
-    print(f"saved {args.out}/model; every completion and its reward is in {args.out}/rollouts.log")
+    print(f"saved {args.out}/model; every completion with its reward: {args.out}/samples.jsonl")
     return 0
 
 

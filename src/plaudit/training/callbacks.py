@@ -48,6 +48,8 @@ class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers is untype
             raise InputError(
                 f"training: the loss of step {state.global_step} is {loss}; training diverged. Lower learning_rate"
             )
+        if state.log_history:
+            self.progress.update(state.global_step, note=told(state.log_history[-1]))
         if state.is_world_process_zero and state.log_history:
             with self.metrics.open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps(state.log_history[-1]) + "\n")
@@ -56,3 +58,12 @@ class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers is untype
         """Seals the checkpoint that was just written."""
         if state.is_world_process_zero:
             seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", key=self.key)
+
+
+SHOWN = ("loss", "accuracy", "reward", "kl", "length", "included")
+"""Metrics that the progress line shows, where a run has them."""
+
+
+def told(row: dict[str, float]) -> str:
+    """The latest of them in one line: `loss 0.412, reward 0.31`."""
+    return ", ".join(f"{name} {row[name]:.3g}" for name in SHOWN if name in row)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from plaudit.errors import InputError
+from plaudit.errors import InputError, PlauditError
 from plaudit.lab.worlds.arithmetic.symbols import build_tokenizer
 from plaudit.policy.advantages.relative import GroupRelative
 from plaudit.policy.losses.surrogates import clipped, reinforce
@@ -270,3 +270,43 @@ def test_a_tracker_gets_the_metrics(tmp_path, monkeypatch):
         run(tmp_path / "b", trackers="tensorbord")
     with pytest.raises(InputError, match="tracker 'wandb' needs its package; pip install wandb"):
         run(tmp_path / "c", trackers="wandb")
+
+
+def test_what_was_said_is_a_scored_file(tmp_path):
+    from plaudit.rewards.files import read_scored
+
+    found = run(tmp_path, rows=8, epochs=2, passes=2)
+    scored = read_scored(tmp_path / "samples.jsonl")
+    assert len(scored.samples) == 16 * 3
+    assert scored.batch.reward.tolist() == [Sevens().one(s.text) for s in scored.samples]
+    first = [row["reward"] for row in found.history if "reward" in row]
+    assert scored.batch.reward[:12].mean() == pytest.approx(first[0])
+
+
+def test_a_run_without_any_reward_stops_and_says_why(tmp_path, monkeypatch, caplog):
+    from plaudit.policy.online import trainer
+
+    class Broken(Sevens):
+        def __call__(self, samples):
+            raise ConnectionError("no route to the judge")
+
+    monkeypatch.setattr(trainer, "LONGEST", 2)
+    with pytest.raises(PlauditError, match=r"last 2 batches has a reward \(ConnectionError: no route to the judge"):
+        run(tmp_path, reward=Broken(), rows=8, epochs=4)
+    assert "100% of 12 completions have no reward" in caplog.text
+    with pytest.raises(PlauditError, match="last 2 batches"):  # what was judged so is not asked again
+        run(tmp_path, reward=Broken(), rows=8, epochs=4)
+
+
+def test_a_reward_that_fails_for_one_in_ten_costs_those_only(tmp_path):
+    class Flaky(Sevens):
+        def one(self, text):
+            if text.startswith("1"):
+                raise TimeoutError("the judge took too long")
+            return super().one(text)
+
+    found = run(tmp_path, reward=Flaky(), rows=8, epochs=2, completions=6)
+    lost = [row["outcome/instrument_fault"] + row["outcome/timed_out"] for row in found.history]
+    assert 0 < np.mean(lost) < 0.5
+    assert sum(found.faults.values()) == round(sum(lost) * 4 * 6)
+    assert all(np.isfinite(row["loss"]) for row in found.history)

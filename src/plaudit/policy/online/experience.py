@@ -92,12 +92,12 @@ class Collector:
         )
 
     def _drawn(self, questions: Sequence[Question], progress: Callable[[int], object] | None) -> list[list[Rollout]]:
-        missing = [q for q in questions if _drawn_key(q) not in self.log]
+        missing = [q for q in questions if drawn_key(q) not in self.log]
         fresh = self.sampler(missing, self.sampling, seed=self.seed, progress=progress) if missing else []
         for question, row in zip(missing, fresh, strict=True):
-            self.log.put(_drawn_key(question), [rollout.to_dict() for rollout in row])
+            self.log.put(drawn_key(question), [rollout.to_dict() for rollout in row])
         # read back even what is new: a resumed run must see the same numbers to the last digit
-        return [[Rollout.from_dict(q, one) for one in self.log[_drawn_key(q)]] for q in questions]
+        return [[Rollout.from_dict(q, one) for one in self.log[drawn_key(q)]] for q in questions]
 
     def _scored(self, questions: Sequence[Question], rollouts: Sequence[Sequence[Rollout]]) -> dict[str, RewardBatch]:
         return {
@@ -108,7 +108,7 @@ class Collector:
     def _by(
         self, name: str, scorer: Scorer, questions: Sequence[Question], rollouts: Sequence[Sequence[Rollout]]
     ) -> RewardBatch:
-        keys = [f"reward:{name}:{q.key}" for q in questions]
+        keys = [reward_key(name, q) for q in questions]
         todo = [i for i, key in enumerate(keys) if key not in self.log]
         if todo and scorer.reward.scope == "batch":
             todo = list(range(len(keys)))
@@ -121,5 +121,11 @@ class Collector:
         return batch_from_cells([cell for key in keys for cell in self.log[key]])
 
 
-def _drawn_key(question: Question) -> str:
+def drawn_key(question: Question) -> str:
+    """Where a run's log has a question's completions."""
     return f"drawn:{question.key}"
+
+
+def reward_key(name: str, question: Question) -> str:
+    """Where it has their rewards; the name is that of a watched one, empty for what is learnt from."""
+    return f"reward:{name}:{question.key}"

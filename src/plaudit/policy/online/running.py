@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,17 +19,19 @@ from plaudit.engine.vocabulary import install_logp_head
 from plaudit.errors import InputError
 from plaudit.policy.losses.kl import AdaptiveCoefficient
 from plaudit.policy.online.config import OnlineConfig
-from plaudit.policy.online.experience import Collector
+from plaudit.policy.online.experience import Collector, drawn_key, reward_key
 from plaudit.policy.online.methods import Method
 from plaudit.policy.online.trainer import Asked, OnlineTrainer, State, needs_reference, taken_apart
 from plaudit.policy.online.watching import Watch
-from plaudit.policy.rollout import LocalSampler, Question, Sampler, Sampling, questions_of
+from plaudit.policy.rollout import LocalSampler, Question, Rollout, Sampler, Sampling, questions_of
 from plaudit.policy.saving import save_policy
 from plaudit.policy.scoring import Patience, Scorer
 from plaudit.records.rows import PromptOnly
 from plaudit.records.sample import content_hash
+from plaudit.records.writing import write
 from plaudit.rewards import folders
 from plaudit.rewards.base import Reward
+from plaudit.rewards.files import batch_from_cells, scored_rows
 from plaudit.runs.log import DurableLog
 from plaudit.runs.origin import versions
 from plaudit.runs.progress import Progress
@@ -69,7 +71,7 @@ def improve(
 
     A run that was killed goes on from its newest complete checkpoint in `out/checkpoints`; what was sampled and judged
     since is read from `out/rollouts.log`, and the run ends as an undisturbed one does. Checkpoints are removed when the
-    model is saved; the log stays, with every completion and its reward.
+    model is saved; `out/samples.jsonl` then has every completion with its reward, as a scored file.
 
     Args:
         rows: prompts, with the references that the reward needs.
@@ -125,6 +127,7 @@ def improve(
             model, tokenizer, asked, config=_as_fit(config), out=out, key=key, progress=progress, collator=collated,
             objective=nothing, kind=kind,
         )  # fmt: skip
+        write(out / f"samples{f'-{rank}' if rank else ''}.jsonl", said(asked, partial(_question, kept), log))
     policy = merged(trainer.model)
     if trainer.is_world_process_zero():
         record = {
@@ -156,6 +159,21 @@ def schedule(prompts: int, config: OnlineConfig, *, processes: int = 1) -> list[
         part = order[step * size : (step + 1) * size]
         found += [Asked(row, f"{step}.{place}.{row}") for place, row in enumerate(part)] * config.updates
     return found
+
+
+def said(asked: Sequence[Asked], questions: Callable[[Asked], Question], log: DurableLog) -> Iterator[dict[str, Any]]:
+    """Rows of a scored file: every completion of a run with its reward, in the order in which they were learnt from.
+
+    Args:
+        asked: the schedule.
+        questions: from its entries to what was asked.
+        log: of the run; entries that it lacks were another process's.
+    """
+    for one in dict.fromkeys(asked):
+        question = questions(one)
+        if reward_key("", question) in log:
+            rollouts = [Rollout.from_dict(question, row) for row in log[drawn_key(question)]]
+            yield from scored_rows([r.sample for r in rollouts], batch_from_cells(log[reward_key("", question)]))
 
 
 def collated(batch: Sequence[Asked]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ completions is first used it is collected; the updates after it, `passes` times 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import SequentialSampler
 from transformers import Trainer
 
-from plaudit.errors import UnsupportedError
+from plaudit.errors import PlauditError, UnsupportedError
 from plaudit.policy.advantages.base import AdvantageInputs, Advantages
 from plaudit.policy.losses.entropy import entropy_bonus
 from plaudit.policy.losses.kl import AdaptiveCoefficient, kl_loss, kl_penalty
@@ -39,6 +40,12 @@ from plaudit.records.sample import Sample
 from plaudit.rewards.base import Reward, RewardBatch
 from plaudit.shaping.transforms.base import Shaped
 from plaudit.training.trainer import RewardTrainer
+
+ALARM = 0.05
+"""Share of a batch without a reward from which on a warning is logged."""
+LONGEST = 10
+"""Batches without any reward after which a run stops."""
+_logger = logging.getLogger(__name__)
 
 STATE = "online.json"
 """What a checkpoint keeps of shaping, advantages and the KL coefficient."""
@@ -118,6 +125,7 @@ class OnlineTrainer(RewardTrainer):
         self.reference, self.watch, self.tree, self.pad_id = reference, watch, tree, pad_id
         self._groups: list[Learned] = []
         self._spare: Learned | None = None
+        self._lost = 0
         if reference is not None:
             reference.to(self.args.device)
         if self.accelerator.num_processes > 1:
@@ -176,6 +184,7 @@ class OnlineTrainer(RewardTrainer):
         """
         self._now = self._next
         experience = self.collect([self.questions(one) for one in asked])
+        self._alarmed(experience)
         layers = self._now.shaped(experience.reward, experience.samples)
         old = np.concatenate([np.array(r.logp) for r in experience.flat])
         ref = self._reference_logps(experience) if self._needs_reference else None
@@ -185,6 +194,19 @@ class OnlineTrainer(RewardTrainer):
             self.watch.collected(experience, layers[-1], advantages, old, ref)
         self._next = self._moved_on(experience, layers, inputs, old, ref)
         return self._learned(experience, advantages, inputs.lengths, ref)
+
+    def _alarmed(self, experience: Experience) -> None:
+        """Says when completions have no reward, and stops when none has had one for long."""
+        lost = 1 - float(experience.reward.valid.mean())
+        self._lost = self._lost + 1 if lost == 1 else 0
+        if lost >= ALARM:
+            _logger.warning("%.0f%% of %d completions have no reward", 100 * lost, len(experience.reward))
+        if self._lost >= LONGEST:
+            faults = "; ".join(self.collect.scorer.faults) or "it abstains"
+            raise PlauditError(
+                f"align: no completion of the last {LONGEST} batches has a reward ({faults[:300]}); mend the reward and "
+                "start again in another folder"
+            )
 
     @property
     def _needs_reference(self) -> bool:
