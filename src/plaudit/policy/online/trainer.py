@@ -204,8 +204,8 @@ class OnlineTrainer(RewardTrainer):
         if self._lost >= LONGEST:
             faults = "; ".join(self.collect.scorer.faults) or "it abstains"
             raise PlauditError(
-                f"align: no completion of the last {LONGEST} batches has a reward ({faults[:300]}); mend the reward and "
-                "start again in another folder"
+                f"align: no completion of the last {LONGEST} batches has a reward ({faults[:300]}); mend the reward "
+                "and start again in another folder"
             )
 
     @property

@@ -38,7 +38,7 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     Returns:
         `accuracy` and `pass_8` of the final policy on unseen problems; `kl`, nats a completion from the start;
         `reward_at_kl`, the share of right answers on fresh problems where the KL was 1 nat (where the run ended, if it
-        stayed below); `length`, mean tokens.
+        stayed below).
     """
     del fit  # no reward model is needed
     if arm not in ("start", "coin", *ONLINE):
@@ -48,16 +48,48 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
         habits=Habits(slips=budget["slips"]),
     )  # fmt: skip
     model = start(seed, config, cache=cache_folder())
+    learn, test = (asked(model, seed, config, budget, side) for side in ("train", "test"))
     numbers = {"kl": 0.0, "reward_at_kl": 0.0}
     if arm != "start":
-        model, history = _trained(model, seed, arm, config, budget)
+        model, history = _trained(model, learn, seed, arm, budget)
         kl, reward = curve(history)
         numbers = {"kl": float(kl[-1]), "reward_at_kl": float(np.interp(KL, np.maximum.accumulate(kl), reward))}
-    return numbers | measured(model, seed, config, budget)
+    return numbers | measured(model, test, seed)
+
+
+def asked(model: Any, seed: int, config: PolicyConfig, budget: Mapping[str, Any], side: str) -> list[Problem]:
+    """Problems of one side; with `unsolved` in the budget those that the start got wrong in as many tries.
+
+    Args:
+        model: the starting policy.
+        seed: of the instance.
+        config: of its demonstrations.
+        budget: `problems` or `test`, how many; `unsolved`, tries; `drawn`, how many problems are tried for each.
+        side: `train` or `test`.
+    """
+    count = budget["problems" if side == "train" else "test"]
+    own = seed + (1 if side == "train" else 2)
+    tries = budget.get("unsolved", 0)
+    if not tries:
+        return draw_problems(count, seed=own, depth=config.depth, side=side)
+    problems = draw_problems(count * budget["drawn"], seed=own, depth=config.depth, side=side)
+    failed = right_answers(model, problems, tries, seed + 4).max(axis=1) == 0
+    found = [p for p, never in zip(problems, failed, strict=True) if never][:count]
+    if len(found) < count:
+        raise InputError(f"online_algorithms: {len(found)} of {count} problems are never solved; draw more")
+    return found
+
+
+def right_answers(model: Any, problems: Sequence[Problem], tries: int, seed: int) -> np.ndarray[Any, Any]:
+    """1 for each right answer, (problems, tries)."""
+    drawn = sample(model, problems, each=tries, seed=seed)
+    return np.array([
+        [true_reward(p, d.text) * d.finished for d in row] for p, row in zip(problems, drawn, strict=True)
+    ])  # fmt: skip
 
 
 def _trained(
-    model: Any, seed: int, arm: str, config: PolicyConfig, budget: Mapping[str, Any]
+    model: Any, problems: Sequence[Problem], seed: int, arm: str, budget: Mapping[str, Any]
 ) -> tuple[Any, Sequence[Mapping[str, float]]]:
     algorithm = "grpo" if arm == "coin" else arm
     options = OnlineConfig(
@@ -65,7 +97,6 @@ def _trained(
         max_length=128, learning_rate=budget["learning_rate"], warmup=0.0, seed=seed,
         epochs=budget["updates"] * budget["prompts"] / budget["problems"],
     )  # fmt: skip
-    problems = draw_problems(budget["problems"], seed=seed + 1, depth=config.depth)
     rows = [PromptOnly(conversation(p.text), str(p.answer)) for p in problems]
     with tempfile.TemporaryDirectory() as out:
         run = improve(
@@ -104,12 +135,7 @@ def curve(history: Sequence[Mapping[str, float]]) -> tuple[np.ndarray[Any, Any],
     return kl, reward
 
 
-def measured(model: Any, seed: int, config: PolicyConfig, budget: Mapping[str, Any]) -> dict[str, float]:
+def measured(model: Any, test: Sequence[Problem], seed: int) -> dict[str, float]:
     """Exact match on unseen problems, of one sample and of the best of eight."""
-    test: Sequence[Problem] = draw_problems(budget["test"], seed=seed + 2, depth=config.depth, side="test")
-    drawn = sample(model, test, each=8, seed=seed + 3)
-    right = np.array([
-        [true_reward(p, d.text) * d.finished for d in row] for p, row in zip(test, drawn, strict=True)
-    ])  # fmt: skip
-    length = float(np.mean([len(d.completion_ids) for row in drawn for d in row]))
-    return {"accuracy": float(right.mean()), "pass_8": float((right.max(axis=1) > 0).mean()), "length": length}
+    right = right_answers(model, test, 8, seed + 3)
+    return {"accuracy": float(right.mean()), "pass_8": float((right.max(axis=1) > 0).mean())}
