@@ -64,7 +64,7 @@ class Rollout:
                 f"rollout: {len(completion_ids)} token ids and {len(logp)} log-probabilities; give as many, at least 1"
             )
         row = question.row
-        meta = {**row.meta, "tokens": len(completion_ids), "finish": finish}
+        meta = {"tokens": len(completion_ids), "finish": finish, **row.meta}  # a row's own columns are the row's
         sample = Sample(row.prompt, text, row.reference, question.key, None, meta)
         return cls(sample, question.ids, tuple(completion_ids), tuple(logp), finish)
 

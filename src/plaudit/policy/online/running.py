@@ -35,6 +35,7 @@ from plaudit.rewards.files import batch_from_cells, scored_rows
 from plaudit.runs.log import DurableLog
 from plaudit.runs.origin import versions
 from plaudit.runs.progress import Progress
+from plaudit.training.backbones import without_dropout
 from plaudit.training.fitting import merged, with_lora
 from plaudit.training.stepping import run_steps
 
@@ -101,6 +102,7 @@ def improve(
     rendering = content_hash([template.to_dict(), tokenizer.chat_template, folders.vocabulary(tokenizer)])
     start = folders.weights_hash(model, rendering)
     key = _key(rows, config, core, layers, watched or {}, start)
+    without_dropout(model)  # with it, the tokens of a fresh sample would have another probability than they had
     gate = open_gate(model)
     reference = _reference(model, config, method)  # a copy of what the gate has opened
     model = with_lora(model, _as_fit(config), task="CAUSAL_LM") if config.lora_rank else model
@@ -212,12 +214,16 @@ def _as_fit(config: OnlineConfig) -> OnlineConfig:
     return replace(config, epochs=1.0)
 
 
+_FREE = ("save_steps", "trackers", "reward_seconds", "reward_tries")
+"""Options that a resumed run may change: no number depends on them."""
+
+
 def _key(
     rows: Sequence[PromptOnly], config: OnlineConfig, reward: Reward, layers: Sequence[Any],
     watched: Mapping[str, Reward], start: str,
 ) -> str:  # fmt: skip
     """What a run's checkpoints and log belong to: everything that its numbers depend on."""
-    options = {k: v for k, v in asdict(config).items() if k not in ("save_steps", "trackers")}
+    options = {k: v for k, v in asdict(config).items() if k not in _FREE}
     data = [content_hash([[m.to_dict() for m in r.prompt], r.reference, dict(r.meta)]) for r in rows]
     others = {name: other.fingerprint for name, other in watched.items()}
     return content_hash([options, data, reward.fingerprint, [x.by.fingerprint for x in layers], others, start])

@@ -183,7 +183,8 @@ class OnlineTrainer(RewardTrainer):
             again: whether a resumed run takes up a batch that it has learnt from, and told of, before.
         """
         self._now = self._next
-        experience = self.collect([self.questions(one) for one in asked])
+        with self.compute_loss_context_manager():  # sampled in the precision that it is learnt in
+            experience = self.collect([self.questions(one) for one in asked])
         self._alarmed(experience)
         layers = self._now.shaped(experience.reward, experience.samples)
         old = np.concatenate([np.array(r.logp) for r in experience.flat])
