@@ -1,4 +1,10 @@
-"""How experiments are tried: all arms of one development instance with a tiny budget."""
+"""How experiments are tried: all arms of one development instance with a tiny budget.
+
+Every experiment gets the same instance, and blocks and calibration are small, so that the tests of a process share one
+world with what was sampled from its policy. What the numbers are in a world of full size is tested beside the worlds.
+"""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,26 +13,53 @@ from plaudit.errors import InputError
 from plaudit.lab.catalog import find_experiment
 from plaudit.lab.running import run_experiment
 from plaudit.lab.seeds import instances
+from plaudit.lab.worlds.assistant import prepared
+
+SEED = 20_260
+"""Of the instance that all smoke runs share."""
 
 
 def no_fit(pairs, *, seed, size):
     raise AssertionError("these experiments fit models of their own")
 
 
-@pytest.fixture
-def smoke(tmp_path, monkeypatch):
-    """Runs an experiment's smoke version: arm to numbers. Arms are the claim's, numbers finite, other arms refused."""
-    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+@pytest.fixture(scope="session")
+def lab_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("lab")
 
-    def run(name):
+
+@pytest.fixture
+def small_worlds(lab_cache, monkeypatch):
+    """Worlds in a cache of their own, calibrated on 160 completions and sampled from in blocks of 40 prompts."""
+    monkeypatch.setenv("PLAUDIT_CACHE", str(lab_cache))
+    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+    monkeypatch.setattr(prepared, "CALIBRATION", (40, 4))
+    monkeypatch.setattr(prepared, "_BLOCK", 40)
+
+
+@pytest.fixture
+def development():
+    """An experiment's development instance, with the seed that all of them share here."""
+
+    def found(experiment):
+        return replace(instances(experiment.claim, "development", count=1)[0], seed=SEED)
+
+    return found
+
+
+@pytest.fixture
+def smoke(small_worlds, development, tmp_path):
+    """Runs an experiment's smoke version: arm to numbers. Arms are as asked, numbers finite, other arms refused."""
+
+    def run(name, arms=None, fit=no_fit):
         experiment = find_experiment(name)
-        rows = instances(experiment.claim, "development", count=1)
-        found = run_experiment(experiment, rows, folder=tmp_path, fit=no_fit, smoke=True)["development-0"]
-        assert set(found) == set(experiment.claim.arms)
-        assert np.isfinite([v[experiment.claim.metric] for v in found.values()]).all()
+        claim, row = experiment.claim, development(experiment)
+        found = run_experiment(experiment, [row], folder=tmp_path, fit=fit, smoke=True, arms=arms)["development-0"]
+        assert set(found) == set(arms or claim.arms)
+        assert np.isfinite([v[claim.metric] for v in found.values()]).all()
         for wrong in ("nothing", "nothing@0"):
             with pytest.raises(InputError, match=f"arm '{wrong}' is not known"):
-                experiment.run_instance(rows[0].seed, wrong, budget=experiment.claim.budget["smoke"], fit=no_fit)
+                experiment.run_instance(row.seed, wrong, budget=claim.budget["smoke"], fit=fit)
         return found
 
     return run

@@ -5,41 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from plaudit.errors import InputError
-from plaudit.lab.catalog import find_experiment
 from plaudit.lab.experiments.training.confidence_calibration.experiment import MORE, more_rows, stating_rows
-from plaudit.lab.running import run_experiment
-from plaudit.lab.seeds import instances
 from plaudit.records.rows import Pair
 from plaudit.records.sample import conversation
 from plaudit.shaping import read_confidence
 from plaudit.training.fitting import completions_of
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-def no_fit(pairs, *, seed, size):
-    raise AssertionError("these experiments need log-odds or folders, not scorers")
-
-
-@pytest.fixture
-def smoke(cache, tmp_path, monkeypatch):
-    monkeypatch.setenv("PLAUDIT_CACHE", str(cache))
-    monkeypatch.setenv("PLAUDIT_QUIET", "1")
-
-    def run(name, arms=None):
-        experiment = find_experiment(name)
-        rows = instances(experiment.claim, "development", count=1)
-        found = run_experiment(experiment, rows, folder=tmp_path, fit=no_fit, smoke=True, arms=arms)["development-0"]
-        assert set(found) == set(arms or experiment.claim.arms)
-        with pytest.raises(InputError, match="arm 'nothing' is not known"):
-            experiment.run_instance(rows[0].seed, "nothing", budget=experiment.claim.budget["smoke"], fit=no_fit)
-        return found
-
-    return run
 
 
 def test_post_hoc_calibration(smoke):

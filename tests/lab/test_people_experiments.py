@@ -3,49 +3,19 @@
 import numpy as np
 import pytest
 
-from plaudit.errors import InputError
 from plaudit.lab.catalog import find_experiment
 from plaudit.lab.experiments.training.rotated_minority.people import dealt, people
-from plaudit.lab.running import run_experiment
-from plaudit.lab.seeds import instances
 from plaudit.records.rows import Pair
 from plaudit.records.sample import conversation
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-def no_fit(pairs, *, seed, size):
-    raise AssertionError("these experiments fit models of their own")
-
-
-@pytest.fixture
-def smoke(cache, tmp_path, monkeypatch):
-    monkeypatch.setenv("PLAUDIT_CACHE", str(cache))
-    monkeypatch.setenv("PLAUDIT_QUIET", "1")
-
-    def run(name, arms=None):
-        experiment = find_experiment(name)
-        rows = instances(experiment.claim, "development", count=1)
-        found = run_experiment(experiment, rows, folder=tmp_path, fit=no_fit, smoke=True, arms=arms)["development-0"]
-        assert set(found) == set(arms or experiment.claim.arms)
-        for wrong in ("nothing", "nothing@0"):
-            with pytest.raises(InputError, match=f"arm '{wrong}' is not known"):
-                experiment.run_instance(rows[0].seed, wrong, budget=experiment.claim.budget["smoke"], fit=no_fit)
-        return found
-
-    return run
-
-
-def test_rotated_minority(smoke):
+def test_rotated_minority(smoke, development):
     found = smoke("rotated_minority")
     assert all(0 <= v <= 1 for numbers in found.values() for v in numbers.values())
     # without rotation both groups value the same, so a reward for all serves both alike
     assert found["single@0"]["accuracy_majority"] == found["single@0"]["accuracy_minority"]
     experiment = find_experiment("rotated_minority")
-    seed, budget = instances(experiment.claim, "development", count=1)[0].seed, experiment.claim.budget["smoke"]
+    seed, budget = development(experiment).seed, experiment.claim.budget["smoke"]
     turned, plain = people(seed, 90.0, budget), people(seed, 0.0, budget)
     assert [r.prompt for r in turned.train] == [r.prompt for r in plain.train]
     assert all(r.meta["annotator_group"] == "minority" for rows in turned.contexts["minority"] for r in rows)

@@ -4,32 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from plaudit.lab import find_experiment, instances, run_experiment
 from plaudit.lab.experiments.rewards.uncertainty_ranks_errors.measuring import Said, gain, intervals
 from plaudit.lab.members import seeds_of, write_start
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-def smoke(name, cache, tmp_path, monkeypatch):
-    monkeypatch.setenv("PLAUDIT_CACHE", str(cache))
-    monkeypatch.setenv("PLAUDIT_QUIET", "1")
-
-    def fit(pairs, *, seed, size):
-        raise AssertionError("members are trained by the experiment")
-
-    experiment = find_experiment(name)
-    rows = instances(experiment.claim, "development", count=1)
-    arms = run_experiment(experiment, rows, folder=tmp_path, fit=fit, smoke=True)["development-0"]
-    assert set(arms) == set(experiment.claim.arms)
-    return arms
-
-
-def test_ensembles_under_noise(cache, tmp_path, monkeypatch):
-    arms = smoke("ensembles_under_noise", cache, tmp_path, monkeypatch)
+def test_ensembles_under_noise(smoke):
+    arms = smoke("ensembles_under_noise")
     first = [numbers["true_1"] for numbers in arms.values()]
     assert first == pytest.approx([first[0]] * len(first))  # arms share the pool
     assert arms["oracle"]["drop"] == 0.0
@@ -37,14 +17,14 @@ def test_ensembles_under_noise(cache, tmp_path, monkeypatch):
     assert arms["pretrain_mean"] != arms["finetune_mean"]
 
 
-def test_ensembles_shared_bias(cache, tmp_path, monkeypatch):
-    arms = smoke("ensembles_shared_bias", cache, tmp_path, monkeypatch)
+def test_ensembles_shared_bias(smoke):
+    arms = smoke("ensembles_shared_bias")
     assert all(numbers["excess"] <= arms["longest"]["excess"] for numbers in arms.values())
     assert arms["mean_biased"] != arms["mean_unbiased"]
 
 
-def test_uncertainty_ranks_errors(cache, tmp_path, monkeypatch):
-    arms = smoke("uncertainty_ranks_errors", cache, tmp_path, monkeypatch)
+def test_uncertainty_ranks_errors(smoke):
+    arms = smoke("uncertainty_ranks_errors")
     assert arms["longer"]["gain"] == 0.0  # a constant deviation adds nothing
     assert arms["oracle"]["auroc_std"] == 1.0
     assert arms["oracle"]["gain"] == pytest.approx(1 - arms["oracle"]["auroc_margin"])

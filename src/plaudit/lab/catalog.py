@@ -22,14 +22,19 @@ def list_experiments(folder: Path = FOLDER) -> dict[str, Claim]:
     Raises:
         InputError: if a claim does not carry its folder's name, or cannot be read.
     """
-    out = {}
-    for path in sorted(folder.glob("*/*/claim.yaml")):
-        name = path.parent.relative_to(folder).as_posix()
-        claim = read_claim(path)
-        if claim.name != name:
-            raise InputError(f"experiments: {path} names itself {claim.name!r}; its folder says {name!r}")
-        out[name] = claim
-    return out
+    return {name: _read(name, path) for name, path in _paths(folder).items()}
+
+
+def _paths(folder: Path) -> dict[str, Path]:
+    """Name to file, sorted."""
+    return {p.parent.relative_to(folder).as_posix(): p for p in sorted(folder.glob("*/*/claim.yaml"))}
+
+
+def _read(name: str, path: Path) -> Claim:
+    claim = read_claim(path)
+    if claim.name != name:
+        raise InputError(f"experiments: {path} names itself {claim.name!r}; its folder says {name!r}")
+    return claim
 
 
 AREAS: dict[str, Callable[[str], bool]] = {
@@ -57,19 +62,19 @@ def in_area(claims: Mapping[str, Claim], area: str | None) -> dict[str, Claim]:
 
 
 def find_experiment(name: str) -> Experiment:
-    """The experiment of a name, its code imported.
+    """The experiment of a name, its code imported; no other claim is read.
 
     Args:
         name: such as `training/data_scaling`, or its last part where that is unique.
 
     Raises:
-        InputError: if there is none, or several.
+        InputError: if there is none, or several; or if its claim cannot be read.
     """
-    claims = list_experiments()
-    matches = [n for n in claims if n == name or n.split("/")[-1] == name]
+    paths = _paths(FOLDER)
+    matches = [n for n in paths if n == name or n.split("/")[-1] == name]
     if len(matches) != 1:
-        raise InputError(f"lab: experiment {name!r} is not known; {nearest(name, claims)}")
-    claim = claims[matches[0]]
+        raise InputError(f"lab: experiment {name!r} is not known; {nearest(name, paths)}")
+    claim = _read(matches[0], paths[matches[0]])
     module = importlib.import_module(
         f"plaudit.lab.experiments.{(claim.runs or claim.name).replace('/', '.')}.experiment"
     )

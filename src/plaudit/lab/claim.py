@@ -114,7 +114,8 @@ def _row(path: Path) -> dict[str, Any]:
 
     if not path.is_file():
         raise MissingError(f"claim: {path} is not there; an experiment states its claim before it is run")
-    row = yaml.safe_load(path.read_text(encoding="utf-8"))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where PyYAML was built with it: ten times faster
+    row = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     if not isinstance(row, dict):
         raise InputError(f"claim: {path} holds {type(row).__name__}; it is a mapping of keys to values")
     return row

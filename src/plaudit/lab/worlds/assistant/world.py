@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -48,11 +49,8 @@ class World:
 
     @classmethod
     def drawn(cls, seed: int) -> World:
-        """The instance of a seed."""
-        rng = np.random.default_rng([VERSION, seed])
-        shares = rng.dirichlet(np.full(len(KINDS), 40.0))
-        world = cls(seed, Knowledge.drawn(rng), Utility.drawn(rng), Habits.drawn(rng), shares, np.ones(len(ASPECTS)))
-        return world.calibrated(*world._demonstrated(prompts=150, each=6))
+        """The instance of a seed; the last few are kept, for every arm of an experiment asks for its own."""
+        return _drawn(seed)
 
     def prompts(
         self, n: int, *, seed: int, side: Side = "train", kind: str | None = None, distinct: bool = False
@@ -126,6 +124,14 @@ class World:
             for _ in range(each)
         ]
         return self.parse(samples), np.repeat(np.arange(prompts), each)
+
+
+@lru_cache(maxsize=8)
+def _drawn(seed: int) -> World:
+    rng = np.random.default_rng([VERSION, seed])
+    shares = rng.dirichlet(np.full(len(KINDS), 40.0))
+    world = World(seed, Knowledge.drawn(rng), Utility.drawn(rng), Habits.drawn(rng), shares, np.ones(len(ASPECTS)))
+    return world.calibrated(*world._demonstrated(prompts=150, each=6))
 
 
 @dataclass(frozen=True)
