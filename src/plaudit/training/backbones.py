@@ -102,3 +102,15 @@ def without_dropout(config: Any) -> None:
     for name, value in vars(config).items():
         if isinstance(value, float) and ("dropout" in name or name.endswith("pdrop")):
             setattr(config, name, 0.0)
+
+
+def disable_dropout(model: Any) -> None:
+    """The same for a model that is built: its modules, what attention reads from them, and its configuration."""
+    from torch import nn
+
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        elif isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
+    without_dropout(model.config)

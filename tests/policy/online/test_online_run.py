@@ -310,3 +310,19 @@ def test_a_reward_that_fails_for_one_in_ten_costs_those_only(tmp_path):
     assert 0 < np.mean(lost) < 0.5
     assert sum(found.faults.values()) == round(sum(lost) * 4 * 6)
     assert all(np.isfinite(row["loss"]) for row in found.history)
+
+
+def test_dropout_is_off(tmp_path):
+    """Else the ratio of fresh samples would not be 1, and the KL of the start not 0."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer()
+    shape = GPT2Config(
+        vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, n_positions=96, eos_token_id=1, bos_token_id=None,
+        resid_pdrop=0.5, embd_pdrop=0.5, attn_pdrop=0.5,
+    )  # fmt: skip
+    for model in (GPT2LMHeadModel(shape), policy(attention_dropout=0.5)):
+        found = run(tmp_path / type(model).__name__, rows=4, model=model)
+        assert found.history[0]["ratio"] == pytest.approx(1, abs=1e-5)
+        assert found.history[0]["kl"] == pytest.approx(0, abs=1e-4)

@@ -35,7 +35,7 @@ from plaudit.rewards.files import batch_from_cells, scored_rows
 from plaudit.runs.log import DurableLog
 from plaudit.runs.origin import versions
 from plaudit.runs.progress import Progress
-from plaudit.training.backbones import without_dropout
+from plaudit.training.backbones import disable_dropout
 from plaudit.training.fitting import merged, with_lora
 from plaudit.training.stepping import run_steps
 
@@ -102,7 +102,7 @@ def improve(
     rendering = content_hash([template.to_dict(), tokenizer.chat_template, folders.vocabulary(tokenizer)])
     start = folders.weights_hash(model, rendering)
     key = _key(rows, config, core, layers, watched or {}, start)
-    without_dropout(model)  # with it, the tokens of a fresh sample would have another probability than they had
+    disable_dropout(model)  # with it, the tokens of a fresh sample would have another probability than they had
     gate = open_gate(model)
     reference = _reference(model, config, method)  # a copy of what the gate has opened
     model = with_lora(model, _as_fit(config), task="CAUSAL_LM") if config.lora_rank else model
