@@ -1,1 +1,1 @@
-"""A verifier cannot teach what a policy never does."""
+"""A verifier cannot teach what a policy can only guess."""

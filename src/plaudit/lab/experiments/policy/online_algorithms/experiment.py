@@ -48,36 +48,14 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
         habits=Habits(slips=budget["slips"]),
     )  # fmt: skip
     model = start(seed, config, cache=cache_folder())
-    learn, test = (asked(model, seed, config, budget, side) for side in ("train", "test"))
+    learn = draw_problems(budget["problems"], seed=seed + 1, depth=config.depth)
+    test = draw_problems(budget["test"], seed=seed + 2, depth=config.depth, side="test")
     numbers = {"kl": 0.0, "reward_at_kl": 0.0}
     if arm != "start":
         model, history = _trained(model, learn, seed, arm, budget)
         kl, reward = curve(history)
         numbers = {"kl": float(kl[-1]), "reward_at_kl": float(np.interp(KL, np.maximum.accumulate(kl), reward))}
     return numbers | measured(model, test, seed)
-
-
-def asked(model: Any, seed: int, config: PolicyConfig, budget: Mapping[str, Any], side: str) -> list[Problem]:
-    """Problems of one side; with `unsolved` in the budget those that the start got wrong in as many tries.
-
-    Args:
-        model: the starting policy.
-        seed: of the instance.
-        config: of its demonstrations.
-        budget: `problems` or `test`, how many; `unsolved`, tries; `drawn`, how many problems are tried for each.
-        side: `train` or `test`.
-    """
-    count = budget["problems" if side == "train" else "test"]
-    own = seed + (1 if side == "train" else 2)
-    tries = budget.get("unsolved", 0)
-    if not tries:
-        return draw_problems(count, seed=own, depth=config.depth, side=side)
-    problems = draw_problems(count * budget["drawn"], seed=own, depth=config.depth, side=side)
-    failed = right_answers(model, problems, tries, seed + 4).max(axis=1) == 0
-    found = [p for p, never in zip(problems, failed, strict=True) if never][:count]
-    if len(found) < count:
-        raise InputError(f"online_algorithms: {len(found)} of {count} problems are never solved; draw more")
-    return found
 
 
 def right_answers(model: Any, problems: Sequence[Problem], tries: int, seed: int) -> np.ndarray[Any, Any]:
