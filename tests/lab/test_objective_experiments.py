@@ -8,7 +8,7 @@ import yaml
 
 from plaudit.cli.main import main
 from plaudit.errors import InputError
-from plaudit.lab import find_experiment, instances, run_experiment
+from plaudit.lab import find_experiment, instances
 from plaudit.lab.catalog import in_area, list_experiments
 from plaudit.lab.claim import read_claim
 from plaudit.lab.experiments.training.cyclic_annotators.experiment import as_lists
@@ -18,29 +18,14 @@ from plaudit.lab.worlds.assistant import PolicyConfig, prepare
 from plaudit.records.message import Message
 from plaudit.records.rows import Pair, Ranked
 
+SEED = 20_260
 ASKED = (Message("user", "q"),)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def quiet(cache, monkeypatch):
-    monkeypatch.setenv("PLAUDIT_CACHE", str(cache))
-    monkeypatch.setenv("PLAUDIT_QUIET", "1")
-
-
-def no_fit(pairs, *, seed, size):
-    raise AssertionError("not asked for")
-
-
-def test_some_objectives_and_the_controls(quiet, tmp_path):
+def test_some_objectives_and_the_controls(smoke):
     experiment = find_experiment("training/objectives")
     arms = ["bradley-terry@20", "soft@20", "general-preference@0", "regression@40", "placebo@0", "longer", "oracle"]
-    rows = instances(experiment.claim, "development", count=1)
-    found = run_experiment(experiment, rows, folder=tmp_path, fit=no_fit, smoke=True, arms=arms)["development-0"]
+    found = smoke("training/objectives", arms)
     assert found["oracle"]["accuracy"] == 1.0
     assert found["oracle"]["correlation"] == pytest.approx(1.0)
     assert found["oracle"]["best_of_4"] >= max(numbers["best_of_4"] for numbers in found.values())
@@ -48,11 +33,8 @@ def test_some_objectives_and_the_controls(quiet, tmp_path):
     assert {f"{name}@{dose}" for name in SETTINGS for dose in (0, 20, 40)} <= set(experiment.claim.arms)
 
 
-def test_cyclic_annotators(quiet, tmp_path):
-    experiment = find_experiment("training/cyclic_annotators")
-    rows = instances(experiment.claim, "development", count=1)
-    arms = ["general-preference", "plackett-luce", "oracle"]
-    found = run_experiment(experiment, rows, folder=tmp_path, fit=no_fit, smoke=True, arms=arms)["development-0"]
+def test_cyclic_annotators(smoke):
+    found = smoke("training/cyclic_annotators", ["general-preference", "plackett-luce", "oracle"])
     assert found["oracle"]["log_loss_plain"] < min(np.log(2), found["plackett-luce"]["log_loss_plain"])
     assert found["oracle"]["cycles"] == found["general-preference"]["cycles"]  # of the annotators, whatever is fitted
 
@@ -75,8 +57,8 @@ def test_soft_labels_and_slope_by_hand():
     assert fitted_slope(np.full(4, 2.0), np.array([1.0, 1, 1, 0])) == pytest.approx(np.log(3) / 2, rel=1e-3)
 
 
-def test_rated_lists_are_nested_and_flips_turn_whole_lists(quiet):
-    world = prepare(0, PolicyConfig(demonstrations=200, epochs=1.0))
+def test_rated_lists_are_nested_and_flips_turn_whole_lists(small_worlds):
+    world = prepare(SEED, PolicyConfig(demonstrations=200, epochs=1.0))
     clean, noisy = (world.lists(30, each=3, seed=1, flips=f) for f in (0.0, 0.4))
     assert world.lists(10, each=3, seed=1) == clean[:10]
     for a, b in zip(clean, noisy, strict=True):
