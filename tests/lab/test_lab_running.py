@@ -231,15 +231,9 @@ def test_catalogue_lists_and_finds():
         find_experiment("data_scalling")
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.mark.parametrize("name", ["data_scaling", "best_of_n_overoptimisation", "verifier_outcomes"])
-def test_smoke_runs_of_the_shipped_experiments(name, cache, tmp_path, monkeypatch):
+def test_smoke_runs_of_the_shipped_experiments(name, smoke):
     """With a scorer fitted by counting words: the machinery, not the claim."""
-    monkeypatch.setenv("PLAUDIT_CACHE", str(cache))
 
     def fit(pairs, *, seed, size):
         weight = {}
@@ -249,11 +243,7 @@ def test_smoke_runs_of_the_shipped_experiments(name, cache, tmp_path, monkeypatc
                     weight[word] = weight.get(word, 0) + sign
         return lambda samples: np.array([float(sum(weight.get(w, 0) for w in s.text.split())) for s in samples])
 
-    experiment = find_experiment(name)
-    rows = instances(experiment.claim, "development", count=1)
-    results = run_experiment(experiment, rows, folder=tmp_path, fit=fit, smoke=True)
-    arms = results["development-0"]
-    assert set(arms) == set(experiment.claim.arms)
+    arms = smoke(name, fit=fit)
     if name == "data_scaling":
         assert arms["oracle"]["accuracy"] == 1.0
         assert all(0 <= numbers["accuracy"] <= 1 for numbers in arms.values())
