@@ -1,6 +1,8 @@
 """What several rooms' tests share: a world with a policy of a few steps, a recipe, pairs and a model."""
 
+import gc
 import os
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -15,6 +17,17 @@ settings.load_profile("plaudit")
 
 # as the command line sets it, but before any test has imported transformers, which reads it once
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+FROZEN = [0]
+"""How many modules were imported when what there was was last left out of garbage collection."""
+
+
+def pytest_runtest_setup(item):
+    """Imported modules are no garbage: every training asks for a full collection, half a second with transformers."""
+    if len(sys.modules) > FROZEN[0] + 200:
+        gc.collect()
+        gc.freeze()
+        FROZEN[0] = len(sys.modules)
 
 
 @pytest.fixture

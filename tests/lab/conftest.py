@@ -49,15 +49,15 @@ def development():
 
 @pytest.fixture
 def smoke(small_worlds, development, tmp_path):
-    """Runs an experiment's smoke version: arm to numbers. Arms are as asked, numbers finite, other arms refused."""
+    """Runs an experiment's smoke version: arm to numbers. Arms are as asked, numbers finite, unknown ones refused."""
 
-    def run(name, arms=None, fit=no_fit):
+    def run(name, arms=None, fit=no_fit, unknown=("nothing", "nothing@0")):
         experiment = find_experiment(name)
         claim, row = experiment.claim, development(experiment)
         found = run_experiment(experiment, [row], folder=tmp_path, fit=fit, smoke=True, arms=arms)["development-0"]
         assert set(found) == set(arms or claim.arms)
         assert np.isfinite([v[claim.metric] for v in found.values()]).all()
-        for wrong in ("nothing", "nothing@0"):
+        for wrong in unknown:
             with pytest.raises(InputError, match=f"arm '{wrong}' is not known"):
                 experiment.run_instance(row.seed, wrong, budget=claim.budget["smoke"], fit=fit)
         return found

@@ -25,7 +25,7 @@ ASKED = (Message("user", "q"),)
 def test_some_objectives_and_the_controls(smoke):
     experiment = find_experiment("training/objectives")
     arms = ["bradley-terry@20", "soft@20", "general-preference@0", "regression@40", "placebo@0", "longer", "oracle"]
-    found = smoke("training/objectives", arms)
+    found = smoke("training/objectives", arms, unknown=())
     assert found["oracle"]["accuracy"] == 1.0
     assert found["oracle"]["correlation"] == pytest.approx(1.0)
     assert found["oracle"]["best_of_4"] >= max(numbers["best_of_4"] for numbers in found.values())
@@ -34,7 +34,8 @@ def test_some_objectives_and_the_controls(smoke):
 
 
 def test_cyclic_annotators(smoke):
-    found = smoke("training/cyclic_annotators", ["general-preference", "plackett-luce", "oracle"])
+    arms = ["general-preference", "plackett-luce", "oracle"]
+    found = smoke("training/cyclic_annotators", arms, unknown=("nothing",))
     assert found["oracle"]["log_loss_plain"] < min(np.log(2), found["plackett-luce"]["log_loss_plain"])
     assert found["oracle"]["cycles"] == found["general-preference"]["cycles"]  # of the annotators, whatever is fitted
 
