@@ -11,5 +11,8 @@ __getattr__, __all__ = exports(
         "Compared": "advantages.compared",
         "group_advantages": "advantages.groups",
         "on_policy_loss": "losses.on_policy",
+        "Connection": "served",
+        "ServerError": "served",
+        "ServerSampler": "served",
     },
 )
