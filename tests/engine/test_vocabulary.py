@@ -103,6 +103,22 @@ def test_under_autocast_forward_and_backward_read_the_same_logits():
         assert torch.allclose(found, other.float(), atol=0.02 * float(other.abs().max()))
 
 
+def test_entropies_that_nobody_wants_are_not_made():
+    model = llama()
+    inputs = {"input_ids": torch.tensor([[5, 6, 7, 8]])}
+    at = torch.arange(3)
+    both = Wanted(at, at, torch.tensor([6, 7, 8]))
+    alone = Wanted(at, at, torch.tensor([6, 7, 8]), entropy=False)
+    for headed in (False, True):
+        assert not headed or install_logp_head(model)
+        logps, entropy = read_tokens(model, inputs, alone)
+        assert entropy.shape == (0,)
+        assert torch.equal(logps, read_tokens(model, inputs, both)[0])
+        expected = torch.autograd.grad(read_tokens(model, inputs, both)[0].sum(), model.lm_head.weight)[0]
+        (found,) = torch.autograd.grad(logps.sum(), model.lm_head.weight)
+        assert torch.allclose(found, expected, atol=1e-6)
+
+
 def test_what_is_refused():
     states, weight, at = torch.zeros(1, 2), torch.zeros(3, 2), torch.zeros(1, dtype=torch.long)
     with pytest.raises(InputError, match=r"temperature is 0; give a number above 0"):

@@ -34,12 +34,14 @@ class Wanted:
         column: int64 (e,), for each token that is read the source it follows, an index into `sources`.
         targets: int64 (e,), its token id.
         temperature: divides the logits.
+        entropy: whether the entropies of the sources' distributions are read too.
     """
 
     sources: Tensor
     column: Tensor
     targets: Tensor
     temperature: float = 1.0
+    entropy: bool = True
 
 
 _wanted: ContextVar[Wanted | None] = ContextVar("plaudit_wanted_tokens", default=None)
@@ -78,8 +80,9 @@ class LogpHead(nn.Linear):
             return super().forward(input)
         states = input.reshape(-1, input.shape[-1]).index_select(0, wanted.sources)
         logps, entropy = chunked_logps(
-            states, self.weight, self.bias, wanted.column, wanted.targets, temperature=wanted.temperature
-        )
+            states, self.weight, self.bias, wanted.column, wanted.targets, temperature=wanted.temperature,
+            entropy=wanted.entropy,
+        )  # fmt: skip
         return torch.cat([logps, entropy])[None, None]
 
 
@@ -138,13 +141,14 @@ def read_tokens(model: nn.Module, inputs: dict[str, Any], wanted: Wanted) -> tup
         wanted: what is read.
 
     Returns:
-        Log-probabilities (e,) and the entropies of the sources' next-token distributions (s,), float32 (float64 where
-        the model is).
+        Log-probabilities (e,) and the entropies of the sources' next-token distributions (s,), or (0,) where they are
+        not wanted; float32 (float64 where the model is).
     """
     if has_logp_head(model):
         with reading_tokens(wanted):
             both = model(**inputs).logits[0, 0]
-        split: tuple[Tensor, Tensor] = both.split([len(wanted.targets), len(wanted.sources)])
+        entropies = len(wanted.sources) if wanted.entropy else 0
+        split: tuple[Tensor, Tensor] = both.split([len(wanted.targets), entropies])
         return split
     if "tree_plan" in inputs:  # one row: the model itself leaves the other positions out
         logits = model(**inputs, logits_to_keep=wanted.sources).logits[0]
@@ -153,7 +157,8 @@ def read_tokens(model: nn.Module, inputs: dict[str, Any], wanted: Wanted) -> tup
         logits = whole.reshape(-1, whole.shape[-1]).index_select(0, wanted.sources)
     logits = (logits if logits.dtype == torch.float64 else logits.float()) / wanted.temperature
     logps = logits.log_softmax(-1)
-    return logps[wanted.column, wanted.targets], -(logps.exp() * logps).sum(-1)
+    entropy = -(logps.exp() * logps).sum(-1) if wanted.entropy else logps.new_zeros(0)
+    return logps[wanted.column, wanted.targets], entropy
 
 
 def has_logp_head(model: nn.Module) -> bool:
@@ -163,7 +168,7 @@ def has_logp_head(model: nn.Module) -> bool:
 
 def chunked_logps(
     states: Tensor, weight: Tensor, bias: Tensor | None, column: Tensor, targets: Tensor, *,
-    temperature: float = 1.0, chunk: int = CHUNK,
+    temperature: float = 1.0, entropy: bool = True, chunk: int = CHUNK,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """`log softmax((states @ weight.T + bias) / temperature)` at chosen tokens, and the entropies, never all at once.
 
@@ -176,10 +181,12 @@ def chunked_logps(
         column: int64 (e,), which state each token follows.
         targets: int64 (e,), token ids.
         temperature: above 0.
+        entropy: whether the entropies are wanted.
         chunk: logits held at a time; at least those of one state are.
 
     Returns:
-        Log-probabilities (e,) and entropies (s,), nats, in float32, or float64 where the states are.
+        Log-probabilities (e,) and entropies (s,), or (0,) where they are not wanted; nats, in float32, or float64 where
+        the states are.
 
     Raises:
         InputError: if the temperature is not positive.
@@ -197,7 +204,7 @@ def chunked_logps(
         states, weight, bias = states.to(low), weight.to(low), None if bias is None else bias.to(low)
     rows = max(1, chunk // weight.shape[0])
     found: tuple[Tensor, Tensor] = _ChunkedLogps.apply(  # type: ignore[no-untyped-call]
-        states, weight, bias, column, targets, temperature, rows
+        states, weight, bias, column, targets, temperature, rows, entropy
     )
     return found
 
@@ -212,20 +219,22 @@ class _ChunkedLogps(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, column: Tensor, targets: Tensor,
-        temperature: float, rows: int,
+        temperature: float, rows: int, entropies: bool,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         wide = torch.float64 if states.dtype == torch.float64 else torch.float32
         order = torch.argsort(column, stable=True)
         logps = states.new_empty(len(column), dtype=wide)
-        norm, entropy = states.new_empty(len(states), dtype=wide), states.new_empty(len(states), dtype=wide)
+        norm = states.new_empty(len(states), dtype=wide)
+        entropy = states.new_empty(len(states) if entropies else 0, dtype=wide)
         starts = _starts(column, order, len(states), rows)
         for i, first in enumerate(range(0, len(states), rows)):
             z = _logits(states[first : first + rows], weight, bias, temperature, wide)
             norm[first : first + rows] = z.logsumexp(-1)
             here = order[starts[i] : starts[i + 1]]
             logps[here] = z[column[here] - first, targets[here]] - norm[column[here]]
-            z -= norm[first : first + rows, None]
-            entropy[first : first + rows] = -(z.exp() * z).sum(-1)
+            if entropies:
+                z -= norm[first : first + rows, None]
+                entropy[first : first + rows] = -(z.exp() * z).sum(-1)
         ctx.save_for_backward(states, weight, bias, column, targets, norm, entropy, order)
         ctx.temperature, ctx.rows, ctx.starts = temperature, rows, starts
         return logps, entropy
@@ -239,7 +248,7 @@ class _ChunkedLogps(torch.autograd.Function):
         # chunks are added up in the wider precision: in bfloat16 the later ones would be lost
         for_weight = torch.zeros_like(weight, dtype=norm.dtype) if ctx.needs_input_grad[1] else None
         for_bias = torch.zeros_like(bias, dtype=norm.dtype) if bias is not None and ctx.needs_input_grad[2] else None
-        through_entropy = bool(by_entropy.any())
+        through_entropy = bool(by_entropy.any())  # never where they were not wanted: there are none
         for i, first in enumerate(range(0, len(states), ctx.rows)):
             part = slice(first, first + ctx.rows)
             z = _logits(states[part], weight, bias, ctx.temperature, norm.dtype).sub_(norm[part, None])
@@ -259,7 +268,7 @@ class _ChunkedLogps(torch.autograd.Function):
                     for_weight += grad.t() @ states[part]
             if for_bias is not None:
                 for_bias += grad.sum(0, dtype=norm.dtype)
-        return for_states, _as(for_weight, weight), _as(for_bias, bias), None, None, None, None
+        return for_states, _as(for_weight, weight), _as(for_bias, bias), None, None, None, None, None
 
 
 def _as(grad: Tensor | None, parameter: Tensor) -> Tensor | None:

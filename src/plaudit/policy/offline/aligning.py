@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from plaudit.engine.vocabulary import install_logp_head
 from plaudit.errors import InputError
 from plaudit.policy.algorithms import NamedAlgorithm, algorithm
 from plaudit.policy.offline.config import AlignConfig
@@ -111,6 +112,7 @@ def align(
         groups = with_token_rewards(groups, rows, language, out)
     key = content_hash([asdict(config), model, language.rendering, [g.key for g in groups]])
     trained = with_lora(language.model, config, task="CAUSAL_LM") if config.lora_rank else language.model
+    install_logp_head(trained)
     trainer = run_steps(
         trained, language.tokenizer, groups, config=config, out=out, key=key, progress=progress,
         collator=_collator(language, config, named), objective=Alignment(named), outputs=token_outputs,

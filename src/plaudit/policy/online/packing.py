@@ -13,15 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from plaudit.engine.engine import padded_batches
-from plaudit.engine.plan import TreePlan
 from plaudit.engine.planning import plan_rows
 from plaudit.engine.tree import Ids, Index
-from plaudit.engine.vocabulary import Wanted, read_tokens
 from plaudit.training.collating import tree_tensors
-from plaudit.training.policies.packing import edges_of
+from plaudit.training.policies.packing import TokenOutputs, edges_of, row_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,32 +116,4 @@ def _longest(group: Learned) -> int:
     return len(group.prompt) + max(len(c) for c in group.completions)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenOutputs:
-    """What one forward call says of a row's counted tokens.
-
-    Attributes:
-        logp: (t,) log-probability of each, nats, in the order of `owner`.
-        entropy: (t,) entropy of the distribution that it was drawn from.
-    """
-
-    logp: Tensor
-    entropy: Tensor
-
-
-def row_tokens(model: nn.Module, row: Mapping[str, Any]) -> TokenOutputs:
-    """Log-probabilities and entropies at a row's counted tokens: one forward call of the (wrapped) model."""
-    ids = row["input_ids"]
-    if "segments" in row:
-        inputs = {
-            "input_ids": ids[None],
-            "position_ids": row["position_ids"][None],
-            "attention_mask": torch.empty(1, 1, ids.shape[0], 0, device=ids.device),
-            "tree_plan": TreePlan(row["segments"].cpu(), row["position_ids"]),
-        }
-    else:
-        inputs = {"input_ids": ids, "attention_mask": row["attention_mask"]}
-    targets = ids.reshape(-1).index_select(0, row["after"])
-    wanted = Wanted(row["sources"], row["column"], targets, row["temperature"])
-    logps, entropy = read_tokens(model, {**inputs, "use_cache": False}, wanted)
-    return TokenOutputs(logps.index_select(0, row["edge"]), entropy[row["column"]].index_select(0, row["edge"]))
+__all__ = ["Learned", "TokenOutputs", "row_tokens", "rows_of"]

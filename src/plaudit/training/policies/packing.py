@@ -6,7 +6,7 @@ share is read once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from plaudit.engine.engine import padded_batches
 from plaudit.engine.plan import TreePlan
 from plaudit.engine.planning import plan_rows
+from plaudit.engine.vocabulary import Wanted, read_tokens
 from plaudit.training.collating import Batch, tree_tensors
 from plaudit.training.methods import Item
 from plaudit.training.policies.encoding import PolicyGroup
@@ -135,23 +136,46 @@ def _longest(group: PolicyGroup) -> int:
     return max(int(one.ids.size) for one in group.located)
 
 
+@dataclass(frozen=True, slots=True)
+class TokenOutputs:
+    """What one forward call says of a row's counted tokens.
+
+    Attributes:
+        logp: (t,) log-probability of each, nats, in the order of `owner`.
+        entropy: (t,) entropy of the distribution that it was drawn from; (0,) where it is not asked for.
+    """
+
+    logp: Tensor
+    entropy: Tensor
+
+
+def row_tokens(model: nn.Module, row: Mapping[str, Any], *, entropy: bool = True) -> TokenOutputs:
+    """Log-probabilities and entropies at a row's counted tokens: one forward call of the (wrapped) model.
+
+    Args:
+        model: a causal language model; with a `LogpHead` the logits are made in chunks.
+        row: collated; its `temperature` divides the logits where it has one.
+        entropy: whether entropies are asked for.
+    """
+    ids = row["input_ids"]
+    if "segments" in row:
+        inputs = {
+            "input_ids": ids[None], "position_ids": row["position_ids"][None],
+            "attention_mask": torch.empty(1, 1, ids.shape[0], 0, device=ids.device),
+            "tree_plan": TreePlan(row["segments"].cpu(), row["position_ids"]),
+        }  # fmt: skip
+    else:
+        inputs = {"input_ids": ids, "attention_mask": row["attention_mask"]}
+    targets = ids.reshape(-1).index_select(0, row["after"])
+    wanted = Wanted(row["sources"], row["column"], targets, row.get("temperature", 1.0), entropy)
+    logps, entropies = read_tokens(model, {**inputs, "use_cache": False}, wanted)
+    spread = entropies[row["column"]].index_select(0, row["edge"]) if entropy else entropies
+    return TokenOutputs(logps.index_select(0, row["edge"]), spread)
+
+
 def token_outputs(model: nn.Module, row: dict[str, Tensor]) -> Tensor:
     """Log-probability of each counted token, (t,), in nats, in the order of `owner`: one forward call of the model."""
-    if "segments" in row:
-        width = row["input_ids"].shape[0]
-        logits = model(
-            input_ids=row["input_ids"][None], position_ids=row["position_ids"][None],
-            attention_mask=torch.empty(1, 1, width, 0, device=row["input_ids"].device),
-            tree_plan=TreePlan(row["segments"].cpu(), row["position_ids"]), use_cache=False,
-            logits_to_keep=row["sources"],
-        ).logits[0]  # fmt: skip
-    else:
-        whole = model(input_ids=row["input_ids"], attention_mask=row["attention_mask"], use_cache=False).logits
-        logits = whole.reshape(-1, whole.shape[-1]).index_select(0, row["sources"])
-    targets = row["input_ids"].reshape(-1).index_select(0, row["after"])
-    wide = logits if logits.dtype == torch.float64 else logits.float()
-    logps: Tensor = wide.log_softmax(-1)[row["column"], targets].index_select(0, row["edge"])
-    return logps
+    return row_tokens(model, row, entropy=False).logp
 
 
 def sequence_sums(tokens: Tensor, row: dict[str, Tensor]) -> Tensor:
