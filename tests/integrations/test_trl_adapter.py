@@ -71,3 +71,11 @@ def test_many_missing_rewards_are_alarmed_on(caplog):
     with caplog.at_level(logging.WARNING):
         as_reward_func(Same())(prompts=PROMPTS, completions=TEXTS, reference=GOLD)
     assert "25% of 4 completions have no reward" in caplog.text
+
+
+def test_eight_threads_get_the_same():
+    from host_rewards import eight_threads
+
+    function = as_reward_func(Same())
+    call = lambda text: function(prompts=["2 + 2"], completions=[text], reference=["4"])  # noqa: E731
+    assert eight_threads(call, [("4",), ("5",), ("",)] * 16) == [[1.0], [0.0], [0.0]] * 16

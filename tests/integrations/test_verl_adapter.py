@@ -1,5 +1,6 @@
 import importlib.util
 import math
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -56,6 +57,10 @@ def test_verl_loads_the_file_by_its_path_and_calls_from_threads(mine):
     spec = importlib.util.spec_from_file_location("custom_module", verl.__file__)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda t: module.compute_score("s", t, "4", {}, reward=mine)["score"], ["4", "5"] * 20))
     assert found == [1.0, 0.0] * 20
+
+
+def test_it_pickles_by_its_name():
+    assert pickle.loads(pickle.dumps(compute_score)) is compute_score
