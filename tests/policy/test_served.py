@@ -194,6 +194,18 @@ def test_a_server_that_stays_down(server, asked):
     assert len(server.asked) == 4
 
 
+def test_after_one_refusal_nothing_more_is_sent(server, asked):
+    server.faults = [500, 404]
+    slow = Connection(requests=2, timeout=5.0, tries=5, backoff=30.0)
+    with pytest.raises(InputError, match="status 404"):
+        sampler(server, connection=slow)(asked[:2], SAMPLING, seed=7)
+    waiting = [t for t in threading.enumerate() if t.name.startswith("plaudit-sample")]
+    for thread in waiting:  # the one that waits for its second try gives up at once, not after half a minute
+        thread.join(5.0)
+        assert not thread.is_alive()
+    assert len(server.asked) == 2
+
+
 def test_no_server_at_all(asked):
     with serving() as gone:
         ask = sampler(gone)

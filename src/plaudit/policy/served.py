@@ -15,7 +15,7 @@ import json
 import logging
 import random
 import ssl
-import time
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -107,14 +107,16 @@ class ServerSampler:
         """
         self._check(sampling)
         found: dict[int, list[Rollout]] = {}
+        stop = threading.Event()
         pool = ThreadPoolExecutor(self.connection.requests, thread_name_prefix="plaudit-sample")
         try:
-            asked = {pool.submit(self._ask, q, sampling, seed): i for i, q in enumerate(questions)}
+            asked = {pool.submit(self._ask, q, sampling, seed, stop): i for i, q in enumerate(questions)}
             for future in as_completed(asked):
                 found[asked[future]] = future.result()
                 if progress is not None:
                     progress(sampling.completions * len(found))
-        finally:  # after an error, and after an interruption, what has not been sent yet is not sent
+        finally:  # after an error, and after an interruption, nothing more is sent
+            stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
         return [found[i] for i in range(len(questions))]
 
@@ -131,7 +133,7 @@ class ServerSampler:
                 "were left; those of all are trained on: sample with top_p 1"
             )
 
-    def _ask(self, question: Question, sampling: Sampling, seed: int) -> list[Rollout]:
+    def _ask(self, question: Question, sampling: Sampling, seed: int, stop: threading.Event) -> list[Rollout]:
         digest = hashlib.sha256(f"{seed}:{question.key}".encode()).digest()
         body = {
             "model": self.model, "prompt": list(question.ids), "n": sampling.completions,
@@ -139,7 +141,7 @@ class ServerSampler:
             "seed": int.from_bytes(digest[:4], "big") >> 1, "logprobs": 1, "return_token_ids": True,
             "stop_token_ids": list(self.ends), "stream": False,
         }  # fmt: skip
-        reply = self._post(body)
+        reply = self._post(body, stop)
         choices = reply.get("choices") if isinstance(reply, Mapping) else None
         if not isinstance(choices, list) or len(choices) != sampling.completions:
             count = len(choices) if isinstance(choices, list) else 0
@@ -178,13 +180,14 @@ class ServerSampler:
         text = str(self.tokenizer.decode(list(kept), skip_special_tokens=True))
         return Rollout.of(question, text, ids, [min(float(p), 0.0) for p in logps], finish)
 
-    def _post(self, body: Mapping[str, Any]) -> Any:
+    def _post(self, body: Mapping[str, Any], stop: threading.Event) -> Any:
         """The reply to a request, sent again while connections drop and the server fails."""
         sent, said = json.dumps(body).encode(), ""
         for attempt in range(self.connection.tries):
             if attempt:
                 wait = min(60.0, self.connection.backoff * 2 ** (attempt - 1))
-                time.sleep(wait * (1 + random.random() / 2))  # spread, so that all do not come back at once
+                if stop.wait(wait * (1 + random.random() / 2)):  # spread, so that all do not come back at once
+                    break
             try:
                 status, content = self._send(sent)
             except (OSError, http.client.HTTPException) as error:
