@@ -1,7 +1,8 @@
 """How experiments are tried: all arms of one development instance with a tiny budget.
 
-Every experiment gets the same instance, and blocks and calibration are small, so that the tests of a process share one
-world with what was sampled from its policy. What the numbers are in a world of full size is tested beside the worlds.
+Experiments in the assistant world get the same instance, and blocks and calibration are small, so that the tests of a
+process share one world with what was sampled from its policy. What the numbers are in a world of full size is tested
+beside the worlds.
 """
 
 from dataclasses import replace
@@ -16,7 +17,7 @@ from plaudit.lab.seeds import instances
 from plaudit.lab.worlds.assistant import prepared
 
 SEED = 20_260
-"""Of the instance that all smoke runs share."""
+"""Of the instance that all smoke runs in the assistant world share."""
 
 
 def no_fit(pairs, *, seed, size):
@@ -39,10 +40,11 @@ def small_worlds(lab_cache, monkeypatch):
 
 @pytest.fixture
 def development():
-    """An experiment's development instance, with the seed that all of them share here."""
+    """An experiment's development instance; in the assistant world with the seed that all of them share here."""
 
     def found(experiment):
-        return replace(instances(experiment.claim, "development", count=1)[0], seed=SEED)
+        (row,) = instances(experiment.claim, "development", count=1)
+        return replace(row, seed=SEED) if experiment.claim.world == "assistant" else row
 
     return found
 
