@@ -61,19 +61,13 @@ class Handler(BaseHTTPRequestHandler):
         with server.lock:
             server.asked.append((self.path, self.headers.get("Authorization"), body))
             fault = server.faults.pop(0) if server.faults else None
-            server.busy += 1
-            server.most = max(server.most, server.busy)
-        try:
-            self.answer(body, fault)
-        finally:
-            with server.lock:
-                server.busy -= 1
+        self.answer(body, fault)
 
     def answer(self, body, fault):
         if fault == "drop":
             return self.connection.close()
         if fault == "slow":
-            threading.Event().wait(0.6)
+            self.linger()
         if isinstance(fault, int):
             return self.send(fault, b'{"message": "not now"}')
         content = json.dumps(self.server.completions(body)).encode()
@@ -84,6 +78,15 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(content[: len(content) // 2])
             return self.connection.close()
         return self.send(200, content)
+
+    def linger(self):
+        """Half a second, counted; the count ends before the client can have the answer and ask the next."""
+        with self.server.lock:
+            self.server.busy += 1
+            self.server.most = max(self.server.most, self.server.busy)
+        threading.Event().wait(0.6)
+        with self.server.lock:
+            self.server.busy -= 1
 
     def send(self, status, content):
         self.send_response(status)
