@@ -138,3 +138,26 @@ def test_a_reward_that_never_comes_back_stops_the_run(monkeypatch):
 def test_patience_is_positive():
     with pytest.raises(InputError, match="seconds 0, tries 2, workers 8; give positive numbers"):
         Patience(seconds=0)
+
+
+@pytest.mark.parametrize("answer", [None, [1.0, 2.0], 0.5])
+def test_what_is_no_batch_is_the_rewards_fault(answer):
+    class Nonsense(Told):
+        def __call__(self, samples):
+            assert samples
+            return answer
+
+    scorer = Scorer(Nonsense(), Patience(tries=1))
+    assert (scorer(rows(2)).outcome == Outcome.INSTRUMENT_FAULT).all()
+    said = f"PlauditError: the reward gave a {type(answer).__name__}; it must give a RewardBatch"
+    assert scorer.faults == {said: 2}
+
+
+def test_a_time_out_of_the_rewards_own_keeps_its_words():
+    class Late(Told):
+        def __call__(self, samples):
+            raise TimeoutError(f"the judge's queue of {len(samples)} is full")
+
+    scorer = Scorer(Late(), Patience(tries=1))
+    assert scorer(rows(1)).outcome.tolist() == [Outcome.TIMED_OUT]
+    assert scorer.faults == {"TimeoutError: the judge's queue of 1 is full": 1}

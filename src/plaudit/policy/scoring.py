@@ -59,6 +59,7 @@ class Scorer:
         self.reward, self.patience = reward, patience or Patience()
         self.faults: dict[str, int] = {}
         self._hanging: list[Future[RewardBatch]] = []
+        self._counting = threading.Lock()
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Rewards of the samples, in order; those of one group must follow one another.
@@ -119,8 +120,10 @@ class Scorer:
                 return answer
             failure = answer
         late = isinstance(failure, TimeoutError)
-        words = f"no answer in {self.patience.seconds:g} s" if late else f"{type(failure).__name__}: {failure}"
-        self.faults[words[:200]] = self.faults.get(words[:200], 0) + len(unit)
+        # a time-out with words is the reward's own, and may have come long before ours
+        words = f"no answer in {self.patience.seconds:g} s" if late and not str(failure) else _words(failure)
+        with self._counting:
+            self.faults[words[:200]] = self.faults.get(words[:200], 0) + len(unit)
         outcome = Outcome.TIMED_OUT if late else Outcome.INSTRUMENT_FAULT
         return RewardBatch(
             np.full(len(unit), np.nan), np.full(len(unit), outcome, dtype=np.int8),
@@ -130,8 +133,10 @@ class Scorer:
     def _asked(self, samples: Sequence[Sample]) -> RewardBatch | Exception:
         """One call in a thread that may be left behind."""
         seconds = self.patience.seconds
-        self._hanging = [f for f in self._hanging if not f.done()]
-        if len(self._hanging) >= LOST:
+        with self._counting:
+            self._hanging = [f for f in self._hanging if not f.done()]
+            lost = len(self._hanging)
+        if lost >= LOST:
             raise PlauditError(
                 f"reward {self.reward.name}: {LOST} calls hang; it does not come back any more. Give more seconds, or "
                 "mend the reward"
@@ -146,6 +151,8 @@ class Scorer:
             return error
         except Exception as error:  # whatever a reward raises is its own: it is counted and told, see `faults`
             return error
+        if not isinstance(batch, RewardBatch):
+            return PlauditError(f"the reward gave a {type(batch).__name__}; it must give a RewardBatch")
         if len(batch) != len(samples):
             return PlauditError(f"{len(batch)} rewards for {len(samples)} samples")
         return batch
@@ -161,6 +168,10 @@ def _into(future: Future[RewardBatch], reward: Reward, samples: Sequence[Sample]
             future.set_result(asyncio.run(asyncio.wait_for(call(samples), timeout=seconds)))
     except BaseException as error:  # also what threads swallow: the waiting side must hear of it
         future.set_exception(error if isinstance(error, Exception) else PlauditError(f"{type(error).__name__}"))
+
+
+def _words(failure: BaseException) -> str:
+    return f"{type(failure).__name__}: {failure}"
 
 
 def units_of(reward: Reward, samples: Sequence[Sample]) -> list[list[Sample]]:

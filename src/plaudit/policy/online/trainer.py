@@ -123,7 +123,7 @@ class OnlineTrainer(RewardTrainer):
         self.collect, self.questions, self.options = collect, questions, options
         self._now, self._next = state, state
         self.reference, self.watch, self.tree, self.pad_id = reference, watch, tree, pad_id
-        self._groups: list[Learned] = []
+        self._groups: list[Learned] | None = None  # an empty list is a batch from which nothing is learnt
         self._spare: Learned | None = None
         self._lost = 0
         if reference is not None:
@@ -144,7 +144,7 @@ class OnlineTrainer(RewardTrainer):
             return batches, None
         update = self.state.global_step % self.options.updates
         asked = [[*batch["asked"]] for batch in batches]
-        if update == 0 or not self._groups:
+        if update == 0 or self._groups is None:
             self._groups = self._collected([one for part in asked for one in part], again=update > 0)
         share = self._groups[update % self.options.minibatches :: self.options.minibatches]
         groups = self._weighted(share)
@@ -382,7 +382,9 @@ class OnlineTrainer(RewardTrainer):
             for layer, batch in zip(now.shaping, layers, strict=False)  # the last batch is what comes out
         )
         if kl is not None and self.options.kl_target and ref is not None:
-            kl = kl.updated(float((old - ref).sum()) / max(len(inputs), 1), len(inputs))
+            told, _ = self._everywhere([(float((old - ref).sum()), len(inputs))])  # one coefficient for all processes
+            total, count = map(sum, zip(*told, strict=True))
+            kl = kl.updated(total / max(count, 1), count)
         return State(replace(now.method, estimator=now.method.estimator.updated(inputs)), shaping, kl)
 
 
