@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -196,8 +197,13 @@ def reward_cells(batch: RewardBatch, i: int) -> dict[str, Any]:
     if batch.tokens is not None:
         row["token_rewards"] = [[int(start), int(end), _number(x)] for start, end, x in batch.tokens[i]]
     if batch.detail and batch.detail[i]:
-        row["detail"] = dict(batch.detail[i])
+        row["detail"] = json.loads(json.dumps(dict(batch.detail[i]), default=_plain))
     return row
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not take, as what it does: a reward's own explanation must not cost the reward."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)
 
 
 def _check(cells: Mapping[str, Any], name: str = "reward") -> None:

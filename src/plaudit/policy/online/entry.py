@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from plaudit.policy.online.running import OnlineRun, improve
 from plaudit.records.rows import PromptOnly
 from plaudit.records.sample import Sample
 from plaudit.rewards.base import Reward
+from plaudit.rewards.files import COLUMNS
 from plaudit.rewards.registry import load
 from plaudit.runs.progress import Progress
 
@@ -30,21 +33,23 @@ class AlignedOnline:
         config: how.
         parameters: of the policy.
         reward: its name.
+        asked: prompts in a batch, over accumulation and processes.
     """
 
     run: OnlineRun
     config: OnlineConfig
     parameters: int
     reward: str
+    asked: int
 
     def lines(self) -> list[str]:
         """One line a result."""
         history, config = self.run.history, self.config
-        tenth = max(sum("reward" in row for row in history) // 10, 1)
-        told = [row for row in history if "reward" in row]
+        told = [row for row in history if "length" in row]  # every batch has it, also one without any reward
+        tenth = max(len(told) // 10, 1)
         first, last = told[:tenth], told[-tenth:]
         found = [
-            f"{config.algorithm}: {len(history)} updates, {len(told)} batches of {config.batch_size} prompts with "
+            f"{config.algorithm}: {len(history)} updates, {len(told)} batches of {self.asked} prompts with "
             f"{config.completions} completions each, from {self.run.prompts} prompts ({self.parameters:,} parameters)",
         ]
         watched = sorted({name for row in told for name in row if name.startswith("watched/")})
@@ -95,7 +100,7 @@ def align_online(
 
     asked = [prompt_of(row, i) for i, row in enumerate(rows)]
     main = _reward(reward)
-    others = {other.name: other for other in map(_reward, watched)}
+    others = _named([_reward(other) for other in watched])
     language = LanguageModel.open(model, max_length=config.max_length, mode="padded")  # the run opens the gate itself
     ensure_pad(language.tokenizer, language.model)
     method = online(config.algorithm)[1]
@@ -103,7 +108,8 @@ def align_online(
         asked, model=language.model, tokenizer=language.tokenizer, reward=main, config=config, method=method, out=out,
         watched=others, progress=progress,
     )  # fmt: skip
-    return AlignedOnline(run, config, sum(p.numel() for p in run.model.parameters()), main.name)
+    asked_together = config.batch_size * config.accumulation * int(os.environ.get("WORLD_SIZE", "1"))
+    return AlignedOnline(run, config, sum(p.numel() for p in run.model.parameters()), main.name, asked_together)
 
 
 def prompt_of(row: Any, index: int) -> PromptOnly:
@@ -114,8 +120,9 @@ def prompt_of(row: Any, index: int) -> PromptOnly:
     """
     if isinstance(row, PromptOnly):
         return row
-    if isinstance(row, Sample):
-        return PromptOnly(row.prompt, row.reference, row.meta)
+    if isinstance(row, Sample):  # what a scored file says of a completion is not the prompt's
+        meta = {k: v for k, v in row.meta.items() if k not in (*COLUMNS, "tokens", "finish")}
+        return PromptOnly(row.prompt, row.reference, meta)
     prompt = getattr(row, "prompt", ())
     if not prompt:
         raise InputError(f"row {index + 1}: a {type(row).__name__.lower()} row has no prompt to ask; give prompts")
@@ -128,8 +135,21 @@ def _reward(reference: Any) -> Reward:
     return found
 
 
+def _named(rewards: Sequence[Reward]) -> dict[str, Reward]:
+    """Rewards by name; those of one name, such as two folders of one name, are numbered from the second on."""
+    found: dict[str, Reward] = {}
+    for reward in rewards:
+        name, n = reward.name, 1
+        while name in found:
+            n += 1
+            name = f"{reward.name}-{n}"
+        found[name] = reward
+    return found
+
+
 def _mean(rows: Sequence[Any], name: str) -> float:
-    return float(np.mean([row[name] for row in rows if name in row]))
+    there = [row[name] for row in rows if name in row]
+    return float(np.mean(there)) if there else math.nan
 
 
 __all__ = ["AlignedOnline", "align_online", "prompt_of"]

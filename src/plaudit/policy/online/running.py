@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -31,7 +32,7 @@ from plaudit.records.sample import content_hash
 from plaudit.records.writing import write
 from plaudit.rewards import folders
 from plaudit.rewards.base import Reward
-from plaudit.rewards.files import batch_from_cells, scored_rows
+from plaudit.rewards.files import COLUMNS, batch_from_cells, scored_rows
 from plaudit.runs.log import DurableLog
 from plaudit.runs.origin import versions
 from plaudit.runs.progress import Progress
@@ -87,7 +88,8 @@ def improve(
         progress: makes the display.
 
     Raises:
-        InputError: if there are no prompts, or none leaves room for a completion.
+        InputError: if there are no prompts, or none leaves room for a completion; if a row has a column that
+            `samples.jsonl` needs.
     """
     out = Path(out)
     template = Template.foreign(tokenizer, max_length=_longest(model, config))
@@ -98,10 +100,11 @@ def improve(
             f"align: none of {len(rows)} prompts leaves room for {config.max_tokens} tokens within max_length "
             f"{template.max_length}; raise max_length or lower max_tokens"
         )
+    _check_columns(rows)
     core, layers = taken_apart(reward)
     rendering = content_hash([template.to_dict(), tokenizer.chat_template, folders.vocabulary(tokenizer)])
     start = folders.weights_hash(model, rendering)
-    key = _key(rows, config, core, layers, watched or {}, start)
+    key = _key(rows, config, method, core, layers, watched or {}, start)
     disable_dropout(model)  # with it, the tokens of a fresh sample would have another probability than they had
     gate = open_gate(model)
     reference = _reference(model, config, method)  # a copy of what the gate has opened
@@ -178,6 +181,17 @@ def said(asked: Sequence[Asked], questions: Callable[[Asked], Question], log: Du
             yield from scored_rows([r.sample for r in rollouts], batch_from_cells(log[reward_key("", question)]))
 
 
+def _check_columns(rows: Sequence[PromptOnly]) -> None:
+    """Refuses rows whose columns `samples.jsonl` would overwrite, before anything is sampled."""
+    for i, row in enumerate(rows):
+        taken = sorted(set(row.meta) & set(COLUMNS))
+        if taken:
+            raise InputError(
+                f"align: row {i + 1} has a column {taken[0]!r}, which samples.jsonl keeps of a completion; rename or "
+                "remove it"
+            )
+
+
 def collated(batch: Sequence[Asked]) -> dict[str, Any]:
     """A micro-batch of the schedule, as it is: rows are made when the completions are there."""
     return {"asked": list(batch)}
@@ -219,11 +233,26 @@ _FREE = ("save_steps", "trackers", "reward_seconds", "reward_tries")
 
 
 def _key(
-    rows: Sequence[PromptOnly], config: OnlineConfig, reward: Reward, layers: Sequence[Any],
+    rows: Sequence[PromptOnly], config: OnlineConfig, method: Method, reward: Reward, layers: Sequence[Any],
     watched: Mapping[str, Reward], start: str,
 ) -> str:  # fmt: skip
     """What a run's checkpoints and log belong to: everything that its numbers depend on."""
     options = {k: v for k, v in asdict(config).items() if k not in _FREE}
     data = [content_hash([[m.to_dict() for m in r.prompt], r.reference, dict(r.meta)]) for r in rows]
     others = {name: other.fingerprint for name, other in watched.items()}
-    return content_hash([options, data, reward.fingerprint, [x.by.fingerprint for x in layers], others, start])
+    shaping = [x.by.fingerprint for x in layers]
+    return content_hash([options, _made_of(method), data, reward.fingerprint, shaping, others, start])
+
+
+def _made_of(method: Method) -> list[str]:
+    """A method in words that are the same in every process: a caller may give another than `config.algorithm` names."""
+    call = method.surrogate
+    inner = getattr(call, "func", call)
+    name = f"{getattr(inner, '__module__', '')}.{getattr(inner, '__qualname__', type(inner).__qualname__)}"
+    told = [
+        repr(method.estimator),
+        name,
+        repr(getattr(call, "args", ())),
+        repr(sorted(getattr(call, "keywords", {}).items())),
+    ]
+    return [re.sub(r" at 0x[0-9a-f]+", "", words) for words in (*told, method.weights)]
