@@ -1,10 +1,15 @@
 """`plaudit align` with a reward: the command as it is typed, its lines, and what it refuses in one."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
+from plaudit.cli import align
 from plaudit.cli.main import main
+from plaudit.errors import PlauditError
 from plaudit.lab.worlds.arithmetic.symbols import build_tokenizer
 from plaudit.rewards.likelihood.saved import write_causal
 from small_data import write_rows
@@ -52,6 +57,32 @@ def test_the_command_improves_saves_and_tells(tmp_path, start, asked, capsys):
     again[again.index("--model") + 1] = str(tmp_path / "run" / "model")
     assert main([*again, *OPTIONS]) == 0
     assert "rloo: 2 updates" in capsys.readouterr().out
+
+
+def test_of_the_processes_of_one_run_the_first_holds_the_folder(tmp_path, monkeypatch):
+    held = align._held
+    with held(str(tmp_path)):
+        with pytest.raises(PlauditError, match="another process is at work in it"), held(str(tmp_path)):
+            raise AssertionError
+        monkeypatch.setenv("RANK", "1")
+        with held(str(tmp_path)):
+            assert not align._first()
+        monkeypatch.delenv("RANK")
+
+
+@pytest.mark.slow
+def test_the_command_runs_in_two_processes(tmp_path, start, asked):
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]
+    command = ["plaudit.cli.main", "align", asked, "--model", start, "--reward", "rule/length?target=4"]
+    more = ["--out", str(tmp_path / "run"), *OPTIONS, "--batch-size", "2"]
+    done = subprocess.run(
+        [*launch, *command, *more], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("2 batches of 4 prompts with 3 completions each") == 1
+    told = {p.name for p in (tmp_path / "run").iterdir()}
+    assert told >= {"model", "samples.jsonl", "samples-1.jsonl", "rollouts.log", "rollouts-1.log"}
 
 
 def test_help_lists_both_kinds(capsys):

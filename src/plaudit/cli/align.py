@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -60,15 +62,15 @@ def _offline(args: argparse.Namespace, name: str) -> int:
     from plaudit.policy.offline.aligning import align
     from plaudit.records import read
     from plaudit.rewards.folders import check_folder
-    from plaudit.runs.fresh import vacating
-    from plaudit.runs.stages import Stages
 
     check_folder(args.model)  # before a large file is read
     records = read(args.data, skip_broken=args.skip_broken)
     if records.n_broken:
         print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
-    with vacating(args.out), Stages(args.out, emit=None):  # no two processes train in one folder
+    with _held(args.out):
         aligned = align(records.rows, model=args.model, config=config, out=Path(args.out), data_hash=records.data_hash)
+    if not _first():
+        return 0
     for line in aligned.lines():
         print(line)
     before = config.reference or args.model
@@ -88,21 +90,39 @@ def _online(args: argparse.Namespace) -> int:
     from plaudit.policy.online.entry import align_online
     from plaudit.records import read
     from plaudit.rewards.folders import check_folder
-    from plaudit.runs.fresh import vacating
-    from plaudit.runs.stages import Stages
 
     check_folder(args.model)
     records = read(args.data, skip_broken=args.skip_broken)
     if records.n_broken:
         print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
-    with vacating(args.out), Stages(args.out, emit=None):
+    with _held(args.out):
         aligned = align_online(
             records.rows, model=args.model, reward=args.reward, watched=args.watch, config=config, out=Path(args.out)
         )
+    if not _first():
+        return 0
     for line in aligned.lines():
         print(line)
     print(f"saved {args.out}/model; every completion with its reward: {args.out}/samples.jsonl")
     return 0
+
+
+@contextmanager
+def _held(out: str) -> Iterator[None]:
+    """The run folder, for no two runs at once; of the processes of one run the first holds it for all."""
+    from plaudit.runs.fresh import vacating
+    from plaudit.runs.stages import Stages
+
+    if _first():
+        with vacating(out), Stages(out, emit=None):
+            yield
+    else:
+        yield
+
+
+def _first() -> bool:
+    """Whether this is the process, of those that a launcher started, that speaks for all."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _refuse_others(args: argparse.Namespace, name: str, other: type, mine: type) -> None:

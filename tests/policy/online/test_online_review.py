@@ -1,5 +1,7 @@
 """Cases at the edges of an online run: batches that teach nothing, columns that collide, several processes."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,24 @@ class Abstaining(Sevens):
     def __call__(self, samples):
         nothing = np.full(len(samples), np.nan)
         return RewardBatch(nothing, np.full(len(samples), Outcome.ABSTAINED))
+
+
+class Nothing(Sevens):
+    """The lowest reward for everything."""
+
+    fingerprint = "nothing"
+
+    def one(self, text):
+        return 0.0
+
+
+class Different(Sevens):
+    """Another reward for every text."""
+
+    fingerprint = "different"
+
+    def one(self, text):
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") / 2**32
 
 
 def test_a_batch_that_teaches_nothing_is_taken_up_once(tmp_path, monkeypatch):
@@ -149,3 +169,12 @@ def test_batches_without_any_reward_count_among_what_was_lost():
     assert "2 updates, 2 batches" in lines[0]
     assert "timed out: 50.00% of completions" in lines
     assert "reward nan -> 0.500" in lines
+
+
+def test_what_a_filter_leaves_out_does_not_take_part(tmp_path):
+    """No completion is right, so DAPO learns from none of the groups; best-worst keeps two of four."""
+    found = run(tmp_path / "a", rows=4, reward=Nothing(), method=online("dapo")[1])
+    assert found.history[0]["included"] == 0
+    found = run(tmp_path / "b", rows=4, completions=4, reward=Different(), method=online("pf-ppo")[1])
+    assert found.history[0]["distinct"] == 1
+    assert found.history[0]["included"] == 0.5

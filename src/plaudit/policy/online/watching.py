@@ -66,6 +66,9 @@ class Watch:
             "finished": float(np.mean([r.finish == "eos" for r in rollouts])),
             "distinct": float(np.mean([len({r.sample.text for r in row}) / len(row) for row in experience.rollouts])),
             **{k: v for k, v in advantages.metrics.items() if k != "reward"},
+            "included": float(
+                _takes_part(advantages).mean()
+            ),  # estimators that wrap others tell what the inner one saw
         }
         for outcome in Outcome:
             if outcome is not Outcome.SCORED:
@@ -93,6 +96,11 @@ class Watch:
             found |= {**self._sums.shares(), "entropy": self._entropy / self._tokens}
         self._batch, self._sums, self._entropy, self._tokens = {}, None, 0.0, 0
         return found
+
+
+def _takes_part(advantages: Advantages) -> NDArray[np.bool_]:
+    there = advantages.included
+    return np.asarray(there if advantages.weight is None else there & (advantages.weight > 0))
 
 
 def _mean(values: NDArray[np.float64]) -> float:
