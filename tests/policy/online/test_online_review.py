@@ -178,3 +178,13 @@ def test_what_a_filter_leaves_out_does_not_take_part(tmp_path):
     found = run(tmp_path / "b", rows=4, completions=4, reward=Different(), method=online("pf-ppo")[1])
     assert found.history[0]["distinct"] == 1
     assert found.history[0]["included"] == 0.5
+
+
+def test_a_reward_without_bounds_cannot_say_what_is_right(tmp_path):
+    class Unbounded(Sevens):
+        bounds = (-np.inf, np.inf)
+
+    reward = Unbounded()
+    with pytest.raises(InputError, match=r"dapo asks which completions are right.*sevens has bounds"):
+        run(tmp_path, reward=reward, rows=4, algorithm="dapo", method=online("dapo")[1])
+    assert not reward.seen

@@ -242,6 +242,9 @@ def test_prompts_that_are_too_long_are_left_out_and_named(tmp_path):
         ({"minibatches": 9, "batch_size": 8}, "minibatches is 9 for 8 prompts a step"),
         ({"kl_target": 6.0}, "kl_target is 6.0 and kl_coef 0; give the coefficient"),
         ({"top_p": 1.5}, "top_p is 1.5"),
+        ({"kl_in": "rewards"}, "kl_in 'rewards' is not known; did you mean 'reward'"),
+        ({"kl_estimator": "k4"}, "kl_estimator 'k4' is not known; did you mean 'k3'"),
+        ({"seed": -1}, "seed is -1; give a number of at least 0"),
     ],
 )
 def test_options_out_of_range(options, words):

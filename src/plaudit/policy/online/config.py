@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, get_args
 
-from plaudit.errors import InputError
+from plaudit.errors import InputError, nearest
 from plaudit.policy.online.methods import online
 
 KlPlace = Literal["loss", "reward"]
@@ -99,6 +99,9 @@ class OnlineConfig:
         for field in fields(self):
             if field.type == "int" and getattr(self, field.name) != int(getattr(self, field.name)):
                 raise InputError(f"{field.name} is {getattr(self, field.name)}; give a whole number")
+        for name, known in (("kl_in", get_args(KlPlace)), ("kl_estimator", get_args(KlEstimator))):
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} {getattr(self, name)!r} is not known; {nearest(getattr(self, name), known)}")
         if not self.top_p <= 1:
             raise InputError(f"top_p is {self.top_p}; give a probability above 0, at most 1")
         if self.minibatches > self.batch_size * self.accumulation:
@@ -120,4 +123,6 @@ _POSITIVE = (
     "minibatches", "learning_rate", "reward_seconds", "reward_tries", "tokens_per_row", "sequences", "max_length",
     "save_steps",
 )  # fmt: skip
-_NOT_NEGATIVE = ("warmup", "weight_decay", "max_grad_norm", "kl_coef", "kl_target", "entropy_coef", "lora_rank")
+_NOT_NEGATIVE = (
+    "warmup", "weight_decay", "max_grad_norm", "kl_coef", "kl_target", "entropy_coef", "lora_rank", "seed",
+)  # fmt: skip

@@ -89,7 +89,7 @@ def improve(
 
     Raises:
         InputError: if there are no prompts, or none leaves room for a completion; if a row has a column that
-            `samples.jsonl` needs.
+            `samples.jsonl` needs; if the method asks what is right and the reward has no middle to tell it by.
     """
     out = Path(out)
     template = Template.foreign(tokenizer, max_length=_longest(model, config))
@@ -102,6 +102,7 @@ def improve(
         )
     _check_columns(rows)
     core, layers = taken_apart(reward)
+    _check_bounds(core, config, method)
     rendering = content_hash([template.to_dict(), tokenizer.chat_template, folders.vocabulary(tokenizer)])
     start = folders.weights_hash(model, rendering)
     key = _key(rows, config, method, core, layers, watched or {}, start)
@@ -190,6 +191,15 @@ def _check_columns(rows: Sequence[PromptOnly]) -> None:
                 f"align: row {i + 1} has a column {taken[0]!r}, which samples.jsonl keeps of a completion; rename or "
                 "remove it"
             )
+
+
+def _check_bounds(reward: Reward, config: OnlineConfig, method: Method) -> None:
+    """Refuses a reward without bounds where it must say what is right, before anything is sampled."""
+    if "correct" in method.estimator.needs and not np.isfinite(reward.bounds).all():
+        raise InputError(
+            f"align: {config.algorithm} asks which completions are right, by the middle of the reward's bounds, and "
+            f"{reward.name} has bounds {tuple(reward.bounds)}; give a verifier, or an algorithm such as grpo"
+        )
 
 
 def collated(batch: Sequence[Asked]) -> dict[str, Any]:
