@@ -12,7 +12,7 @@ from plaudit.policy.losses.surrogates import clipped
 from plaudit.policy.online import Method, OnlineConfig, OnlineRun, improve
 from plaudit.policy.online.entry import AlignedOnline, align_online, prompt_of
 from plaudit.policy.online.methods import online
-from plaudit.policy.online.running import _made_of
+from plaudit.policy.online.running import _key, _made_of
 from plaudit.policy.online.trainer import OnlineTrainer
 from plaudit.records.rows import PromptOnly
 from plaudit.records.sample import Sample
@@ -188,3 +188,10 @@ def test_a_reward_without_bounds_cannot_say_what_is_right(tmp_path):
     with pytest.raises(InputError, match=r"dapo asks which completions are right.*sevens has bounds"):
         run(tmp_path, reward=reward, rows=4, algorithm="dapo", method=online("dapo")[1])
     assert not reward.seen
+
+
+def test_a_run_goes_on_in_as_many_processes_as_it_began_in():
+    """They divide the schedule and each has a log of its own."""
+    config, method = OnlineConfig(**SMALL), Method(GroupRelative(), clipped)
+    one, again, two = (_key(prompts(2), config, method, Sevens(), (), {}, "start", processes=n) for n in (1, 1, 2))
+    assert one == again != two

@@ -105,7 +105,8 @@ def improve(
     _check_bounds(core, config, method)
     rendering = content_hash([template.to_dict(), tokenizer.chat_template, folders.vocabulary(tokenizer)])
     start = folders.weights_hash(model, rendering)
-    key = _key(rows, config, method, core, layers, watched or {}, start)
+    rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    key = _key(rows, config, method, core, layers, watched or {}, start, processes=processes)
     disable_dropout(model)  # with it, the tokens of a fresh sample would have another probability than they had
     gate = open_gate(model)
     reference = _reference(model, config, method)  # a copy of what the gate has opened
@@ -115,7 +116,6 @@ def improve(
             install_logp_head(one)
     patience = Patience(seconds=config.reward_seconds, tries=config.reward_tries)
     scorer = Scorer(core, patience)
-    rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     with DurableLog(out / f"rollouts{f'-{rank}' if rank else ''}.log", fingerprint=key) as log:
         collect = Collector(
             sampler(model, encoder), _sampling(config), scorer, log=log, seed=config.seed,
@@ -244,14 +244,14 @@ _FREE = ("save_steps", "trackers", "reward_seconds", "reward_tries")
 
 def _key(
     rows: Sequence[PromptOnly], config: OnlineConfig, method: Method, reward: Reward, layers: Sequence[Any],
-    watched: Mapping[str, Reward], start: str,
+    watched: Mapping[str, Reward], start: str, *, processes: int,
 ) -> str:  # fmt: skip
     """What a run's checkpoints and log belong to: everything that its numbers depend on."""
     options = {k: v for k, v in asdict(config).items() if k not in _FREE}
     data = [content_hash([[m.to_dict() for m in r.prompt], r.reference, dict(r.meta)]) for r in rows]
     others = {name: other.fingerprint for name, other in watched.items()}
     shaping = [x.by.fingerprint for x in layers]
-    return content_hash([options, _made_of(method), data, reward.fingerprint, shaping, others, start])
+    return content_hash([options, _made_of(method), data, reward.fingerprint, shaping, others, start, processes])
 
 
 def _made_of(method: Method) -> list[str]:
