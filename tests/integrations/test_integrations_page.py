@@ -1,6 +1,7 @@
 """The page's snippets run where what they import is installed; the others are at least Python."""
 
 import ast
+import contextlib
 import importlib.util
 import re
 from pathlib import Path
@@ -18,10 +19,17 @@ def missing(code):
     """The packages that a snippet needs and this environment lacks; what an adapter asks for included."""
     found = {n.name for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Import) for n in node.names}
     found |= {node.module for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)}
-    needs = {name.partition(".")[0] for name in found}
+    needs = {name if name.startswith("verifiers.") else name.partition(".")[0] for name in found}
     needs |= {"openrlhf"} if "as_agent_executor" in code else set()
     needs |= {"open_instruct"} if "as_verifier_class" in code else set()
-    return sorted(name for name in needs if importlib.util.find_spec(name) is None)
+    return sorted(name for name in needs if not there(name))
+
+
+def there(name):
+    """Whether a package can be imported; of one with the name of a folder of tests, whether its part can be."""
+    with contextlib.suppress(ModuleNotFoundError):
+        return importlib.util.find_spec(name) is not None
+    return False
 
 
 @pytest.mark.parametrize("code", SNIPPETS, ids=[str(i) for i in range(len(SNIPPETS))])

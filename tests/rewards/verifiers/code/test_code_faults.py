@@ -130,7 +130,15 @@ def below(pid: int) -> list[int]:
 
 
 def under_fire(count: int, pause: float) -> int:
-    """Checks programs while processes are killed; the number killed."""
+    """Checks programs while processes are killed; the number killed.
+
+    Kills come every `pause` seconds, or every four programs where the machine is slow: a program that is killed in each
+    of its attempts looks as if it ended its sandbox itself, and how often that happens must not depend on the machine.
+    """
+    judged()
+    start = time.monotonic()
+    judged()
+    pause = max(pause, 4 * (time.monotonic() - start) / len(SAMPLES))
     samples = [SAMPLES[i % len(SAMPLES)] for i in range(count)]
     killer = Killer(pause)
     killer.start()
