@@ -19,9 +19,12 @@ __getattr__, __all__ = exports(
         "group_gaps": "biases.gaps",
         "REWRITES": "biases.rewrites",
         "Cause": "verdict",
+        "Check": "checks",
+        "Example": "checks",
         "Findings": "findings",
         "Thresholds": "findings",
         "Verdict": "verdict",
         "judge": "verdict",
+        "not_measured": "checks",
     },
 )
