@@ -75,7 +75,7 @@ class Check:
 
     @property
     def light(self) -> Light:
-        """Red: the interval lies beyond the threshold. Green: on the harmless side. Amber: undecided. Grey: not measured."""
+        """Red: the interval lies beyond the threshold. Green: on the harmless side. Amber: undecided. Grey: none."""
         e = self.evidence
         if e is None or math.isnan(e.value):
             return "grey"
@@ -87,7 +87,7 @@ class Check:
 
     @property
     def excess(self) -> float:
-        """How far the value lies beyond its threshold, in thresholds (in units where the threshold is 0); NaN where grey.
+        """How far the value lies beyond its threshold, in thresholds (in units where that is 0); NaN where grey.
 
         Above 0 is harmful. It orders checks of one colour.
         """

@@ -68,24 +68,40 @@ def group_gaps(
         values = np.array(group_values(pairs, column, min_group=min_group))[known]
         for value in sorted(set(values)) if len(set(values)) > 1 else ():
             inside = values == value
-            accuracy, margins = (_gap(x, inside, stratum, prompts, options) for x in (right, m / unit))
+            accuracy, margins = (stratified_gap(x, inside, stratum, prompts, **options) for x in (right, m / unit))
             n, matched = int(inside.sum()), true_margin is not None
             found.append(GroupGap(column, str(value), n, accuracy, margins, matched))
     return tuple(found)
 
 
-def _gap(
-    x: Floats,
+def stratified_gap(
+    x: ArrayLike,
     inside: NDArray[np.bool_],
     stratum: NDArray[np.int64],
     prompts: NDArray[np.int64],
-    options: dict[str, Any],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = 0.95,
 ) -> Estimate:
-    """`sum_s C1_s (S1_s/C1_s - S0_s/C0_s) / sum_s C1_s` over the strata in which both sides have pairs."""
-    k = int(stratum.max()) + 1
+    """Mean inside a group minus outside, within strata: `sum_s C1_s (S1_s/C1_s - S0_s/C0_s) / sum_s C1_s`.
+
+    Strata without rows of both sides leave the sum; the group's own rows weigh the others.
+
+    Args:
+        x: (n,), one value a row; NaN rows are left out.
+        inside: (n,), True for the group.
+        stratum: (n,), 0..k-1: what is held equal.
+        prompts: (n,) codes to resample.
+        seed: of the bootstrap.
+        resamples: number of bootstrap resamples.
+        level: coverage, in (0, 1).
+    """
+    values = np.asarray(x, dtype=np.float64)
+    k = int(stratum.max(initial=0)) + 1
     cell = (stratum[:, None] == np.arange(k)).astype(np.float64)
     inner, outer = cell * inside[:, None], cell * ~inside[:, None]
-    columns = [*(inner * x[:, None]).T, *inner.T, *(outer * x[:, None]).T, *outer.T]
+    columns = [*(inner * values[:, None]).T, *inner.T, *(outer * values[:, None]).T, *outer.T]
 
     def gap(t: Floats) -> Floats:
         s1, c1, s0, c0 = (t[:, i * k : (i + 1) * k] for i in range(4))
@@ -94,4 +110,4 @@ def _gap(
         difference = np.where(both, s1 / np.maximum(c1, 1) - s0 / np.maximum(c0, 1), 0.0)
         return np.asarray((weight * difference).sum(axis=1) / weight.sum(axis=1))
 
-    return bootstrap_totals(gap, columns, prompts, **options)
+    return bootstrap_totals(gap, columns, prompts, seed=seed, resamples=resamples, level=level)

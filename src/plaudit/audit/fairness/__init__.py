@@ -1,0 +1,30 @@
+"""Whether a reward treats groups alike, and whose groups they are."""
+
+from plaudit._lazy import exports
+
+__getattr__, __all__ = exports(
+    __name__,
+    {
+        "Attribute": "checks",
+        "CellGap": "cells",
+        "Cells": "cells",
+        "ConditionalParity": "parity",
+        "Dependence": "dependence",
+        "Disparity": "disparity",
+        "PreferenceExcess": "selection",
+        "SelectionGap": "selection",
+        "attribute_matrix": "dependence",
+        "cell_gaps": "cells",
+        "conditional_parity": "parity",
+        "dependence_test": "dependence",
+        "disparity_estimates": "disparity",
+        "distance_covariance": "dependence",
+        "equity_scaled": "disparity",
+        "fairness_checks": "checks",
+        "joint_distance_covariance": "dependence",
+        "performance_scaled": "disparity",
+        "preference_excess": "selection",
+        "score_gaps": "selection",
+        "selection_gaps": "selection",
+    },
+)

@@ -1,0 +1,195 @@
+"""Whether a reward depends on attributes, of any type and together: distance covariance [92].
+
+    D_ij = |x_i - x_j|,   A = D - row means - column means + mean,   dCov^2(x, y) = mean(A * B)
+    CCdCov = dCov^2(y, [a_1; ...; a_K])       (attributes concatenated, scaled, one-hot where nominal)
+    JdCov^2 = mean_ij prod_p (c - A^(p)_ij) - c^p
+
+dCov is 0 exactly under independence, so it also finds what correlation and gaps between marginal groups miss: a
+reward that is bad to (a=1, b=0) and (a=0, b=1) alone has no gap by a and none by b. JdCov additionally counts
+dependence among the attributes themselves, so it is never 0 where these are related.
+
+**Null.** The plain (V-statistic) dCov^2 is above 0 by chance alone. The p-value comes from permuting the values
+against the attributes, within prompts where prompts are given: rewards of different prompts are not comparable.
+
+Source: Szekely et al. 2007; Chakraborty and Zhang 2019 (JdCov); the regulariser: "Machine Learning with Multitype
+Protected Attributes" ([92]).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike, NDArray
+
+from plaudit.errors import InputError, ShapeError
+from plaudit.stats.clusters import Clusters, cluster_codes
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """Dependence of values on attributes, tested by permutation.
+
+    Attributes:
+        statistic: dCov^2 of the values and the concatenated attributes, in (value unit) x (attribute unit).
+        null: its mean under permutation: what independence shows at this size.
+        correlation: distance correlation, 0 to 1, without a unit.
+        p_value: share of permutations with as large a statistic, at least 1 / (permutations + 1).
+        n: rows used.
+    """
+
+    statistic: float
+    null: float
+    correlation: float
+    p_value: float
+    n: int
+
+
+def attribute_matrix(columns: Sequence[Sequence[object] | NDArray[np.float64]]) -> Float[np.ndarray, "n d"]:
+    """Attributes side by side: numbers standardised, anything else one-hot, each attribute of equal spread.
+
+    Args:
+        columns: K attributes of n values each; a column of numbers (not booleans) is continuous.
+
+    Returns:
+        (n, d), d at least 1. A constant attribute is a column of zeros: nothing can depend on it.
+
+    Raises:
+        ShapeError: if the attributes differ in length.
+    """
+    if not columns:
+        raise InputError("attribute_matrix: there is no attribute; give at least one")
+    blocks = []
+    for column in columns:
+        values = list(column)
+        if len(values) != len(columns[0]):
+            raise ShapeError(f"attribute_matrix: attributes of {len(columns[0])} and {len(values)} rows; give as many")
+        numeric = all(isinstance(v, (int, float, np.number)) and not isinstance(v, (bool, np.bool_)) for v in values)
+        if numeric:
+            block = np.asarray(values, dtype=np.float64)[:, None]
+        else:
+            texts = np.asarray([str(v) for v in values])
+            block = (texts[:, None] == np.unique(texts)[None, :]).astype(np.float64)
+        block = block - block.mean(axis=0)
+        spread = math.sqrt(float((block**2).sum(axis=1).mean())) if block.size else 0.0
+        blocks.append(block / spread if spread > 0 else block)
+    return np.concatenate(blocks, axis=1)
+
+
+def centred_distances(x: ArrayLike) -> Float[np.ndarray, "n n"]:
+    """Euclidean distances between rows, centred over rows and columns.
+
+    Args:
+        x: (n,) or (n, d).
+    """
+    from scipy.spatial.distance import cdist
+
+    rows = np.asarray(x, dtype=np.float64)
+    rows = rows[:, None] if rows.ndim == 1 else rows
+    d = cdist(rows, rows)
+    return np.asarray(d - d.mean(axis=0) - d.mean(axis=1)[:, None] + d.mean())
+
+
+def distance_covariance(x: ArrayLike, y: ArrayLike) -> float:
+    """Squared distance covariance, `mean_ij A_ij B_ij` (V-statistic), at least 0.
+
+    Args:
+        x: (n,) or (n, d).
+        y: (n,) or (n, e).
+
+    Raises:
+        ShapeError: if the two differ in their number of rows.
+
+    Source: Szekely, Rizzo and Bakirov 2007, definition 4.
+    """
+    a, b = centred_distances(x), centred_distances(y)
+    if a.shape != b.shape:
+        raise ShapeError(f"distance_covariance: {len(a)} and {len(b)} rows; give as many")
+    return float((a * b).mean())
+
+
+def joint_distance_covariance(variables: Sequence[ArrayLike], *, c: float = 1.0) -> float:
+    """Joint distance covariance of p variables: `mean_ij prod_p (c - A^(p)_ij) - c^p`.
+
+    Args:
+        variables: p arrays, each (n,) or (n, d).
+        c: weight of lower-order dependence: a large c counts pairs, a small one all variables together.
+
+    Raises:
+        InputError: if there are fewer than two variables.
+
+    Source: Chakraborty and Zhang 2019, definition 2.4.
+    """
+    if len(variables) < 2:
+        raise InputError(f"joint_distance_covariance: {len(variables)} variable; dependence needs two or more")
+    product = np.ones(())
+    for x in variables:
+        product = product * (c - centred_distances(x))
+    return float(product.mean() - c ** len(variables))
+
+
+def dependence_test(
+    values: ArrayLike,
+    attributes: Float[np.ndarray, "n d"],
+    clusters: Clusters | None = None,
+    *,
+    permutations: int = 999,
+    max_rows: int = 1500,
+    seed: int = 0,
+) -> Dependence:
+    """Whether values depend on attributes, concatenated (CCdCov), by a permutation test.
+
+    Args:
+        values: (n,); NaN rows are left out.
+        attributes: (n, d), as `attribute_matrix` makes them.
+        clusters: (n,) prompts; values are centred and permuted within them. None permutes freely.
+        permutations: number of them.
+        max_rows: a random subset of so many rows is used: memory and time grow with its square.
+        seed: of subset and permutations.
+
+    Returns:
+        The test; NaN statistics with p-value 1 where fewer than 4 rows are left.
+
+    Raises:
+        ShapeError: if the rows differ.
+    """
+    x = np.asarray(values, dtype=np.float64).reshape(-1)
+    if len(attributes) != x.size:
+        raise ShapeError(f"dependence_test: {len(attributes)} rows of attributes for {x.size} values")
+    rng = np.random.default_rng(seed)
+    codes = cluster_codes(clusters, x.size) if clusters is not None else np.zeros(x.size, dtype=np.int64)
+    if clusters is not None:
+        known = np.isfinite(x)
+        size = np.bincount(codes[known], minlength=codes.max() + 1)
+        total = np.bincount(codes[known], weights=x[known], minlength=codes.max() + 1)
+        x = np.where(size[codes] > 1, x - (total / np.maximum(size, 1))[codes], np.nan)
+    keep = np.flatnonzero(np.isfinite(x))
+    if keep.size > max_rows:
+        keep = np.sort(rng.choice(keep, max_rows, replace=False))
+    if keep.size < 4:
+        return Dependence(math.nan, math.nan, math.nan, 1.0, int(keep.size))
+    a, b = centred_distances(x[keep]), centred_distances(attributes[keep])
+    statistic = float((a * b).mean())
+    scale = math.sqrt(float((a * a).mean()) * float((b * b).mean()))
+    drawn = np.array([(a * b[np.ix_(p, p)]).mean() for p in _permutations(codes[keep], permutations, rng)])
+    # the statistic of a permutation that changes nothing equals it up to rounding: count it as at least as large
+    at_least = int((drawn >= statistic - 1e-12 * abs(statistic)).sum())
+    correlation = math.sqrt(max(statistic, 0.0) / scale) if scale > 0 else 0.0
+    return Dependence(statistic, float(drawn.mean()), correlation, (at_least + 1) / (permutations + 1), int(keep.size))
+
+
+def _permutations(codes: NDArray[np.int64], count: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Row orders that move rows within their clusters only."""
+    order = np.argsort(codes, kind="stable")
+    found = []
+    for _ in range(count):
+        shuffled = np.lexsort((rng.random(codes.size), codes))
+        p = np.empty(codes.size, dtype=np.int64)
+        p[order] = shuffled
+        found.append(p)
+    return found

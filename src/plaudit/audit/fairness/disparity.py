@@ -1,0 +1,159 @@
+"""One number for how unevenly a metric falls on groups: performance-scaled and equity-scaled measures [0, 18].
+
+    PSD_mean = std_g(M_g) / M        PSD_max = (max_g M_g - min_g M_g) / M
+    ES = M / (1 + alpha * sum_g |M_g - M|)      or, with `spread="std"`,  M / (1 + alpha * std_g(M_g))
+
+M is the metric over everybody, M_g over group g. PSD is 0 where all groups fare alike; ES is then M itself, and
+falls as the groups drift apart, so that one number trades quality against evenness.
+
+Source: Luo et al. 2023, "Eye Fairness"; Tian et al. 2024, "FairSeg" (the form with the standard deviation).
+
+Differs from the papers: they give the three as point estimates of one split; here a metric's interval comes from
+resampling prompts (`disparity_estimates`), because the largest gap between many small groups is never 0 by chance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from plaudit.errors import InputError, ShapeError
+from plaudit.stats.bootstrap import bootstrap_totals
+from plaudit.stats.clusters import Clusters, cluster_codes
+from plaudit.stats.estimate import Estimate
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Disparity:
+    """How unevenly a mean falls on groups.
+
+    Attributes:
+        overall: the mean over all rows.
+        groups: group to its mean.
+        psd_mean: standard deviation over groups, as a share of the overall mean.
+        psd_max: largest minus smallest group mean, as a share of the overall mean.
+        equity_scaled: the overall mean, scaled down by the groups' spread.
+        too_small: groups with fewer rows than the minimum, which are in `overall` only.
+    """
+
+    overall: Estimate
+    groups: Mapping[str, Estimate]
+    psd_mean: Estimate
+    psd_max: Estimate
+    equity_scaled: Estimate
+    too_small: Mapping[str, int]
+
+
+def performance_scaled(overall: float, groups: ArrayLike) -> tuple[float, float]:
+    """PSD_mean and PSD_max: spread of a metric over groups as a share of the metric.
+
+    Args:
+        overall: the metric over everybody; any sign, not 0.
+        groups: (g,), the metric of each group.
+
+    Returns:
+        Both, at least 0; NaN where `overall` is 0 or there is no group.
+
+    Source: Luo et al. 2023, "Eye Fairness".
+    """
+    values = np.asarray(groups, dtype=np.float64)
+    if not values.size or overall == 0 or math.isnan(overall):
+        return math.nan, math.nan
+    return float(values.std() / abs(overall)), float((values.max() - values.min()) / abs(overall))
+
+
+def equity_scaled(
+    overall: float, groups: ArrayLike, *, alpha: float = 1.0, spread: Literal["sum", "std"] = "sum"
+) -> float:
+    """The metric, divided by 1 plus the groups' spread around it.
+
+    Args:
+        overall: the metric over everybody, where larger is better.
+        groups: (g,), the metric of each group.
+        alpha: weight of the spread, in units of the metric; 0 gives `overall`.
+        spread: `sum` of |M_g - M| [0], which grows with the number of groups, or `std` over groups [18].
+
+    Raises:
+        InputError: if alpha is negative.
+
+    Source: Luo et al. 2023 (`sum`); Tian et al. 2024 (`std`).
+    """
+    if alpha < 0:
+        raise InputError(f"equity_scaled: alpha is {alpha}; it weighs unevenness and is at least 0")
+    values = np.asarray(groups, dtype=np.float64)
+    away = float(np.abs(values - overall).sum() if spread == "sum" else values.std()) if values.size else 0.0
+    return float(overall / (1 + alpha * away))
+
+
+def disparity_estimates(
+    values: ArrayLike,
+    groups: Sequence[str],
+    clusters: Clusters | None = None,
+    *,
+    min_group: int = 30,
+    alpha: float = 1.0,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> Disparity:
+    """Disparity of a mean (accuracy, margin, selection rate) between groups, with intervals over clusters.
+
+    Args:
+        values: (n,), one value a row; NaN rows (no reward) are left out.
+        groups: (n,), the group of each row.
+        clusters: (n,) labels (prompts), or None.
+        min_group: groups with fewer rows that have a value give no mean of their own.
+        alpha: of the equity-scaled mean.
+        seed: of the bootstrap.
+        resamples: number of bootstrap resamples.
+
+    Returns:
+        The disparity. Where fewer than two groups are large enough, the three measures are NaN. PSD_max of many groups
+        lies above 0 by chance: its interval is shifted so that resampling does not add that bias a second time.
+
+    Raises:
+        ShapeError: if there are not as many groups as values.
+    """
+    x = np.asarray(values, dtype=np.float64).reshape(-1)
+    if len(groups) != x.size:
+        raise ShapeError(f"disparity_estimates: {len(groups)} groups for {x.size} values; give one a row")
+    known, names = np.isfinite(x), np.asarray(groups, dtype=str)
+    size = {str(g): int((known & (names == g)).sum()) for g in sorted(set(names.tolist()))}
+    kept = [g for g, n in size.items() if n >= min_group]
+    codes = cluster_codes(clusters, x.size)
+    inside = [known & (names == g) for g in kept]
+    columns = [np.where(known, x, 0.0), known.astype(np.float64)]
+    for at in inside:
+        columns += [np.where(at, x, 0.0), at.astype(np.float64)]
+
+    def measure(which: int) -> Estimate:
+        def of(t: Floats) -> Floats:
+            overall, means = t[:, 0] / t[:, 1], t[:, 2::2] / t[:, 3::2]
+            if which == 0:
+                return np.asarray(means.std(axis=1) / np.abs(overall))
+            if which == 1:
+                return np.asarray((means.max(axis=1) - means.min(axis=1)) / np.abs(overall))
+            return np.asarray(overall / (1 + alpha * np.abs(means - overall[:, None]).sum(axis=1)))
+
+        if len(kept) < 2:
+            return Estimate(math.nan, n=0, method=f"fewer than two groups of {min_group}")
+        return bootstrap_totals(of, columns, codes, seed=seed, resamples=resamples, recentre=True)
+
+    def mean(at: NDArray[np.bool_]) -> Estimate:
+        pair = [np.where(at, x, np.nan), np.where(at, 1.0, np.nan)]
+        return bootstrap_totals(lambda t: t[:, 0] / t[:, 1], pair, codes, seed=seed, resamples=resamples)
+
+    return Disparity(
+        overall=mean(known),
+        groups={g: mean(at) for g, at in zip(kept, inside, strict=True)},
+        psd_mean=measure(0),
+        psd_max=measure(1),
+        equity_scaled=measure(2),
+        too_small={g: n for g, n in size.items() if n < min_group},
+    )

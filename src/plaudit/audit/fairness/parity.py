@@ -1,0 +1,117 @@
+"""Conditional parity with a permitted side: only the disadvantage of one group, at equal merit, counts [2].
+
+    Gap_e = P(favoured | protected, e) - P(favoured | others, e)
+    violation = sum_e w_e max(0, -Gap_e - eps),   w_e = share of the protected group's rows in stratum e
+
+`e` is what may rightly differ (effort, true quality), binned. A group that is favoured *more* at equal merit violates
+nothing: positive action is allowed. Plain demographic parity compares the marginals, and so misses a reward that is
+unfair within every stratum while the strata's sizes cancel it.
+
+Source: "Through the lens of the EU AI Act" ([2]), socio-economic parity; the weights w_e are ours (inferred).
+
+Differs from the paper: the effort proxy is any column, or the true reward where a world knows it; the violation has
+an interval over prompts, recentred because a hinge at 0 is biased upwards by noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike, NDArray
+
+from plaudit.errors import InputError, ShapeError
+from plaudit.stats.bootstrap import bootstrap_totals
+from plaudit.stats.clusters import Clusters, cluster_codes
+from plaudit.stats.estimate import Estimate
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionalParity:
+    """Disadvantage of a protected group at equal merit.
+
+    Attributes:
+        violation: weighted disadvantage beyond `eps`, 0 to 1.
+        gaps: stratum to its gap, protected minus others; strata without both sides are missing here.
+        marginal: the same gap without strata: demographic parity.
+        uncompared: share of the protected group's rows in strata without anyone to compare with.
+    """
+
+    violation: Estimate
+    gaps: Mapping[str, Estimate]
+    marginal: Estimate
+    uncompared: float
+
+
+def conditional_parity(
+    favoured: ArrayLike,
+    protected: Bool[np.ndarray, " n"],
+    strata: ArrayLike,
+    clusters: Clusters | None = None,
+    *,
+    eps: float = 0.0,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> ConditionalParity:
+    """Measures conditional parity, with the tolerated side.
+
+    Args:
+        favoured: (n,), 1 where the reward favours the row (selected, accepted), 0 where not, or a probability;
+            NaN rows (no reward) are left out.
+        protected: (n,), True for the group that must not be worse off.
+        strata: (n,), the bin of what may rightly differ.
+        clusters: (n,) labels (prompts), or None.
+        eps: disadvantage that is tolerated in every stratum, 0 to 1.
+        seed: of the bootstrap.
+        resamples: number of bootstrap resamples.
+
+    Raises:
+        ShapeError: if the three differ in length.
+        InputError: if one side has no row in any stratum that the other has, or eps is outside 0 to 1.
+
+    Source: [2], socio-economic parity.
+    """
+    y, inside, bins = np.asarray(favoured, dtype=np.float64), np.asarray(protected, dtype=bool), np.asarray(strata)
+    if not y.shape == inside.shape == bins.shape:
+        raise ShapeError(f"conditional_parity: shapes {y.shape}, {inside.shape}, {bins.shape}; give equal ones")
+    if not 0 <= eps <= 1:
+        raise InputError(f"conditional_parity: eps is {eps}; a tolerated gap of shares lies between 0 and 1")
+    names, code = np.unique(bins.astype(str), return_inverse=True)
+    cell, known = code[:, None] == np.arange(len(names)), np.isfinite(y)
+    one, two = cell & (inside & known)[:, None], cell & (~inside & known)[:, None]
+    both = one.any(axis=0) & two.any(axis=0)
+    if not both.any():
+        raise InputError("conditional_parity: no stratum holds rows of both sides; use coarser strata")
+    value, prompts = np.where(known, y, 0.0)[:, None], cluster_codes(clusters, y.size)
+    columns = np.concatenate([one * value, one, two * value, two], axis=1).astype(np.float64)
+
+    def estimate(kind: int, stratum: int = 0) -> Estimate:
+        def of(t: Floats) -> Floats:
+            return _measure(t, len(names), kind, stratum, eps)
+
+        return bootstrap_totals(of, list(columns.T), prompts, seed=seed, resamples=resamples, recentre=kind == 0)
+
+    return ConditionalParity(
+        violation=estimate(0),
+        gaps={str(names[e]): estimate(1, int(e)) for e in np.flatnonzero(both)},
+        marginal=estimate(2),
+        uncompared=float(one[:, ~both].sum() / one.sum()) if one.any() else math.nan,
+    )
+
+
+def _measure(totals: Floats, k: int, kind: int, stratum: int, eps: float) -> Float[np.ndarray, " r"]:
+    s1, c1, s0, c0 = (totals[:, i * k : (i + 1) * k] for i in range(4))
+    if kind == 2:
+        return np.asarray(s1.sum(axis=1) / c1.sum(axis=1) - s0.sum(axis=1) / c0.sum(axis=1))
+    both = (c1 > 0) & (c0 > 0)
+    gap = np.where(both, s1 / np.maximum(c1, 1e-300) - s0 / np.maximum(c0, 1e-300), np.nan)
+    if kind == 1:
+        return np.asarray(gap[:, stratum])
+    weight = np.where(both, c1, 0.0)
+    short = np.where(both, np.maximum(0.0, -np.nan_to_num(gap) - eps), 0.0)
+    return np.asarray((weight * short).sum(axis=1) / weight.sum(axis=1))

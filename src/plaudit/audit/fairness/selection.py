@@ -1,0 +1,248 @@
+"""What a reward does to groups of completions: who is selected by best-of-n, who wins against whom.
+
+    selection lift of g = P(best of n is of g) - P(a random candidate is of g)       averaged over prompts
+    excess preference of g = P(r(g) > r(other)) - P(U(g) > U(other))                 over mixed pairs of one prompt
+
+Only completions of one prompt are compared: differences of scores across prompts are not identified. Where the true
+reward is known, what it would do itself is taken off (*matched*): a group that writes better answers is rightly
+selected more often. Where it is not, a lift is a fact about the reward, and whether it is unfair these numbers cannot
+say; labels may stand in for the truth, with their own bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from plaudit.errors import InputError, ShapeError
+from plaudit.search.best_of_n import best_of_n_values
+from plaudit.stats.bootstrap import bootstrap_mean
+from plaudit.stats.clusters import Clusters, cluster_codes
+from plaudit.stats.estimate import Estimate
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionGap:
+    """How selection treats one group of completions.
+
+    Attributes:
+        group: its name.
+        lift: change of its share from a random candidate to the selected one, minus the truth's own where known.
+        raw: the same without the truth's part.
+        n: of best-of-n.
+        prompts: prompts with candidates of this group and of others; only these say anything.
+        too_few: prompts with both, but fewer than n scored candidates; they leave the number.
+        matched: whether the truth's own lift was taken off.
+    """
+
+    group: str
+    lift: Estimate
+    raw: Estimate
+    n: int
+    prompts: int
+    too_few: int
+    matched: bool
+
+
+def selection_gaps(
+    reward: ArrayLike,
+    groups: Sequence[str],
+    prompts: Clusters,
+    *,
+    n: int,
+    truth: ArrayLike | None = None,
+    min_prompts: int = 20,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> tuple[SelectionGap, ...]:
+    """Selection lift of every group under best-of-n, exact over all subsets of n candidates.
+
+    Args:
+        reward: (m,), one value a candidate; NaN leaves its pool.
+        groups: (m,), the group of each candidate.
+        prompts: (m,), the prompt of each candidate.
+        n: of best-of-n, at least 2; a prompt with fewer scored candidates is left out and counted.
+        truth: (m,) true rewards, or None.
+        min_prompts: groups that are mixed with others in fewer prompts are left out.
+        seed: of the bootstrap over prompts.
+        resamples: number of bootstrap resamples.
+
+    Returns:
+        One gap a group, in alphabetical order; ties of the reward share their chance.
+
+    Raises:
+        ShapeError: if the rows differ.
+        InputError: if n is below 2.
+    """
+    r = np.asarray(reward, dtype=np.float64).reshape(-1)
+    names = np.asarray(groups, dtype=str)
+    if n < 2:
+        raise InputError(f"selection_gaps: n is {n}; selection needs at least 2 candidates")
+    if names.size != r.size:
+        raise ShapeError(f"selection_gaps: {names.size} groups for {r.size} rewards; give one a candidate")
+    codes = cluster_codes(prompts, r.size)
+    table = _padded(codes)
+    proxy = _at(r, table)
+    true = None if truth is None else np.asarray(truth, dtype=np.float64)
+    found = []
+    for name in sorted(set(names.tolist())):
+        member = _at((names == name).astype(np.float64), table)
+        counted = np.where(np.isnan(proxy), np.nan, member)
+        size = (~np.isnan(counted)).sum(axis=1)
+        share = np.nansum(counted, axis=1) / np.maximum(size, 1)
+        mixed = (share > 0) & (share < 1)
+        usable = mixed & (size >= n)
+        if int(usable.sum()) < min_prompts:
+            continue
+        raw = _lift(proxy[usable], np.nan_to_num(member[usable]), n)
+        own = np.zeros_like(raw)
+        if true is not None:
+            # the truth chooses among the candidates that the reward saw
+            oracle = np.where(np.isnan(proxy), np.nan, _at(true, table))[usable]
+            own = _lift(oracle, np.nan_to_num(member[usable]), n)
+        lift, plain = (bootstrap_mean(x, seed=seed, resamples=resamples) for x in (raw - own, raw))
+        found.append(
+            SelectionGap(name, lift, plain, n, int(usable.sum()), int((mixed & (size < n)).sum()), true is not None)
+        )
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceExcess:
+    """How often the reward prefers one group's completion in mixed pairs, beyond what is right.
+
+    Attributes:
+        group: its name.
+        excess: share of mixed pairs in which it is preferred, minus the share in which it deserves to be.
+        preferred: the first share.
+        deserved: the second: by the true reward, or by the labels.
+        pairs: mixed pairs with rewards.
+    """
+
+    group: str
+    excess: Estimate
+    preferred: Estimate
+    deserved: Estimate
+    pairs: int
+
+
+def preference_excess(
+    margin: ArrayLike,
+    first: Sequence[str],
+    second: Sequence[str],
+    deserved: ArrayLike,
+    clusters: Clusters | None = None,
+    *,
+    min_pairs: int = 30,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> tuple[PreferenceExcess, ...]:
+    """Excess preference of every group over the pairs whose two completions are of different groups.
+
+    Args:
+        margin: (n,), reward of the first minus the second; NaN rows are left out.
+        first: (n,), group of the first completion.
+        second: (n,), group of the second.
+        deserved: (n,), true margin of the first over the second, or 1 where the label chose it and -1 where not;
+            only its sign counts.
+        clusters: (n,) prompts, or None.
+        min_pairs: groups in fewer mixed pairs are left out.
+        seed: of the bootstrap.
+        resamples: number of bootstrap resamples.
+
+    Raises:
+        ShapeError: if the rows differ.
+    """
+    m, d = np.asarray(margin, dtype=np.float64), np.asarray(deserved, dtype=np.float64)
+    a, b = np.asarray(first, dtype=str), np.asarray(second, dtype=str)
+    if not m.shape == d.shape == a.shape == b.shape:
+        raise ShapeError(f"preference_excess: shapes {m.shape}, {d.shape}, {a.shape}, {b.shape}; give equal ones")
+    codes = cluster_codes(clusters, m.size)
+    known = np.isfinite(m) & np.isfinite(d) & (a != b)
+    found = []
+    for name in sorted(set(a.tolist()) | set(b.tolist())):
+        at = known & ((a == name) | (b == name))
+        if int(at.sum()) < min_pairs:
+            continue
+        side = np.where(a == name, 1.0, -1.0)[at]
+        liked, right = (np.sign(side * m[at]) + 1) / 2, (np.sign(side * d[at]) + 1) / 2
+        excess, preferred, due = (
+            bootstrap_mean(x, codes[at], seed=seed, resamples=resamples) for x in (liked - right, liked, right)
+        )
+        found.append(PreferenceExcess(name, excess, preferred, due, int(at.sum())))
+    return tuple(found)
+
+
+def score_gaps(
+    reward: ArrayLike,
+    groups: Sequence[str],
+    prompts: Clusters,
+    *,
+    truth: ArrayLike | None = None,
+    min_prompts: int = 20,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> Mapping[str, Estimate]:
+    """Chance that a completion of the group outscores another group's of the same prompt, minus what it deserves.
+
+    `P(r_g > r_o) + P(r_g = r_o) / 2`, over all mixed pairs of candidates within a prompt, prompts weighing alike;
+    0.5 is taken off, or the same chance under the true reward where it is known. It compares whole distributions,
+    not means, and needs no unit.
+
+    Args:
+        reward: (m,), one value a candidate; NaN rows are left out.
+        groups: (m,), the group of each candidate.
+        prompts: (m,), the prompt of each candidate.
+        truth: (m,) true rewards, or None.
+        min_prompts: groups mixed in fewer prompts are left out.
+        seed: of the bootstrap over prompts.
+        resamples: number of bootstrap resamples.
+    """
+    r, names = np.asarray(reward, dtype=np.float64), np.asarray(groups, dtype=str)
+    if names.size != r.size:
+        raise ShapeError(f"score_gaps: {names.size} groups for {r.size} rewards; give one a candidate")
+    table = _padded(cluster_codes(prompts, r.size))
+    values = _at(r, table)
+    true = None if truth is None else np.where(np.isnan(values), np.nan, _at(np.asarray(truth, dtype=float), table))
+    found: dict[str, Estimate] = {}
+    for name in sorted(set(names.tolist())):
+        inside = _at((names == name).astype(np.float64), table)
+        chance = np.array([_superiority(v, g) for v, g in zip(values, inside, strict=True)])
+        own = np.full_like(chance, 0.5)
+        if true is not None:
+            own = np.array([_superiority(v, g) for v, g in zip(true, inside, strict=True)])
+        if int(np.isfinite(chance).sum()) >= min_prompts:
+            found[name] = bootstrap_mean(chance - own, seed=seed, resamples=resamples)
+    return found
+
+
+def _superiority(values: Floats, inside: Floats) -> float:
+    known = np.isfinite(values)
+    ours, theirs = values[known & (inside == 1)], values[known & (inside == 0)]
+    if not ours.size or not theirs.size:
+        return float("nan")
+    return float(((np.sign(ours[:, None] - theirs[None, :]) + 1) / 2).mean())
+
+
+def _lift(proxy: Floats, member: Floats, n: int) -> Floats:
+    values = best_of_n_values(proxy, member, [1, n], strict=False)
+    return np.asarray(values[:, 1] - values[:, 0])
+
+
+def _padded(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Row numbers of each prompt's candidates (P, widest); -1 beyond."""
+    size = np.bincount(codes)
+    order = np.argsort(codes, kind="stable")
+    column = np.arange(codes.size) - np.repeat(np.cumsum(size) - size, size)
+    table = np.full((size.size, int(size.max())), -1, dtype=np.int64)
+    table[codes[order], column] = order
+    return table
+
+
+def _at(values: Floats, table: NDArray[np.int64]) -> Floats:
+    return np.where(table >= 0, values[table], np.nan)
