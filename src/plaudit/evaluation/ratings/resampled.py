@@ -1,0 +1,98 @@
+"""Ratings of all bootstrap resamples at once: what a loop over resamples would take minutes for."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.special import expit
+
+from plaudit.errors import InputError
+from plaudit.evaluation.ratings.battles import Battles
+from plaudit.evaluation.ratings.bradley_terry import Fit, fit_bradley_terry, groups_of_models, strengths
+
+CHUNK = 1 << 22
+"""Cells of win tables that are held at once in a fit."""
+
+
+def win_tables(battles: Battles, counts: Int[np.ndarray, "r k"]) -> Float[np.ndarray, "r m m"]:
+    """Wins of row against column in each resample, ties half each.
+
+    Args:
+        battles: comparisons whose prompts have codes 0..k-1.
+        counts: how often each prompt was drawn.
+    """
+    from scipy.sparse import csr_matrix
+
+    m, k = len(battles.models), counts.shape[1]
+    rows = np.concatenate([battles.prompt, battles.prompt])
+    cells = np.concatenate([battles.first * m + battles.second, battles.second * m + battles.first])
+    won = np.concatenate([battles.outcome, 1 - battles.outcome])
+    by_prompt = csr_matrix((won, (rows, cells)), shape=(k, m * m))
+    return np.asarray((by_prompt.T @ counts.T.astype(np.float64)).T.reshape(len(counts), m, m))
+
+
+def average_win_rates(tables: Float[np.ndarray, "r m m"]) -> Float[np.ndarray, "r m"]:
+    """Share won against an opponent, averaged over the opponents met; NaN for a system without a battle.
+
+    Args:
+        tables: wins of row against column, ties half each.
+    """
+    games = tables + tables.transpose(0, 2, 1)
+    met = games > 0
+    share = np.where(met, tables / np.where(met, games, 1.0), 0.0)
+    number = met.sum(axis=2)
+    return np.asarray(np.where(number > 0, share.sum(axis=2) / np.maximum(number, 1), np.nan))
+
+
+def resampled_strengths(tables: Float[np.ndarray, "r m m"], fit: Fit, prior: float) -> Float[np.ndarray, "r m"]:
+    """Bradley-Terry strengths of each resample, log-odds; infinite and NaN as in `fit_bradley_terry`.
+
+    Args:
+        tables: wins of row against column.
+        fit: of all battles: where the iteration starts.
+        prior: as in `fit_bradley_terry`.
+    """
+    drawn = np.full(tables.shape[:2], np.nan)
+    inside = np.array(fit.groups.comparable)
+    if inside.size < 2 or not len(tables):
+        return drawn
+    if prior > 0:
+        return np.stack([fit_bradley_terry(t, prior=prior).strength for t in tables])
+    small = tables[:, inside[:, None], inside]
+    whole = np.array([len(groups_of_models(t).comparable) == inside.size for t in small], dtype=bool)
+    chunk, at = max(1, CHUNK // inside.size**2), np.flatnonzero(whole)
+    for rows in (at[i : i + chunk] for i in range(0, at.size, chunk)):
+        drawn[np.ix_(rows, inside)] = strengths(small[rows], start=fit.strength[inside])
+    for r in np.flatnonzero(~whole):  # a resample in which some never win, or never lose
+        drawn[r, inside] = fit_bradley_terry(small[r]).strength
+    return drawn
+
+
+def elo_resampled(
+    battles: Battles, counts: Int[np.ndarray, "r k"], *, k: float = 4.0, initial: float = 1000.0
+) -> Float[np.ndarray, "r m"]:
+    """Elo points of each resample, updated in the order of the battles; a battle drawn twice is played twice in a row.
+
+    `x += k (s - P), y -= k (s - P)` with `P = 1 / (1 + 10^((y - x) / 400))` and s the outcome.
+
+    Args:
+        battles: comparisons, in their order.
+        counts: how often each prompt was drawn.
+        k: points at stake in a battle.
+        initial: where every system starts.
+    """
+    if not counts.size:
+        raise InputError("elo_resampled: there is no resample; give at least one row of counts")
+    points = np.full((len(battles.models), len(counts)), initial)
+    for a, b, outcome, prompt in zip(
+        battles.first.tolist(), battles.second.tolist(), battles.outcome.tolist(), battles.prompt.tolist(), strict=True
+    ):
+        times = counts[:, prompt]
+        for again in range(int(times.max())):
+            expected = expit((points[a] - points[b]) * (math.log(10.0) / 400.0))
+            change = np.where(times > again, k * (outcome - expected), 0.0)
+            points[a] += change
+            points[b] -= change
+    return np.asarray(points.T)

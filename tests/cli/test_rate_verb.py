@@ -1,0 +1,66 @@
+"""`plaudit rate` from files, in every format, and what it refuses."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from plaudit.cli.main import main
+
+ROWS = [("a", "b", "model_a", "p1"), ("b", "a", "model_a", "p2"), ("a", "b", "tie (bothbad)", "p3")]
+
+
+def write(path, rows=ROWS):
+    header = "model_a,model_b,winner,prompt"
+    path.write_text("\n".join([header, *(",".join(r) for r in rows)]) + "\n")
+    return str(path)
+
+
+def test_a_table_and_the_same_numbers_as_json(tmp_path, capsys):
+    assert main(["rate", write(tmp_path / "b.csv"), "--json", str(tmp_path / "o.json")]) == 0
+    told = capsys.readouterr().out
+    assert "bradley-terry: 2 systems, 3 battles of 3 prompts" in told
+    assert "3 prompts are few to resample" in told
+    numbers = json.loads((tmp_path / "o.json").read_text())
+    assert numbers["a"]["value"] == pytest.approx(1000)  # one win each and a tie
+    assert numbers["configuration"]["method"] == "bradley-terry"
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv.gz", ".parquet"])
+def test_formats_give_the_same_ratings(tmp_path, ending, capsys):
+    rows = [dict(zip(("model_a", "model_b", "winner", "prompt"), r, strict=True)) for r in ROWS]
+    path = tmp_path / f"b{ending}"
+    if ending == ".jsonl":
+        path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    elif ending == ".csv.gz":
+        path.write_bytes(gzip.compress((tmp_path / "x.csv").read_bytes() if write(tmp_path / "x.csv") else b""))
+    else:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    main(["rate", write(tmp_path / "plain.csv"), "--method", "elo"])
+    plain = capsys.readouterr().out
+    assert main(["rate", str(path), "--method", "elo"]) == 0
+    assert capsys.readouterr().out == plain
+
+
+def test_one_battle_is_answered_in_words(tmp_path, capsys):
+    assert main(["rate", write(tmp_path / "b.csv", ROWS[:1])]) == 0
+    assert "nothing has a finite rating without --prior" in capsys.readouterr().out
+
+
+def test_an_unknown_winner_names_its_row_and_can_be_set_aside(tmp_path, capsys):
+    path = write(tmp_path / "b.csv", [*ROWS, ("a", "b", "A wins", "p4")])
+    assert main(["rate", path]) == 2
+    assert "b.csv row 5: winner = 'A wins': is no outcome" in capsys.readouterr().err
+    assert main(["rate", path, "--skip-broken", str(tmp_path / "broken.jsonl")]) == 0
+    assert "1 rows are not used: broken, set aside" in capsys.readouterr().out
+    assert json.loads((tmp_path / "broken.jsonl").read_text())["row"] == 5
+
+
+def test_a_file_that_is_not_there(capsys):
+    assert main(["rate", "nowhere.csv"]) == 2
+    assert "there is no file nowhere.csv" in capsys.readouterr().err
