@@ -1,0 +1,239 @@
+"""Win rate of a model over a baseline as if both wrote equally long answers: AlpacaEval 2's regression [53].
+
+`logit P(model wins) = theta tanh(d / std(d)) + psi difficulty + phi`, d the baseline's length minus the model's. The
+controlled win rate is the mean prediction at d = 0. As in the published code:
+
+- targets are probabilities (a row counts p as a win and 1 - p as a loss), and ties are 1/2;
+- an L1 penalty whose strength is chosen by 5-fold cross-validation among ten, by log loss; no intercept beside phi;
+- lengths are characters; d is divided by its standard deviation (n - 1), which is the model's own;
+- rows of two *gamed* baselines (the baseline told to be concise, or verbose, against itself) join with weight 0.1 each,
+  without phi, so that theta and psi are not left to the model's own rows;
+- rows without a preference leave the fit, and are predicted like the others;
+- a model that is the baseline has one half by construction.
+
+Differs from the paper: intervals refit theta, psi and phi on resampled prompts at the penalty that was chosen (the
+published standard error is that of predictions from one fit); difficulty and gamed rows are given by the user, since
+they are data of the benchmark, and are left out of the formula where they are not there; where no two lengths differ
+by another amount, d is left out instead of divided by 0. Numbers are shares, not per cent.
+
+Source: Dubois et al. 2024, "Length-Controlled AlpacaEval"; alpaca_eval 0.6, metrics/glm_winrate.py.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy.typing import ArrayLike
+from scipy.special import expit
+
+from plaudit.errors import InputError, ShapeError
+from plaudit.evaluation.ratings.l1_logistic import choose_penalty, fit_l1_logistic
+from plaudit.stats.bootstrap import bootstrap_mean
+from plaudit.stats.clusters import Clusters, cluster_codes
+from plaudit.stats.estimate import Estimate
+
+Floats = Float[np.ndarray, " n"]
+GAMED_WEIGHT = 0.2
+"""Total weight of the two gamed baselines, a row of the model's own being 1."""
+PENALTIES = tuple(float(c) for c in np.logspace(-4, 4, 10))
+"""Inverse strengths C of the L1 penalty among which cross-validation chooses: scikit-learn's ten."""
+FOLDS = 5
+CHUNK = 100
+"""Resamples that are fitted at once."""
+
+
+@dataclass(frozen=True)
+class GamedRows:
+    """Rows of the gamed baselines against the baseline, g of them.
+
+    Attributes:
+        preference: probability that the gamed one wins, in [0, 1].
+        std_delta_len: baseline's length minus the gamed one's, over its standard deviation.
+        difficulty: of the instruction; None where the formula has no such term.
+    """
+
+    preference: Floats
+    std_delta_len: Floats
+    difficulty: Floats | None = None
+
+
+@dataclass(frozen=True)
+class LengthControlled:
+    """A model against a baseline.
+
+    Attributes:
+        controlled: win rate at equal lengths, in [0, 1].
+        plain: mean preference, in [0, 1].
+        weights: theta (length), psi (difficulty; NaN where there is none), phi, in log-odds.
+        penalty: the C that cross-validation chose; NaN for the baseline itself.
+        predicted: probability that the model wins each row at equal lengths, (n,).
+        extreme: whether the two win rates differ so much that the regression may have failed.
+    """
+
+    controlled: Estimate
+    plain: Estimate
+    weights: tuple[float, float, float]
+    penalty: float
+    predicted: Floats
+    extreme: bool
+
+
+def length_controlled_winrate(
+    preference: ArrayLike,
+    length: ArrayLike,
+    baseline_length: ArrayLike,
+    clusters: Clusters | None = None,
+    *,
+    difficulty: ArrayLike | None = None,
+    gamed: GamedRows | None = None,
+    seed: int = 0,
+    resamples: int = 1000,
+    level: float = 0.95,
+) -> LengthControlled:
+    """Fits the regression for one model and predicts its win rate at equal lengths.
+
+    Args:
+        preference: probability that the model wins, (n,), in [0, 1]; NaN rows have none and leave the fit.
+        length: of the model's answers, (n,), characters.
+        baseline_length: of the baseline's answers, (n,).
+        clusters: labels of the prompts, (n,), or None where every row is a prompt of its own.
+        difficulty: of the instructions, (n,), see `fit_instruction_difficulty`; None leaves the term out.
+        gamed: rows of the gamed baselines; None leaves them out.
+        seed: of the bootstrap.
+        resamples: of the bootstrap over prompts; 0 for no interval.
+        level: coverage.
+
+    Raises:
+        ShapeError: if the columns differ in length.
+        InputError: if fewer than 10 rows have a preference, or a number is out of range.
+    """
+    p, table, known = _design(preference, length, baseline_length, difficulty, gamed)
+    codes = cluster_codes(clusters, known.size)
+    rows = _Rows(p, table, *_gamed_rows(gamed), known, codes)
+    penalty = choose_penalty(rows.features, rows.target, rows.weights()[0], PENALTIES, folds=FOLDS)
+    beta = fit_l1_logistic(rows.features, rows.target, rows.weights(), penalty)[0]
+    predicted = expit(rows.equal @ beta)
+    value = float(predicted.mean())
+    if resamples > 0:
+        plain = bootstrap_mean(p, codes, seed=seed, resamples=resamples, level=level)
+        controlled = _interval(value, rows, penalty, beta, seed, resamples, level)
+    else:
+        plain, controlled = (Estimate(float(x), n=known.size) for x in (p[known].mean(), value))
+    psi = float(beta[1]) if difficulty is not None else math.nan
+    return LengthControlled(
+        controlled, plain, (float(beta[0]), psi, float(beta[-1])), penalty, predicted,
+        is_extreme(plain.value, value),
+    )  # fmt: skip
+
+
+def baseline_itself(n: int) -> LengthControlled:
+    """The baseline against itself: one half by construction, nothing is fitted.
+
+    Args:
+        n: number of rows.
+    """
+    half = Estimate(0.5, n=n, method="the baseline itself")
+    return LengthControlled(half, half, (0.0, 0.0, 0.0), math.nan, np.full(n, 0.5), False)
+
+
+def is_extreme(plain: float, controlled: float, *, absolute: float = 0.10, relative: float = 4.0) -> bool:
+    """Whether control changed a win rate by more than `absolute` and by more than 1 / `relative` of the room there is.
+
+    Args:
+        plain: win rate, in [0, 1].
+        controlled: win rate at equal lengths.
+        absolute: change that is always tolerated.
+        relative: a quarter by default: 0.20 may become 0.10..0.40, 0.50 may become 0.375..0.625.
+
+    Source: alpaca_eval, metrics/glm_winrate.py, `get_is_extreme_changes`.
+    """
+    low = min(plain - plain / relative, plain - absolute)
+    high = max(plain + (1 - plain) / relative, plain + absolute)
+    return bool(controlled < low or controlled > high)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What is fitted: g gamed rows above the model's n, of which those without a preference weigh nothing."""
+
+    p: Floats
+    table: Float[np.ndarray, "n f"]
+    gamed_p: Float[np.ndarray, " g"]
+    gamed_table: Float[np.ndarray, "g f"]
+    known: Bool[np.ndarray, " n"]
+    codes: Int[np.ndarray, " n"]
+
+    @property
+    def features(self) -> Float[np.ndarray, "k f"]:
+        own = self.table[self.known]
+        # without gamed rows there is nothing above, and no width to agree on
+        return np.concatenate([self.gamed_table, own]) if len(self.gamed_p) else own
+
+    @property
+    def target(self) -> Float[np.ndarray, " k"]:
+        return np.concatenate([self.gamed_p, self.p[self.known]])
+
+    @property
+    def equal(self) -> Float[np.ndarray, "n f"]:
+        """All rows of the model, at equal lengths."""
+        return np.concatenate([np.zeros((len(self.table), 1)), self.table[:, 1:]], axis=1)
+
+    def weights(self, counts: Float[np.ndarray, "r n"] | None = None) -> Float[np.ndarray, "r k"]:
+        own = np.ones((1, self.known.sum())) if counts is None else counts[:, self.known]
+        above = np.full((len(own), len(self.gamed_p)), GAMED_WEIGHT / 2)  # two gamed baselines share the weight
+        return np.concatenate([above, own], axis=1)
+
+
+def _gamed_rows(gamed: GamedRows | None) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, "g f"]]:
+    if gamed is None:
+        return np.zeros(0), np.zeros((0, 0))
+    g = np.asarray(gamed.preference, dtype=np.float64)
+    columns = [np.tanh(gamed.std_delta_len)] + ([] if gamed.difficulty is None else [gamed.difficulty])
+    return g, np.stack([*columns, np.zeros(len(g))], axis=1)
+
+
+def _design(
+    preference: ArrayLike, length: ArrayLike, baseline_length: ArrayLike, difficulty: ArrayLike | None,
+    gamed: GamedRows | None,
+) -> tuple[Floats, Float[np.ndarray, "n f"], Bool[np.ndarray, " n"]]:  # fmt: skip
+    """Targets and features of the model's rows, and which of them have a preference."""
+    who = "length_controlled_winrate"
+    p, own, theirs = (np.asarray(x, dtype=np.float64).reshape(-1) for x in (preference, length, baseline_length))
+    gamma = None if difficulty is None else np.asarray(difficulty, dtype=np.float64).reshape(-1)
+    if not p.shape == own.shape == theirs.shape or (gamma is not None and gamma.shape != p.shape):
+        raise ShapeError(f"{who}: {p.size} preferences, {own.size} and {theirs.size} lengths; give as many of each")
+    known = ~np.isnan(p)
+    if known.sum() < 2 * FOLDS:
+        raise InputError(f"{who}: {int(known.sum())} rows have a preference; at least {2 * FOLDS} are needed")
+    if ((p[known] < 0) | (p[known] > 1)).any():
+        raise InputError(f"{who}: a preference lies outside [0, 1]; subtract 1 from AlpacaEval's 1..2")
+    if gamed is not None and (gamed.difficulty is None) != (gamma is None):
+        raise InputError(
+            f"{who}: the difficulty is there for only one of the rows and the gamed rows; give both or none"
+        )
+    delta = theirs - own
+    spread = float(delta.std(ddof=1))  # of all rows, as published
+    features = [np.tanh(delta / spread) if spread > 0 else np.zeros_like(delta)]
+    features += [] if gamma is None else [gamma]
+    return p, np.stack([*features, np.ones_like(delta)], axis=1), known
+
+
+def _interval(
+    value: float, rows: _Rows, penalty: float, beta: Floats, seed: int, resamples: int, level: float
+) -> Estimate:
+    """Refits on resampled prompts at the chosen penalty; the gamed rows are the benchmark's and stay as they are."""
+    k = int(rows.codes.max()) + 1
+    if k == 1:
+        return Estimate(value, n=1, method="one cluster: no interval")
+    rng, drawn, equal = np.random.default_rng(seed), [], rows.equal
+    for start in range(0, resamples, CHUNK):
+        size = min(CHUNK, resamples - start)
+        counts = rng.multinomial(k, np.full(k, 1.0 / k), size=size)[:, rows.codes].astype(np.float64)
+        fitted = fit_l1_logistic(rows.features, rows.target, rows.weights(counts), penalty, start=beta)
+        drawn.append((counts * expit(fitted @ equal.T)).sum(axis=1) / counts.sum(axis=1))
+    low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2])
+    method = f"refitted, bootstrap over {k} clusters, {resamples} resamples, {level:.0%}"
+    return Estimate(value, float(low), float(high), k, method)
