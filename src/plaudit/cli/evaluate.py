@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from plaudit.cli import outputs_metric
 from plaudit.cli.inputs import add_reward
 from plaudit.errors import InputError, nearest
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     add = parser.add_argument
-    add("data", help="preference pairs (ranked rows become all their pairs)")
-    add_reward(parser)
+    add("data", help="preference pairs (ranked rows become all their pairs); with --metric, models' outputs")
+    add_reward(parser, required=False)
+    outputs_metric.add_arguments(parser)
     add(
         "--subset",
         action="append",
@@ -44,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scores both sides of every pair, or compares them, prints the table, checks the thresholds."""
+    if args.metric:
+        return outputs_metric.run(args)
+    if not args.reward:
+        raise InputError("evaluate: --reward is missing: a folder, hub id, name?options or module.py:function")
     from plaudit.cli.inputs import open_judge, read_pairs
     from plaudit.cli.output import show, write_json
     from plaudit.evaluation.pairs import evaluate_pairs, group_values

@@ -34,10 +34,10 @@ def add_scoring(parser: argparse.ArgumentParser, *, data: str, out: str, needs_o
     parser.add_argument("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
 
 
-def add_reward(parser: argparse.ArgumentParser) -> None:
+def add_reward(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """The options that name a reward."""
     add = parser.add_argument
-    add("--reward", required=True, metavar="REF", help="folder, hub id, name?options, module.py:function")
+    add("--reward", required=required, metavar="REF", help="folder, hub id, name?options, module.py:function")
     add("--unsafe", action="store_true", help="run candidates' programs without isolation, where the machine has none")
 
 

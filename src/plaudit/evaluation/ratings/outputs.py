@@ -1,0 +1,154 @@
+"""Models' outputs beside a baseline's, as judges' files have them.
+
+Two kinds of rows: AlpacaEval's annotations (`instruction`, `output_1` of the baseline, `output_2` of the model,
+`generator_1`, `generator_2`, `preference` from 1 to 2), and compared rows (`prompt`, `first` of the model, `second` of
+the baseline, `probability` that the first is better, optionally `outcome`, `model`, `baseline`). Both may have
+`instruction_difficulty` and `index`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plaudit.errors import InputError, MissingError
+from plaudit.evaluation.ratings.length_control import GamedRows
+from plaudit.records.decoding import raw_rows
+from plaudit.records.fields import RowError
+from plaudit.runs.atomic import write_text
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One model's answer beside the baseline's.
+
+    Attributes:
+        model: its name.
+        baseline: the baseline's name.
+        prompt: the prompt's text.
+        output: the model's answer.
+        baseline_output: the baseline's.
+        preference: probability that the model's is better; NaN where there is no judgement.
+        index: the instruction's number in the benchmark, if it has one.
+        difficulty: of the instruction; NaN where it is not given.
+    """
+
+    model: str
+    baseline: str
+    prompt: str
+    output: str
+    baseline_output: str
+    preference: float
+    index: str | None = None
+    difficulty: float = math.nan
+
+
+def read_outputs(source: str | Path, skip_broken: str | Path | None = None) -> tuple[list[Judged], int]:
+    """The rows of a file, and how many were set aside as broken.
+
+    Args:
+        source: `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet`, each also `.gz`.
+        skip_broken: a file for the rows that cannot be read; without it the first is an error.
+
+    Raises:
+        InputError: if a row cannot be read and `skip_broken` is None, or there is none.
+        MissingError: if there is no such file.
+    """
+    if not Path(source).is_file():
+        raise MissingError(f"evaluate: there is no file {source}")
+    rows, broken = [], []
+    for number, row, raw in raw_rows(Path(source)):
+        try:
+            if isinstance(row, RowError):
+                raise row
+            rows.append(_alpaca(row) if "output_1" in row else _compared(row))
+        except RowError as error:
+            if skip_broken is None:
+                raise InputError(f"{source} row {number}: {error} (or set it aside with --skip-broken)") from error
+            broken.append({"row": number, "error": str(error), "raw": raw if isinstance(row, RowError) else row})
+    if skip_broken is not None:
+        write_text(skip_broken, "".join(json.dumps(b, default=str) + "\n" for b in broken))
+    if not rows:
+        raise InputError(f"{source}: no row can be used; give AlpacaEval's annotations or compared rows")
+    return rows, len(broken)
+
+
+def _alpaca(row: Mapping[str, Any]) -> Judged:
+    value = _number(row, "preference")
+    if value == 0:
+        value = 1.5  # an old spelling of a tie
+    if not (math.isnan(value) or 1 <= value <= 2):
+        raise RowError("preference", row["preference"], "is outside 1..2 (1 the baseline is better, 2 the model)")
+    return Judged(
+        model=str(row.get("generator_2", "model")), baseline=str(row.get("generator_1", "baseline")),
+        prompt=_text(row, "instruction"), output=_text(row, "output_2"), baseline_output=_text(row, "output_1"),
+        preference=value - 1, index=None if row.get("index") is None else str(row["index"]),
+        difficulty=_number(row, "instruction_difficulty"),
+    )  # fmt: skip
+
+
+def _compared(row: Mapping[str, Any]) -> Judged:
+    value = _number(row, "probability")
+    if not (math.isnan(value) or 0 <= value <= 1):
+        raise RowError("probability", row["probability"], "is outside 0..1")
+    if str(row.get("outcome", "scored")) != "scored":
+        value = math.nan
+    return Judged(
+        model=str(row.get("model", "first")), baseline=str(row.get("baseline", "second")), prompt=_text(row, "prompt"),
+        output=_text(row, "first"), baseline_output=_text(row, "second"), preference=value,
+        index=None if row.get("index") is None else str(row["index"]),
+        difficulty=_number(row, "instruction_difficulty"),
+    )  # fmt: skip
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    if isinstance(value, list):  # messages: what the assistant says is what is long
+        return "\n".join(str(m.get("content", "")) for m in value if isinstance(m, dict))
+    if not isinstance(value, str):
+        raise RowError(name, value, "is no text; rows need instruction, output_1, output_2, or prompt, first, second")
+    return value
+
+
+def _number(row: Mapping[str, Any], name: str) -> float:
+    value = row.get(name)
+    if value is None or value == "":
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise RowError(name, value, "is no number") from None
+
+
+def read_gamed(path: str | Path) -> tuple[GamedRows, dict[str, float]]:
+    """The gamed baselines' rows, and the difficulty of each instruction by its index.
+
+    Args:
+        path: AlpacaEval's `df_gamed.csv`, or a file with its columns `preference` (0 to 1), `std_delta_len`,
+            `instruction_difficulty`, and `index` where difficulties are to be looked up by it.
+
+    Raises:
+        InputError: if a cell is no number, or there is no row.
+        MissingError: if there is no such file.
+    """
+    if not Path(path).is_file():
+        raise MissingError(f"--gamed: there is no file {path}")
+    columns: dict[str, list[float]] = {"preference": [], "std_delta_len": [], "instruction_difficulty": []}
+    known: dict[str, float] = {}
+    for number, row, _ in raw_rows(Path(path)):
+        if isinstance(row, RowError) or any(math.isnan(_number(row, c)) for c in columns):
+            raise InputError(f"{path} row {number}: needs {', '.join(columns)}, each a number")
+        for name, cells in columns.items():
+            cells.append(_number(row, name))
+        if row.get("index") is not None:
+            known.setdefault(str(row["index"]), columns["instruction_difficulty"][-1])
+    if not columns["preference"]:
+        raise InputError(f"{path}: has no row")
+    p, delta, gamma = (np.asarray(columns[c]) for c in columns)
+    return GamedRows(p, delta, gamma), known
