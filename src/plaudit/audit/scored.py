@@ -125,7 +125,9 @@ class Scored:
     def _asked(self, samples: Sequence[Sample]) -> RewardBatch:
         batch = self.of(samples)
         if len(batch) != len(samples):
-            raise ShapeError(f"{self.name}: gave {len(batch)} rewards for {len(samples)} samples; it must give one each")
+            raise ShapeError(
+                f"{self.name}: gave {len(batch)} rewards for {len(samples)} samples; it must give one each"
+            )
         self.calls += len(samples)
         return batch
 

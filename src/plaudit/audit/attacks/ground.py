@@ -88,11 +88,16 @@ class Ground:
             return f"there are {len(set(self.prompts))} prompts, and four or more are needed"
         return "" if self.unit > 0 else "the reward is the same for both completions of every pair"
 
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """(n,) True where both completions have a reward."""
+        return np.asarray(np.isfinite(self.rewards).all(axis=1), dtype=np.bool_)
+
     def half(self, first: bool, *, seed: int = 0) -> NDArray[np.int64]:
         """Numbers of the pairs in one half of the prompts, whose two rewards are known; no prompt is in both."""
         ordered = _order(self.prompts, seed)
         mine = set(ordered[: len(ordered) // 2] if first else ordered[len(ordered) // 2 :])
-        known = np.isfinite(self.rewards).all(axis=1)
+        known = self.known
         return np.array([i for i, k in enumerate(self.prompts) if k in mine and known[i]], dtype=np.int64)
 
     def lower(self) -> NDArray[np.int64]:
