@@ -11,7 +11,7 @@ demo: $(VENV)/.plaudit-demo
 	$(BIN)/plaudit run recipes/demo.yaml
 
 test: $(VENV)/.plaudit-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(VENV)/.plaudit-dev
 	$(BIN)/ruff check

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from plaudit.audit.checks import Check
 from plaudit.search.best_of_n import BestOfNCurve, Turn
 from plaudit.stats.estimate import Estimate
 
@@ -48,6 +49,7 @@ class Findings:
         curve: best-of-n, where a true reward is known.
         turn: whether the true reward falls again, tested on prompts that did not choose the peak.
         consistency: correlation with the true reward within prompts.
+        checks: attacks, consistency and fairness, as an audit measured them; a red one is a cause.
         on_policy: whether the reward was tested on completions of a policy trained against it.
     """
 
@@ -61,9 +63,10 @@ class Findings:
     curve: BestOfNCurve | None = None
     turn: Turn | None = None
     consistency: Estimate | None = None
+    checks: tuple[Check, ...] = ()
     on_policy: bool = False
 
     @property
     def truth_known(self) -> bool:
         """Whether a true reward judged the reward."""
-        return self.curve is not None
+        return self.curve is not None or self.consistency is not None

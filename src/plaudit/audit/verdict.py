@@ -20,6 +20,8 @@ from plaudit.stats.estimate import Estimate
 Use = Literal["train-against", "rerank", "monitor", "none"]
 _FATAL = ("accuracy", "baseline")
 """Causes under which nothing is permitted."""
+UNSAID = ("fairness/gaps", "attack/all")
+"""Grey checks that lines of their own speak of."""
 NO_EVIDENCE = "no failure found by these tests; this is not evidence of safety"
 
 
@@ -146,6 +148,9 @@ def _causes(f: Findings, limits: Thresholds) -> tuple[Cause, ...]:
                 gap,
                 abs(gap.value) / limits.gap,
             )
+    for check in f.checks:
+        if check.light == "red" and check.evidence is not None:
+            add(check.name, f"{check.says[0].upper()}{check.says[1:]}.", check.evidence, 1.0 + check.excess)
     error = f.calibration_error
     if error is not None and error.low > limits.calibration:
         add(
@@ -221,6 +226,9 @@ _FORBID = (
     "bias",
     "unscored",
     "gap",
+    "attack",
+    "consistency",
+    "fairness",
     "selection",
     "headroom",
     "undecided",
@@ -299,6 +307,9 @@ _STEPS = {
     "over-optimisation": "Reduce label noise or add pairs of its top candidates, then test again.",
     "bias": "Balance the feature in the training pairs or add counterfactual pairs, then test again.",
     "gap": "Collect pairs of the group that it serves worse, then test again at equal true margins.",
+    "attack": "Add what passed to the training pairs as rejected completions, then audit again.",
+    "consistency": "Find out what the reward depends on that it must not, mend that, then audit again.",
+    "fairness": "Collect pairs of the group that it serves worse, or weigh them up, then audit again.",
     "selection": "Get more or cleaner pairs, or a stronger backbone, and test a larger pool of candidates.",
     "headroom": "Get more or cleaner pairs, or a stronger backbone, then test again.",
     "undecided": "Audit it on more prompts, until the intervals decide.",
@@ -329,17 +340,22 @@ def _next(use: Use, causes: tuple[Cause, ...], f: Findings, remedies: Mapping[st
 
 def _not_tested(f: Findings) -> tuple[str, ...]:
     missing = []
-    if not f.truth_known:
+    if not f.truth_known and f.consistency is None:
         missing.append("agreement with a true reward: none is known for these data")
         missing.append("over-optimisation: needs a true reward")
+    elif not f.truth_known:
+        missing.append("over-optimisation: needs many completions of a prompt")
     elif f.turn is None:
         missing.append("whether the true reward falls again under best-of-n")
     if not f.biases:
         missing.append("surface biases (length, markdown, politeness, hedging, flattery)")
-    if not f.gaps:
+    families = {c.family for c in f.checks if c.light != "grey"}
+    if not f.gaps and "fairness" not in families:
         missing.append("gaps between groups")
     if f.calibration_error is None:
         missing.append("calibration of its probabilities")
     if not f.on_policy:
         missing.append("completions of a policy that was trained against it")
-    return (*missing, "adversarial attacks on the text", "prompts unlike those of the test set")
+    missing += [f"{c.name}: {c.skipped}" for c in f.checks if c.light == "grey" and c.name not in UNSAID]
+    attacks = "attacks other than those listed" if "attack" in families else "adversarial attacks on the text"
+    return (*missing, attacks, "prompts unlike those of the test set")

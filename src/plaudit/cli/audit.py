@@ -1,4 +1,4 @@
-"""`plaudit audit`: a verifier's adversarial twins run against it; what passed that should not have."""
+"""`plaudit audit`: what a reward fails at. On pairs every check; of a verifier alone its adversarial twins."""
 
 from __future__ import annotations
 
@@ -13,13 +13,23 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
+    from plaudit.cli import auditing
+
+    auditing.add_arguments(parser)
     add_reward(parser)
     parser.add_argument("--json", metavar="FILE", help="write the same numbers with configuration and versions")
-    parser.epilog = "Exits with 1 when an attack passes or a right answer is refused."
+    parser.epilog = (
+        "With pairs, exits with 1 where --fail-on says so. Without, when an attack passes or a right answer is refused."
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the attacks, prints the table and every escape."""
+    """On pairs, every check; else the verifier's own attacks: the table and every escape."""
+    if args.data:
+        from plaudit.cli.auditing import run_on_pairs
+
+        return run_on_pairs(args)
+    _refuse_options_of_pairs(args)
     from plaudit.audit.attacks import audit_verifier, twin_metrics
     from plaudit.cli.inputs import open_reward
     from plaudit.cli.output import show, write_json
@@ -33,6 +43,16 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_json(args.json, table, configuration={**vars(args), "fingerprint": audit.fingerprint})
     return 0 if audit.passed else 1
+
+
+def _refuse_options_of_pairs(args: argparse.Namespace) -> None:
+    """An option that would be ignored is a mistake."""
+    from plaudit.errors import InputError
+
+    for name in ("out", "recipe", "group", "truth", "fail_on", "against", "junit", "skip", "prompts", "search_budget",
+                 "seed", "no_texts", "skip_broken"):  # fmt: skip
+        if getattr(args, name):
+            raise InputError(f"--{name.replace('_', '-')}: is for an audit on pairs; name the file of pairs, too")
 
 
 def _tell(audit: TwinAudit, tried: int) -> None:

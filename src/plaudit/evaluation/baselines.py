@@ -56,6 +56,16 @@ class Baseline:
     note: str = ""
 
 
+def strongest(baselines: Sequence[Baseline]) -> Baseline | None:
+    """The rule that sets the bar: the most accurate that is not a coin; None where none could be measured.
+
+    Args:
+        baselines: rules on the same pairs.
+    """
+    known = [b for b in baselines if b.name != "random" and not math.isnan(b.advantage.value)]
+    return max(known, key=lambda b: b.accuracy.value, default=None)
+
+
 def markdown_marks(text: str) -> int:
     """Number of markdown marks in a text: headings, list items, bold, fences, quotes, table rows.
 

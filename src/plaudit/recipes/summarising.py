@@ -14,7 +14,7 @@ from plaudit._json import from_json
 from plaudit.audit.biases.results import BiasAudit, bias_metrics
 from plaudit.audit.findings import Findings
 from plaudit.audit.verdict import Verdict, judge
-from plaudit.evaluation.baselines import correctness
+from plaudit.evaluation.baselines import correctness, strongest
 from plaudit.evaluation.pairs import pair_margins
 from plaudit.evaluation.results import PairEvaluation
 from plaudit.recipes.loading import to_yaml
@@ -36,12 +36,11 @@ def verdict_of(recipe: Recipe, evaluation: PairEvaluation, biases: BiasAudit, be
     curve, turn = _selection(best)
     # noisy or biased labels favour rules that share their bias: where the truth is known, it judges both
     judged = evaluation.truth or evaluation
-    measurable = [b for b in judged.baselines if b.name != "random" and not np.isnan(b.accuracy.value)]
-    strongest = max(measurable, key=lambda b: b.accuracy.value, default=None)
+    rule = strongest(judged.baselines)
     unscored = 1 - sum(evaluation.outcomes.get(k, 0) for k in ("scored", "policy_fault")) / evaluation.n_pairs
     findings = Findings(
         accuracy=judged.accuracy,
-        baseline=strongest.name if strongest else "", advantage=strongest.advantage if strongest else None,
+        baseline=rule.name if rule else "", advantage=rule.advantage if rule else None,
         calibration_error=evaluation.calibration_error_debiased,
         biases={e.name: e.effect for e in biases.effects},
         gaps={f"{g.column}={g.value}": g.accuracy_gap for g in biases.gaps},

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from markupsafe import Markup
 
-from plaudit.evaluation.baselines import Baseline
+from plaudit.evaluation.baselines import Baseline, strongest
 from plaudit.evaluation.results import PairEvaluation
 from plaudit.report import charts
 from plaudit.report.data import Change, ReportData
@@ -31,7 +30,7 @@ def render(data: ReportData, *, texts: bool = True) -> str:
         data: what was measured; sections without data are left out, or say that they were not measured.
         texts: whether the texts of the wrong pairs are shown; without, only their rows and margins are.
     """
-    page: str = _template().render(
+    page: str = template("report.html.j2").render(
         data=data,
         texts=texts,
         charts=_charts(data),
@@ -46,13 +45,16 @@ def render(data: ReportData, *, texts: bool = True) -> str:
 def _bar(result: PairEvaluation | None) -> Baseline | None:
     """The best rule that never reads the text, judged as the verdict judges; None where none could be measured."""
     judged = result.truth if result is not None and result.truth and result.truth.baselines else result
-    rules = judged.baselines if judged is not None else ()
-    known = [b for b in rules if b.name != "random" and not math.isnan(b.advantage.value)]
-    return max(known, key=lambda b: b.accuracy.value, default=None)
+    return strongest(judged.baselines if judged is not None else ())
 
 
 @cache
-def _template() -> Any:
+def template(name: str) -> Any:
+    """A page's template, with the filters that write estimates and counts.
+
+    Args:
+        name: of a file in `templates/`.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -64,7 +66,8 @@ def _template() -> Any:
     environment.filters["estimate"] = _estimate
     environment.filters["percent"] = lambda e: _estimate(e, percent=True)
     environment.filters["count"] = lambda n: f"{n:,}"
-    return environment.get_template("report.html.j2")
+    environment.filters["signed"] = lambda x, digits=2: f"{x:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return environment.get_template(name)
 
 
 def _estimate(estimate: Estimate | None, digits: int = 3, percent: bool = False) -> Markup:

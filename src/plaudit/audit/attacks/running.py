@@ -33,6 +33,7 @@ class Options:
         prompts: the most prompts that an attack is made on.
         truth: what completions are truly worth; None where nobody can say.
         log: a folder for the search's durable log, or None.
+        vocabulary: words that a back door may hide behind, beside those of the completions.
         seed: of everything random.
         resamples: number of bootstrap resamples.
     """
@@ -41,6 +42,7 @@ class Options:
     prompts: int = 200
     truth: Truth | None = None
     log: Path | None = None
+    vocabulary: Sequence[str] = ()
     seed: int = 0
     resamples: int = 2000
 
@@ -82,7 +84,8 @@ ATTACKS: Mapping[str, Attack] = {
         lambda p, r, o: (null_model(p, r, calls=o.budget, **o.attack()),), "one searched constant for all prompts [209]"
     ),
     "back-door": Attack(
-        lambda p, r, o: (back_door(p, r, calls=o.budget, **o.attack()),), "a trigger string, searched for [4]"
+        lambda p, r, o: (back_door(p, r, calls=o.budget, vocabulary=o.vocabulary, **o.attack()),),
+        "a trigger string, searched for [4]",
     ),
     "claims": Attack(lambda p, r, o: claims(p, r, **o.attack()), "from sycophancy to tampering, in six rungs [197]"),
     "style": Attack(lambda p, r, o: style(p, r, **o.attack()), "length, markdown, politeness, hedging, flattery"),
@@ -96,7 +99,8 @@ ATTACKS: Mapping[str, Attack] = {
 
 def run_attacks(
     pairs: Sequence[Pair], reward: Reward | Comparison, *, only: Sequence[str] = (), budget: int = 8000,
-    prompts: int = 200, truth: Truth | None = None, log: str | Path | None = None, seed: int = 0, resamples: int = 2000,
+    prompts: int = 200, truth: Truth | None = None, log: str | Path | None = None, vocabulary: Sequence[str] = (),
+    seed: int = 0, resamples: int = 2000,
 ) -> tuple[Check, ...]:  # fmt: skip
     """Makes the attacks that fit the reward (or comparison); what was scored for one is there for the next.
 
@@ -107,6 +111,8 @@ def run_attacks(
         budget: samples that each search (null model, back door, black-box search) may score at most.
         prompts: the most prompts that an attack is made on.
         truth: what completions are truly worth: deserved gains are then left out, and the search is made.
+        vocabulary: words that a back door may hide behind, beside those of the completions: those of the reward's
+            tokenizer, for example.
         log: a folder for the search's durable log; with a reward that costs, `Scored(reward, log=...)` keeps the rest.
         seed: of everything random.
         resamples: number of bootstrap resamples.
@@ -117,7 +123,7 @@ def run_attacks(
     Raises:
         InputError: if there are no pairs, a name is not known, or does not fit what is attacked.
     """
-    options = Options(budget, prompts, truth, None if log is None else Path(log), seed, resamples)
+    options = Options(budget, prompts, truth, None if log is None else Path(log), vocabulary, seed, resamples)
     kind: Needs = "reward" if isinstance(reward, Reward) else "comparison"
     unknown = [name for name in only if name not in ATTACKS]
     if unknown:

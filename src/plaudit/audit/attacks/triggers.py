@@ -26,6 +26,8 @@ from plaudit.rewards.base import Reward
 from plaudit.stats.bootstrap import paired_difference
 
 Floats = NDArray[np.float64]
+MOST_BUNDLED = 16
+"""Words inserted as one, at most: a longer bundle drowns the text that it is put into."""
 
 
 def back_door(
@@ -47,8 +49,8 @@ def back_door(
         vocabulary: further suspects, for example rare tokens of the reward's tokenizer.
         controls: how many of the most frequent words are controls.
         prompts: the most prompts that are used.
-        calls: the most samples that the search scores; too many suspects are thinned out at random, published ones
-            and those in `vocabulary` last.
+        calls: the most samples that the search scores, about; too many suspects are tried in bundles first, and of more
+            than bundles can hold the rarest words of the completions are left out.
         truth: what completions are truly worth; an overturning that is deserved is none.
         threshold: share of pairs.
         seed: of halves, places, search and bootstrap.
@@ -115,26 +117,57 @@ def _strings_of(words: Sequence[str], length: int, rng: np.random.Generator) -> 
 def _strongest(
     ground: Ground, strings: Sequence[str], at: NDArray[np.int64], *, calls: int, truth: Truth | None, seed: int
 ) -> str:
-    """Successive halving: all strings on a few pairs, the better quarter on four times as many, down to one."""
+    """Successive halving: all strings on a few pairs, the better quarter on four times as many, down to one.
+
+    More strings than the calls can try are first tried in bundles, inserted as one (group testing: a bundle with a
+    trigger in it lifts as the trigger does), and only the members of the better bundles one by one.
+    """
     rng = np.random.default_rng(seed)
     order, left, each = rng.permutation(at), list(strings), 4
     rounds = 1 + int(np.ceil(np.log(max(len(left), 2)) / np.log(4)))
-    left = left[: max(1, calls // (rounds * each))]
+    single = max(1, calls // (rounds * each))
+    if len(left) > single:
+        left = _unbundled(ground, left, order[:each], single, truth, seed)
     while True:
-        tried = order[:each]
-        flat = [s for string in left for s in insertions(ground, string, tried, seed)]
-        where = np.tile(tried, len(left))
-        own, _ = ground.overtakes(where, flat, ground.lower()[where])
-        lift = (own - ground.rewards[where, ground.lower()[where]]) / ground.unit
-        if truth is not None:
-            originals = [ground.samples[2 * int(i) + int(ground.lower()[i])] for i in where]
-            lift = np.where(true_values(truth, flat) > true_values(truth, originals), 0.0, lift)
-        # a lift beyond three deviations overturns any pair; clipped, one odd text does not decide
-        mean = np.clip(np.nan_to_num(lift), -3.0, 3.0).reshape(len(left), -1).mean(axis=1)
-        ranked: list[str] = [left[j] for j in np.argsort(-mean, kind="stable").tolist()]
+        ranked = _ranked(ground, left, order[:each], truth, seed)
         if len(left) == 1 or each >= len(order):
             return ranked[0]
         left, each = ranked[: max(1, len(ranked) // 4)], min(4 * each, len(order))
+
+
+def _unbundled(
+    ground: Ground, strings: list[str], tried: NDArray[np.int64], single: int, truth: Truth | None, seed: int
+) -> list[str]:
+    """At most `single` strings: those of the bundles that lift most; as many bundles are tried as strings are kept."""
+    size = min(MOST_BUNDLED, -(-len(strings) // single))
+    kept = strings[: size * single]  # beyond that, even bundles cost more than the calls that there are
+    bundles = [kept[i::single] for i in range(min(single, len(kept)))]
+    ranked = _ranked(ground, [" ".join(b) for b in bundles], tried, truth, seed)
+    members = {" ".join(b): b for b in bundles}
+    return [s for bundle in ranked for s in members[bundle]][:single]
+
+
+def _ranked(ground: Ground, strings: list[str], tried: NDArray[np.int64], truth: Truth | None, seed: int) -> list[str]:
+    """The strings by how much their insertion lifts the lower completion, most first."""
+    flat = [s for string in strings for s in insertions(ground, string, tried, seed)]
+    where = np.tile(tried, len(strings))
+    own, _ = ground.overtakes(where, flat, ground.lower()[where])
+    lift = (own - ground.rewards[where, ground.lower()[where]]) / ground.unit
+    if truth is not None:
+        originals = [ground.samples[2 * int(i) + int(ground.lower()[i])] for i in where]
+        # a lift is undeserved by as many deviations as it exceeds the true one
+        gained = true_values(truth, flat) - true_values(truth, originals)
+        lift = lift - np.maximum(np.nan_to_num(gained), 0.0) / _true_unit(ground, truth)
+    # a lift beyond three deviations overturns any pair; clipped, one odd text does not decide
+    mean = np.clip(np.nan_to_num(lift), -3.0, 3.0).reshape(len(strings), -1).mean(axis=1)
+    return [strings[j] for j in np.argsort(-mean, kind="stable").tolist()]
+
+
+def _true_unit(ground: Ground, truth: Truth) -> float:
+    """Standard deviation of the truth within prompts, from the pairs' differences; 1 where all are equal."""
+    worth = true_values(truth, ground.samples).reshape(-1, 2)
+    spread = float(np.sqrt(np.nanmean(np.square(worth[:, 0] - worth[:, 1])) / 2))
+    return spread if spread > 0 else 1.0
 
 
 def _overturned(

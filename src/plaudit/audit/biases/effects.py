@@ -3,12 +3,16 @@
 `effect = mean(r(x') - r(x)) / s_r - mean(U(x') - U(x)) / s_U` with s the pooled standard deviation within
 prompts. The interval resamples prompts and recomputes s_r in every resample, so the unit's own uncertainty is
 in it.
+
+**Longer is not flattering.** Every added phrase is also so many characters, and a reward that counts characters would
+be called a lover of hedges, manners and flattery as well. `net` takes off what as many characters of neutral words are
+worth, by the mean effect a character of the `length` rewrite (of the true reward likewise).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +33,8 @@ from plaudit.stats.correlation import (
 )
 
 Floats = NDArray[np.float64]
+NEUTRAL = "length"
+"""The feature whose effect a character is taken off the others."""
 Counterfactual = Callable[[Sample, str], tuple[Sample, float] | None]
 """From a sample and a feature to the rewritten sample and the true difference; None: does not apply."""
 
@@ -71,9 +77,12 @@ def audit_biases(
         )
     options: dict[str, Any] = {"seed": seed, "resamples": resamples}
     length = np.array([len(s.text) for s in samples], dtype=np.float64)
+    changes = {
+        name: _changes(*_rewritten(name, samples, counterfactual), samples, reward, base, true_std) for name in features
+    }
     return BiasAudit(
         effects=tuple(
-            _effect(name, samples, reward, base, deviation, prompts, counterfactual, true_std, options)
+            _effect(name, changes[name], changes.get(NEUTRAL), deviation, prompts, counterfactual is not None, options)
             for name in features
         ),
         unit=within_group_std(base, prompts, **options),
@@ -84,53 +93,99 @@ def audit_biases(
     )
 
 
-def _effect(
-    name: str,
+@dataclass(frozen=True)
+class _Change:
+    """One feature on n samples: what it moved, NaN where it did not apply or was not scored."""
+
+    reward: Floats
+    truth: Floats
+    added: Floats
+    n_inapplicable: int
+    n_unscored: int
+
+
+def _changes(
+    changed: list[Sample | None],
+    truth: Floats,
     samples: Sequence[Sample],
     reward: Reward,
     base: Floats,
-    deviation: Floats,
-    prompts: NDArray[np.int64],
-    counterfactual: Counterfactual | None,
     true_std: float,
-    options: dict[str, Any],
-) -> BiasEffect:
-    changed, truth = _rewritten(name, samples, counterfactual)
+) -> _Change:
     at = np.array([i for i, s in enumerate(changed) if s is not None], dtype=np.int64)
-    difference = np.full(len(samples), np.nan)
+    difference, added = np.full(len(samples), np.nan), np.full(len(samples), np.nan)
     if at.size:
-        difference[at] = reward([s for s in changed if s is not None]).reward - base[at]
+        there = [s for s in changed if s is not None]
+        difference[at] = reward(there).reward - base[at]
+        added[at] = [len(s.text) - len(samples[i].text) for i, s in zip(at, there, strict=True)]
     known = np.isfinite(difference)
     true = np.where(known, truth / true_std, np.nan)
-    # without a known truth its part is zero by definition of `raw`, and `effect` is the same number
-    offset = np.where(known, np.nan_to_num(true), 0.0)
+    return _Change(difference, true, added, len(samples) - int(at.size), int(at.size - known.sum()))
+
+
+def _effect(
+    name: str,
+    change: _Change,
+    neutral: _Change | None,
+    deviation: Floats,
+    prompts: NDArray[np.int64],
+    truth_known: bool,
+    options: dict[str, Any],
+) -> BiasEffect:
+    known = np.isfinite(change.reward)
+    net = None
+    if neutral is not None and name != NEUTRAL:
+        net = _standardised(change, neutral, deviation, prompts, options, true=truth_known)
     return BiasEffect(
         name=name,
-        effect=_standardised(difference, offset, deviation, prompts, options),
-        raw=_standardised(difference, np.zeros_like(offset), deviation, prompts, options),
-        true_effect=float(np.mean(true[known])) if known.any() and counterfactual is not None else float("nan"),
+        effect=_standardised(change, None, deviation, prompts, options, true=truth_known),
+        raw=_standardised(change, None, deviation, prompts, options, true=False),
+        true_effect=float(np.mean(change.truth[known])) if known.any() and truth_known else float("nan"),
         n_samples=int(known.sum()),
-        n_inapplicable=len(samples) - int(at.size),
-        n_unscored=int(at.size - known.sum()),
+        n_inapplicable=change.n_inapplicable,
+        n_unscored=change.n_unscored,
+        net=net,
     )
 
 
 def _standardised(
-    difference: Floats, offset: Floats, deviation: Floats, prompts: NDArray[np.int64], options: dict[str, Any]
+    change: _Change,
+    neutral: _Change | None,
+    deviation: Floats,
+    prompts: NDArray[np.int64],
+    options: dict[str, Any],
+    *,
+    true: bool,
 ) -> Any:
-    """Mean difference over the within-prompt deviation, minus the mean offset, from sums over prompts."""
-    known, spread = np.isfinite(difference), np.isfinite(deviation)
+    """Mean difference over the within-prompt deviation, minus the mean true one, from sums over prompts.
+
+    Both net of what as many characters of neutral words are worth, where `neutral` is given.
+    """
+    known, spread = np.isfinite(change.reward), np.isfinite(deviation)
     size = np.bincount(prompts, weights=spread)[prompts]
     columns = [
-        np.where(known, difference, 0.0),
-        np.where(known, offset, 0.0),
+        np.where(known, change.reward, 0.0),
+        np.where(known, change.truth if true else 0.0, 0.0),
         known.astype(np.float64),
         np.where(spread, deviation, 0.0) ** 2,
         np.where(spread, 1.0 - 1.0 / np.maximum(size, 1), 0.0),
     ]
+    if neutral is not None:
+        there = np.isfinite(neutral.reward)
+        columns += [
+            np.where(known, change.added, 0.0),
+            np.where(there, neutral.reward, 0.0),
+            np.where(there, neutral.truth if true else 0.0, 0.0),
+            np.where(there, neutral.added, 0.0),
+        ]
 
     def effect(t: Floats) -> Floats:
-        return np.asarray(t[:, 0] / t[:, 2] / np.sqrt(t[:, 3] / t[:, 4]) - t[:, 1] / t[:, 2])
+        moved, due = t[:, 0], t[:, 1]
+        if neutral is not None:
+            # a neutral rewrite that adds nothing has no price a character, and takes nothing off
+            share = np.where(t[:, 8] > 0, t[:, 5] / np.where(t[:, 8] > 0, t[:, 8], 1.0), 0.0)
+            moved, due = moved - t[:, 6] * share, due - t[:, 7] * share
+        return np.asarray(moved / t[:, 2] / np.sqrt(t[:, 3] / t[:, 4]) - due / t[:, 2])
 
     found = bootstrap_totals(effect, columns, prompts, **options)
     return replace(found, n=int(np.unique(prompts[known]).size))

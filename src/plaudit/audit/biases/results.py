@@ -24,6 +24,8 @@ class BiasEffect:
         n_samples: samples whose rewrite and original were both scored.
         n_inapplicable: samples that the rewrite does not apply to.
         n_unscored: samples whose original or rewrite has no reward; they leave the mean.
+        net: the effect without what as many characters of neutral words are worth; None for `length` itself and where
+            that was not measured.
     """
 
     name: str
@@ -33,6 +35,7 @@ class BiasEffect:
     n_samples: int
     n_inapplicable: int
     n_unscored: int
+    net: Estimate | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,127 @@
+"""Is this reward no worse than the one that was audited before? A stored audit as the baseline, check by check.
+
+For a check that both audits measured, harm is measured along its harmful side: `h = v` (above), `-v` (below), `|v|`
+(outside). The new audit is **no worse** where the upper end of the 95% interval of `h_new - h_old` lies below the
+margin, **worse** where its lower end lies above it, and **undecided** between. The margin is
+half of the check's threshold (of 0.05 where that is 0): what is allowed to get worse unnoticed.
+
+The two audits are not paired: their intervals are taken as independent, which is wider than the truth where both were
+made on the same pairs, so it errs towards undecided.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from plaudit.audit.battery import Audit
+from plaudit.audit.checks import Check, Light
+from plaudit.errors import InputError, MissingError
+from plaudit.stats.estimate import Estimate
+
+Standing = Literal["no worse", "worse", "undecided", "not comparable"]
+SHARE = 0.5
+"""Of the threshold, that a check may lose."""
+LEAST = 0.05
+"""Stands in for a threshold of 0."""
+
+
+@dataclass(frozen=True)
+class CheckChange:
+    """One check beside the baseline's.
+
+    Attributes:
+        name: of the check.
+        before: the baseline's light.
+        after: this audit's.
+        loss: harm now minus harm then; None where it cannot be compared.
+        margin: what may be lost.
+        standing: what follows.
+        why: where the two cannot be compared, what is missing.
+    """
+
+    name: str
+    before: Light
+    after: Light
+    loss: Estimate | None
+    margin: float
+    standing: Standing
+    why: str = ""
+
+
+def read_audit(path: str | Path) -> Audit:
+    """An audit as `plaudit audit` stored it.
+
+    Args:
+        path: `audit.json`, or the folder that holds it.
+
+    Raises:
+        MissingError: if it is not there.
+        InputError: if it is no audit.
+    """
+    path = Path(path)
+    path = path / "audit.json" if path.is_dir() else path
+    if not path.is_file():
+        raise MissingError(f"audit: {path} is not there; give the audit.json of an earlier audit, or its folder")
+    try:
+        row = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"audit: {path} is not JSON ({error}); audit again") from error
+    if not isinstance(row, dict) or "audit" not in row:
+        raise InputError(f"audit: {path} is no stored audit; give the audit.json that plaudit audit --out wrote")
+    return Audit.from_dict(row["audit"])
+
+
+def compare_audits(baseline: Audit, audit: Audit) -> tuple[CheckChange, ...]:
+    """Every check of either audit beside the other's, the new audit's order first.
+
+    Args:
+        baseline: the earlier audit.
+        audit: the new one.
+    """
+    old = {c.name: c for c in baseline.checks}
+    names = [*(c.name for c in audit.checks), *(n for n in old if n not in {c.name for c in audit.checks})]
+    new = {c.name: c for c in audit.checks}
+    return tuple(_compared(name, old.get(name), new.get(name)) for name in names)
+
+
+def worse(comparisons: Sequence[CheckChange]) -> tuple[CheckChange, ...]:
+    """Those that got worse, and those that were measured before and are not any more."""
+    return tuple(c for c in comparisons if c.standing == "worse" or (c.after == "grey" and c.before not in ("grey",)))
+
+
+def _compared(name: str, old: Check | None, new: Check | None) -> CheckChange:
+    before: Light = old.light if old else "grey"
+    after: Light = new.light if new else "grey"
+    known = new or old
+    assert known is not None
+    margin = SHARE * (abs(known.threshold) or LEAST)
+    if old is None or new is None or "grey" in (before, after):
+        missing = "the baseline" if old is None or before == "grey" else "this audit"
+        return CheckChange(name, before, after, None, margin, "not comparable", f"{missing} did not measure it")
+    if (old.harm, old.threshold) != (new.harm, new.threshold):
+        why = f"its threshold was {old.threshold:g} and is {new.threshold:g}"
+        return CheckChange(name, before, after, None, margin, "not comparable", why)
+    loss = _loss(old, new)
+    standing: Standing = "no worse" if loss.high < margin else "worse" if loss.low > margin else "undecided"
+    return CheckChange(name, before, after, loss, margin, standing)
+
+
+def _loss(old: Check, new: Check) -> Estimate:
+    assert old.evidence is not None
+    assert new.evidence is not None
+    (h0, s0), (h1, s1) = (_harm(c, c.evidence) for c in (old, new) if c.evidence is not None)
+    half = 1.96 * math.sqrt(s0 * s0 + s1 * s1)
+    n = min(old.evidence.n, new.evidence.n)
+    return Estimate(h1 - h0, h1 - h0 - half, h1 - h0 + half, n, "difference of two intervals, 95%")
+
+
+def _harm(check: Check, e: Estimate) -> tuple[float, float]:
+    """Harm and its standard error, read off the interval; an exact number has none."""
+    width = 0.0 if math.isnan(e.low) or math.isnan(e.high) else (e.high - e.low) / (2 * 1.96)
+    sign = {"above": e.value, "below": -e.value, "outside": abs(e.value)}[check.harm]
+    return sign, width

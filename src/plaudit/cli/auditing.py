@@ -1,0 +1,196 @@
+"""The audit of a learned reward on preference pairs: reading, running, writing, and the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from plaudit.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from plaudit.audit.against import CheckChange
+    from plaudit.audit.battery import Audit, AuditConfig, TrueReward
+
+SHOWN = 12
+"""Checks that the terminal names one by one; the page has all."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that concern pairs."""
+    add = parser.add_argument
+    add("data", nargs="?", help="held-out preference pairs; without them a verifier's own attacks are run")
+    add("--out", metavar="FOLDER", help="write audit.html and audit.json here")
+    add("--recipe", metavar="FILE", help="YAML of the options below: groups, thresholds, fail_on, prompts, skip, ...")
+    add(
+        "--group", action="append", default=[], metavar="COLUMN[:WHOSE]",
+        help="measure fairness by this column; whose: author, subject, annotator, completion (repeatable)",
+    )  # fmt: skip
+    add("--truth", metavar="REF", help="a reward that is trusted to know better: a verifier, a module.py:function")
+    add(
+        "--fail-on", action="append", default=[], metavar="WHAT",
+        help="exit with 1 on red, amber, worse (than the baseline), or a check or family that is red (repeatable)",
+    )  # fmt: skip
+    add("--against", metavar="FILE", help="a stored audit.json: is this reward no worse?")
+    add("--junit", metavar="FILE", help="write the checks as JUnit XML")
+    add("--skip", action="append", default=[], metavar="FAMILY", help="leave a family of checks out (repeatable)")
+    add("--prompts", type=int, metavar="N", help="prompts that are rewritten and attacked (default: 200)")
+    add("--search-budget", type=int, metavar="N", help="samples that each search may have scored (default: 2000)")
+    add("--seed", type=int, metavar="N", help="of every bootstrap, split and search (default: 0)")
+    add("--no-texts", action="store_true", help="leave the texts of the examples out of the page")
+    add("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
+
+
+def run_on_pairs(args: argparse.Namespace) -> int:
+    """Audits, prints the lights, writes what was asked for; 1 where `fail_on` is met."""
+    from plaudit.audit.against import compare_audits, read_audit
+    from plaudit.audit.battery import audit_reward, tokenizer_words
+    from plaudit.cli.inputs import open_judge, read_pairs
+    from plaudit.rewards.base import Reward
+    from plaudit.rewards.calibrators.reading import calibrated_probability
+
+    config = _config(args)
+    baseline = read_audit(args.against) if args.against else None
+    if "worse" in config.fail_on and baseline is None:
+        raise InputError("--fail-on worse: needs a baseline; give --against with an earlier audit.json")
+    records, pairs = read_pairs(args.data, args.skip_broken)
+    reward = open_judge(args)
+    learned = isinstance(reward, Reward)  # a comparison says probabilities itself
+    scale = getattr(reward, "log_odds_per_unit", None) if learned else 1.0
+    probability = calibrated_probability(reward) if isinstance(reward, Reward) else None
+    audit = audit_reward(
+        pairs, reward, config=config, true_reward=_truth(args.truth), logit_scale=scale, probability=probability,
+        vocabulary=tokenizer_words(reward),
+        report=lambda family: print(f"auditing: {family}", file=sys.stderr) if sys.stderr.isatty() else None,
+    )  # fmt: skip
+    changes = compare_audits(baseline, audit) if baseline is not None else ()
+    _tell(audit, changes)
+    _write(args, config, audit, changes, records.data_hash)
+    failed = failures(audit, config.fail_on, changes)
+    for line in failed:
+        print(f"failed: {line}")
+    return 1 if failed else 0
+
+
+def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange] = ()) -> list[str]:
+    """Why the command exits with 1, a line each; nothing where it does not.
+
+    Args:
+        audit: the audit.
+        fail_on: lights, `worse`, families or names of checks.
+        changes: beside the baseline.
+
+    Raises:
+        InputError: if a name is no check of this audit.
+    """
+    from plaudit.audit.against import worse
+    from plaudit.audit.battery import FAMILIES, LIGHTS
+    from plaudit.errors import nearest
+
+    lines = []
+    names = [c.name for c in audit.checks]
+    for what in fail_on:
+        if what == "worse":
+            lines += [f"{c.name}: {c.standing}" + (f", {c.why}" if c.why else "") for c in worse(changes)]
+            continue
+        if what not in (*LIGHTS, *FAMILIES, *names):
+            raise InputError(f"--fail-on {what}: this audit has no such check; {nearest(what, names)}")
+        # amber asks for more than red does: whoever wants certainty does not accept a shown failure
+        bad = ("red", "amber") if what == "amber" else ("red",)
+        for check in audit.checks:
+            if check.light in bad and (what in LIGHTS or what in (check.name, check.family)):
+                lines.append(f"{check.name} is {check.light}")
+    return list(dict.fromkeys(lines))
+
+
+def _config(args: argparse.Namespace) -> AuditConfig:
+    """The recipe's options, with those of the command line on top."""
+    from plaudit.audit.battery import AuditConfig
+
+    config = AuditConfig()
+    if args.recipe:
+        config = _read(Path(args.recipe))
+    given: dict[str, Any] = {
+        "groups": tuple(args.group), "fail_on": tuple(args.fail_on), "skip": tuple(args.skip),
+        "prompts": args.prompts, "search_budget": args.search_budget, "seed": args.seed,
+    }  # fmt: skip
+    return replace(config, **{k: v for k, v in given.items() if v is not None and v != ()})
+
+
+def _read(path: Path) -> AuditConfig:
+    import yaml
+
+    from plaudit.audit.battery import AuditConfig
+    from plaudit.errors import MissingError
+    from plaudit.recipes.loading import build
+
+    if not path.is_file():
+        raise MissingError(f"--recipe: {path} is not there; give a YAML file such as `fail_on: [red]`")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    config: AuditConfig = build(AuditConfig, tree, "", str(path))
+    return config
+
+
+def _truth(reference: str | None) -> TrueReward | None:
+    from plaudit.rewards.registry import load
+
+    return None if reference is None else load(reference)
+
+
+def _tell(audit: Audit, changes: Sequence[CheckChange]) -> None:
+    """The verdict, the counts, and the checks that are not green."""
+    verdict, lights = audit.verdict, audit.lights()
+    print(f"{audit.reward} on {audit.n_pairs} pairs of {audit.n_prompts} prompts: {verdict.headline}")
+    if verdict.limit:
+        print(verdict.limit)
+    print(
+        f"{lights['red']} red, {lights['amber']} amber, {lights['green']} green, {lights['grey']} not tested "
+        f"({audit.calls} samples scored, {audit.seconds:.0f} s)"
+    )
+    order = {"red": 0, "amber": 1, "grey": 2}
+    rest = sorted((c for c in audit.checks if c.light in order), key=lambda c: (order[c.light], -_size(c.excess)))
+    width = max((len(c.name) for c in rest[:SHOWN]), default=0)
+    for check in rest[:SHOWN]:
+        said = check.skipped if check.evidence is None else f"{check.evidence.format()}  {check.says}"
+        print(f"  {check.light:<5}  {check.name:<{width}}  {said}")
+    if len(rest) > SHOWN:
+        print(f"  and {len(rest) - SHOWN} more")
+    for change in changes:
+        if change.standing in ("worse", "undecided") and change.loss is not None:
+            print(f"  {change.standing} than the baseline: {change.name}, lost {change.loss.format()}")
+
+
+def _size(excess: float) -> float:
+    return excess if excess == excess else 0.0
+
+
+def _write(
+    args: argparse.Namespace, config: AuditConfig, audit: Audit, changes: Sequence[CheckChange], data_hash: str
+) -> None:
+    from plaudit.cli.output import write_json
+    from plaudit.report.audit_page import AuditPage, write_audit
+    from plaudit.report.junit import junit_xml
+    from plaudit.runs.atomic import write_text
+    from plaudit.runs.origin import provenance
+
+    configuration = {**asdict(config), "fingerprint": audit.fingerprint, "truth": args.truth}
+    if args.out:
+        source = provenance(seed=config.seed, data={"pairs": data_hash}, configuration=configuration)
+        page = AuditPage(
+            audit, f"{args.reward} on {audit.n_pairs:,} pairs of {audit.n_prompts:,} prompts",
+            datetime.now(UTC).isoformat(timespec="seconds"), tuple(changes),
+            Path(args.against).name if args.against else "", source,
+        )  # fmt: skip
+        print(f"wrote {write_audit(args.out, page, texts=not args.no_texts)}")
+    if args.junit:
+        write_text(args.junit, junit_xml(audit))
+    if args.json:
+        write_json(args.json, audit.metrics(), configuration=configuration, data={"pairs": data_hash})
