@@ -1,4 +1,4 @@
-"""`plaudit evaluate`: how good a reward is on preference pairs, beside content-blind baselines."""
+"""`plaudit evaluate`: how good a reward is on preference pairs or a benchmark, beside content-blind baselines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from plaudit.cli import outputs_metric
+from plaudit.cli import benchmarking, outputs_metric
 from plaudit.cli.inputs import add_reward
 from plaudit.errors import InputError, nearest
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     add = parser.add_argument
-    add("data", help="preference pairs (ranked rows become all their pairs); with --metric, models' outputs")
+    add("data", nargs="?", help="preference pairs (ranked rows become all their pairs); with --metric, models' outputs")
     add_reward(parser, required=False)
+    benchmarking.add_arguments(parser)
     outputs_metric.add_arguments(parser)
     add(
         "--subset",
@@ -46,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scores both sides of every pair, or compares them, prints the table, checks the thresholds."""
+    if args.benchmark is not None:
+        return benchmarking.run(args)
+    benchmarking.check_absent(args)
     if args.metric:
         return outputs_metric.run(args)
     if not args.reward:

@@ -7,6 +7,7 @@ read (a truncated gzip) is raised.
 
 from __future__ import annotations
 
+import base64
 import csv
 import gzip
 import io
@@ -196,13 +197,15 @@ def _batches(batches: Any, schema: Any, packed: list[str] | None) -> Iterator[Ra
 
 
 def plain_value(value: Any) -> Any:
-    """Dates, decimals and bytes as JSON can hold them: in the words that they print as."""
+    """Dates and decimals as JSON can hold them, in the words that they print as; bytes (images) in base64."""
     if isinstance(value, dict):
         return {k: plain_value(v) for k, v in value.items()}
     if isinstance(value, list):
         return [plain_value(v) for v in value]
     if value is None or isinstance(value, str | int | float | bool):
         return value
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 

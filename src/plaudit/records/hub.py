@@ -9,6 +9,8 @@ from typing import Any
 from plaudit.errors import MissingError
 from plaudit.records.decoding import RawRow, chosen_split, plain_value
 
+_MEDIA = ("Image", "Audio", "Video")
+"""Features of `datasets` that decode what they hold."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(/[\w.-]+)*")
 
 
@@ -45,5 +47,10 @@ def hub_rows(source: str, split: str | None = None) -> Iterator[RawRow]:
             f"({type(error).__name__}: {said}); check the name and the network, or give a file"
         ) from error
     rows = found[chosen_split(source, list(found), split)]
+    for name, feature in dict(getattr(rows, "features", None) or {}).items():
+        if (
+            type(feature).__name__ in _MEDIA
+        ):  # as it is stored; decoding needs libraries of its own, and loses the bytes
+            rows = rows.cast_column(name, type(feature)(decode=False))
     for number, row in enumerate(rows, start=1):
         yield number, {k: plain_value(v) for k, v in row.items() if v is not None}, None

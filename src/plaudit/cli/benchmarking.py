@@ -1,0 +1,88 @@
+"""`plaudit evaluate --benchmark NAME --data PATH`: a judge on a benchmark's published files."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from plaudit.errors import InputError
+
+if TYPE_CHECKING:
+    from plaudit.evaluation.benchmarks.evaluating import BenchmarkResult
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a benchmark."""
+    add = parser.add_argument
+    add("--benchmark", metavar="NAME", help="a benchmark instead of pairs; 'help' lists them with their columns")
+    add(
+        "--data", dest="benchmark_data", action="append", default=[], metavar="PATH",
+        help="its published files: a file, a folder of them, or a hub id, #split for a split (repeatable)",
+    )  # fmt: skip
+    add("--threshold", type=float, metavar="X", help="reward from which on a verdict (or a step) is right")
+
+
+def check_absent(args: argparse.Namespace) -> None:
+    """What pairs need, and what only a benchmark has.
+
+    Raises:
+        InputError: if the data is missing, or an option of benchmarks is given without one.
+    """
+    if args.benchmark_data or args.threshold is not None:
+        option = "--data" if args.benchmark_data else "--threshold"
+        raise InputError(f"evaluate: {option} goes with --benchmark NAME; pairs are named without an option")
+    if args.data is None:
+        raise InputError("evaluate: name the preference pairs, or a benchmark with --benchmark NAME --data PATH")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Lists the benchmarks, or judges one's items, prints the table and checks the thresholds."""
+    from plaudit.evaluation.benchmarks.registry import benchmark, listing
+
+    if args.benchmark == "help":
+        print("\n".join(listing()))
+        return 0
+    from plaudit.cli.evaluate import missed, thresholds
+    from plaudit.cli.inputs import open_judge
+    from plaudit.cli.output import show, write_json
+    from plaudit.evaluation.benchmarks.evaluating import evaluate_benchmark
+    from plaudit.evaluation.benchmarks.judging import judge_items
+    from plaudit.evaluation.benchmarks.reading import read_items
+
+    chosen, floors = benchmark(args.benchmark), thresholds(args.fail_under)
+    _refuse(args)
+    data = read_items(chosen, args.benchmark_data, skip_broken=args.skip_broken)
+    judge = open_judge(args)
+    judged = judge_items(judge, data.items, benchmark=chosen, log=args.log, threshold=args.threshold)
+    result = evaluate_benchmark(chosen, data.items, judged, seed=args.seed)
+    show(result.metrics, title=f"{judge.name} on {chosen.name}: {result.n_items} items, {result.n_clusters} prompts")
+    _remarks(result)
+    if data.broken:
+        print(f"{len(data.broken)} broken rows are in {args.skip_broken}")
+    if args.json:
+        more = {"fingerprint": judge.fingerprint, "notes": list(result.notes), "outcomes": dict(result.outcomes)}
+        hashes = {"+".join(data.sources): data.data_hash}
+        write_json(args.json, result.metrics, configuration={**vars(args), **more}, data=hashes)
+    return 1 if missed(result.metrics, floors) else 0
+
+
+def _refuse(args: argparse.Namespace) -> None:
+    """Options of pairs that a benchmark does not have."""
+    if args.data is not None:
+        raise InputError(f"--benchmark: give the files with --data {args.data}")
+    if not args.benchmark_data:
+        raise InputError(f"--benchmark {args.benchmark}: name its published files with --data PATH")
+    if args.metric:
+        raise InputError("--metric: is of models' outputs, and --benchmark of a reward; give one of them")
+    if not args.reward:
+        raise InputError("evaluate: --reward is missing: a folder, hub id, name?options or module.py:function")
+    if args.subset:
+        raise InputError("--subset: a benchmark has its own subsets; leave it out (or use --benchmark own)")
+    if args.no_probabilities:
+        raise InputError("--no-probabilities: a benchmark has no calibration; leave it out")
+
+
+def _remarks(result: BenchmarkResult) -> None:
+    """What the table cannot say."""
+    for note in result.notes:
+        print(note)
