@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import poisson as poisson_law
 
 from plaudit.errors import InputError, ShapeError
 from plaudit.stats import bootstrap as module
@@ -97,10 +98,13 @@ def test_poisson_counts_beyond_the_exact_range_give_the_same_interval(monkeypatc
     assert poisson.high == pytest.approx(exact.high, abs=0.06 * width)
 
 
-def test_poisson_table_has_mean_and_variance_one():
-    table = module._poisson_table()
-    assert table.mean() == pytest.approx(1.0, abs=1e-3)
-    assert table.var() == pytest.approx(1.0, abs=1e-3)
+def test_poisson_counts_are_those_of_the_table_of_the_distribution():
+    # a word w stands for the quantile (w + 1/2) / 2^16 of Poisson(1): looked up, as the comparisons must find it
+    words = np.random.default_rng(7).integers(0, 2**64 - 1, size=5000, dtype=np.uint64, endpoint=True).view(np.uint16)
+    expected = poisson_law(1.0).ppf((words + 0.5) / 2**16)
+    drawn = module._Poisson(20_000).draw(20_000, np.random.default_rng(7))
+    assert (drawn == expected).all()
+    assert (expected.mean(), expected.var()) == pytest.approx((1.0, 1.0), abs=0.03)
 
 
 def test_equal_clusters_are_counted_by_kind_with_the_same_interval(monkeypatch):

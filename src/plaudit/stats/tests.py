@@ -79,13 +79,36 @@ def benjamini_hochberg(p_values: ArrayLike) -> Float[np.ndarray, " m"]:
 
     Source: Benjamini and Hochberg 1995.
     """
-    p = np.asarray(p_values, dtype=np.float64).reshape(-1)
-    if ((p < 0) | (p > 1)).any():
-        raise InputError(f"benjamini_hochberg: a p-value is {p[(p < 0) | (p > 1)][0]}; it must lie in [0, 1]")
-    adjusted: NDArray[np.float64] = np.full(p.shape, np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
+    p, order, adjusted = _ordered("benjamini_hochberg", p_values)
     m = order.size
     scaled = p[order] * m / np.arange(1, m + 1)
     adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return adjusted
+
+
+def holm(p_values: ArrayLike) -> Float[np.ndarray, " m"]:
+    """Adjusted p-values; among those at or below q the chance of any false discovery is at most q, however they depend.
+
+    `max_{j <= i} (m - j + 1) p_(j)` for the i-th smallest, at most 1: never weaker than Bonferroni's `m p`.
+
+    Args:
+        p_values: (m,) in [0, 1]; NaN (a test that was not made) stays NaN and does not count in m.
+
+    Raises:
+        InputError: if a p-value lies outside [0, 1].
+
+    Source: Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure".
+    """
+    p, order, adjusted = _ordered("holm", p_values)
+    m = order.size
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * (m - np.arange(m))), 1.0)
+    return adjusted
+
+
+def _ordered(who: str, p_values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """The p-values, the places of those that are known from the smallest on, and NaN for each adjusted one."""
+    p = np.asarray(p_values, dtype=np.float64).reshape(-1)
+    if ((p < 0) | (p > 1)).any():
+        raise InputError(f"{who}: a p-value is {p[(p < 0) | (p > 1)][0]}; it must lie in [0, 1]")
+    known = np.flatnonzero(~np.isnan(p))
+    return p, known[np.argsort(p[known], kind="stable")], np.full(p.shape, np.nan)
