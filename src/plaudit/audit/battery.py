@@ -29,7 +29,7 @@ from plaudit.audit.scored import Scored
 from plaudit.audit.verdict import Verdict, judge
 from plaudit.errors import InputError, nearest
 from plaudit.evaluation.baselines import strongest
-from plaudit.evaluation.pairs import compared_sides, evaluate_pairs, prompt_key
+from plaudit.evaluation.pairs import evaluate_pairs, judged_sides, prompt_key
 from plaudit.evaluation.results import PairEvaluation
 from plaudit.records.rows import Pair
 from plaudit.records.sample import Sample
@@ -74,6 +74,9 @@ class AuditConfig:
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Check or family to the number from which it matters, in place of its own."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Check (`paraphrase`, `translation`, `order`) to the column that holds the other version of each pair."""
 
     search_budget: int = 2000
     """Samples that each search (null model, back door, black box) may have scored."""
@@ -181,7 +184,7 @@ def audit_reward(
     told = report or (lambda _: None)
     attributes = [Attribute.parse(g) for g in config.groups]
     told("accuracy")
-    subject = _Subject.of(pairs, reward, true_reward)
+    subject = _Subject.of(pairs, reward, true_reward, config.seed)
     evaluation = evaluate_pairs(
         pairs, subject.chosen, subject.rejected, true_chosen=subject.true_chosen, true_rejected=subject.true_rejected,
         logit_scale=logit_scale, probability=probability, seed=config.seed, resamples=config.resamples,
@@ -221,7 +224,7 @@ def tokenizer_words(reward: object) -> list[str]:
         reward: any reward; one without a tokenizer has none.
     """
     tokenizer = getattr(reward, "tokenizer", None)
-    vocabulary = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else {}
+    vocabulary = {} if tokenizer is None else tokenizer.get_vocab()
     words = {token.lstrip("\u0120\u2581") for token in vocabulary if not token.startswith("##")}
     return sorted(w for w in words if len(w) >= 3 and w.isalpha())
 
@@ -240,7 +243,7 @@ class _Subject:
     true_rejected: NDArray[np.float64] | None
 
     @classmethod
-    def of(cls, pairs: Sequence[Pair], reward: Reward | Comparison, truth: TrueReward | None) -> _Subject:
+    def of(cls, pairs: Sequence[Pair], reward: Reward | Comparison, truth: TrueReward | None, seed: int) -> _Subject:
         if not pairs:
             raise InputError("audit: there is no pair; give held-out preference pairs")
         samples = [s for p in pairs for s in p.samples()]
@@ -252,7 +255,7 @@ class _Subject:
             chosen, rejected = batch.take(even), batch.take(even + 1)
         else:
             assert isinstance(reward, Comparison)
-            chosen, rejected = compared_sides(reward(samples[::2], samples[1::2]))
+            chosen, rejected = judged_sides(reward, samples[::2], samples[1::2], seed=seed)
         return cls(
             pairs, chosen, rejected, scored, reward if isinstance(reward, Comparison) else None, truth,
             None if true is None else true[even], None if true is None else true[even + 1],
@@ -426,4 +429,6 @@ def _consistency(subject: _Subject, config: AuditConfig) -> list[Check]:
     from plaudit.audit.consistency.running import run_consistency
 
     pairs = subject.first(config.prompts)
-    return list(run_consistency(pairs, subject.judge, seed=config.seed, resamples=config.resamples))
+    return list(
+        run_consistency(pairs, subject.judge, columns=config.columns, seed=config.seed, resamples=config.resamples)
+    )

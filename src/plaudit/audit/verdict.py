@@ -162,7 +162,13 @@ def _causes(f: Findings, limits: Thresholds) -> tuple[Cause, ...]:
     if f.truth_known and not _blocking(found):
         found += _missing(f, limits)
     # a large bias must not hide that the reward ranks no better than a coin: no other size is comparable with that
-    return tuple(sorted(found, key=lambda c: (c.name not in _FATAL, -c.size)))
+    # and what fools a reward says less about the reason than what it pays for, and comes after it
+    return tuple(sorted(found, key=lambda c: (c.name not in _FATAL, _is_symptom(c.name), -c.size)))
+
+
+def _is_symptom(name: str) -> bool:
+    """Whether a cause is an attack that passes for whatever reason, and not one that names its own."""
+    return name.startswith("attack/") and name.split("/")[1] not in ("back-door", "position")
 
 
 def _missing(f: Findings, limits: Thresholds) -> list[Cause]:

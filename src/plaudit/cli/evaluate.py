@@ -101,12 +101,12 @@ def _scored(reward: Reward, pairs: Sequence[Pair], args: argparse.Namespace) -> 
 
 
 def _compared(comparison: Comparison, pairs: Sequence[Pair], args: argparse.Namespace) -> Judged:
-    from plaudit.evaluation.pairs import compared_sides
+    from plaudit.evaluation.pairs import judged_sides
 
     if args.log:
         raise InputError(f"--log: {args.reward} compares pairs, and the log keeps rewards of samples; leave it out")
     both = [pair.samples() for pair in pairs]
-    return compared_sides(comparison([b[0] for b in both], [b[1] for b in both])), 1.0, None
+    return judged_sides(comparison, [b[0] for b in both], [b[1] for b in both], seed=args.seed), 1.0, None
 
 
 def thresholds(options: Sequence[str]) -> dict[str, float]:

@@ -22,8 +22,8 @@ from plaudit.evaluation.baselines import correctness, evaluate_baselines
 from plaudit.evaluation.results import GroupAccuracy, MarginHistogram, PairEvaluation
 from plaudit.evaluation.truth import truth_agreement
 from plaudit.records.rows import Pair
-from plaudit.records.sample import content_hash
-from plaudit.rewards.base import Outcome, PreferenceBatch, RewardBatch
+from plaudit.records.sample import Sample, content_hash
+from plaudit.rewards.base import Comparison, Outcome, PreferenceBatch, RewardBatch
 from plaudit.stats.bootstrap import bootstrap_mean
 from plaudit.stats.calibration import calibration_estimate, calibration_floor, fold, reliability_curve
 from plaudit.stats.clusters import cluster_codes
@@ -67,6 +67,25 @@ def compared_sides(said: PreferenceBatch) -> tuple[RewardBatch, RewardBatch]:
 
     half = logit(np.clip(said.probability, 1e-9, 1 - 1e-9)) / 2
     return RewardBatch(half, said.outcome), RewardBatch(-half, said.outcome)
+
+
+def judged_sides(
+    comparison: Comparison, chosen: Sequence[Sample], rejected: Sequence[Sample], *, seed: int = 0
+) -> tuple[RewardBatch, RewardBatch]:
+    """What a comparison makes of pairs, each shown in an order drawn at random, as two rewards a pair.
+
+    With the chosen completion always first, a judge that leans to the first would be right every time.
+
+    Args:
+        comparison: asked once a pair.
+        chosen: n chosen completions.
+        rejected: n rejected ones.
+        seed: of the orders.
+    """
+    turned = np.random.default_rng([seed, len(chosen)]).random(len(chosen)) < 0.5
+    both = [(r, c) if t else (c, r) for c, r, t in zip(chosen, rejected, turned, strict=True)]
+    said = comparison([a for a, _ in both], [b for _, b in both])
+    return compared_sides(replace(said, probability=np.where(turned, 1 - said.probability, said.probability)))
 
 
 def evaluate_pairs(

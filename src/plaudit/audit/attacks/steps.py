@@ -52,19 +52,17 @@ def repeated_steps(
     scored = Scored.wrap(reward)
     batch = scored(given)
     changed = [_repeated(s, _best(batch, i), times) for i, s in enumerate(given)]
-    after = scored.instead(given, range(len(given)), changed, range(len(given)))[0]
-    before_return, after_return = batch.reward.copy(), after
-    if batch.steps is not None:
-        new = scored(changed) if reward.scope == "sample" else None
-        if new is not None and new.steps is not None:
-            before_return = np.array([returned(x) if x.size else np.nan for x in batch.steps])
-            after_return = np.array([returned(x) if x.size else np.nan for x in new.steps])
-    gain = np.where(batch.valid, after_return - before_return, np.nan)
-    rises = np.where(np.isnan(gain), np.nan, (gain > 1e-9 * np.maximum(1.0, np.abs(before_return))).astype(np.float64))
+    if reward.scope == "sample":
+        before, after = _returns(batch, returned), _returns(scored(changed), returned)
+    else:  # in the company of the other solutions; step rewards of groups have no return of their own
+        everyone = range(len(given))
+        before, after = batch.reward, scored.instead(given, everyone, changed, everyone)[0]
+    gain = after - before
+    rises = np.where(np.isnan(gain), np.nan, (gain > 1e-9 * np.maximum(1.0, np.abs(before))).astype(np.float64))
     order = [int(i) for i in np.argsort(-np.nan_to_num(gain, nan=-np.inf), kind="stable") if rises[i] == 1][:5]
     examples = tuple(
-        Example(shown(given[i].prompt), given[i].text, changed[i].text, float(before_return[i]),
-                float(after_return[i]), "a right step again, and a higher return")
+        Example(shown(given[i].prompt), given[i].text, changed[i].text, float(before[i]),
+                float(after[i]), "a right step again, and a higher return")
         for i in order
     )  # fmt: skip
     evidence = proportion(rises, [prompt_key(s) for s in given], seed=seed, resamples=resamples)
@@ -72,6 +70,14 @@ def repeated_steps(
         name, says, evidence, threshold, examples=examples, left_out=len(samples) - int(np.isfinite(rises).sum()),
         fix="Clip and telescope the step rewards (shaping of steps), so that a repeated step earns nothing.",
     )  # fmt: skip
+
+
+def _returns(batch: RewardBatch, returned: Callable[[Floats], float]) -> Floats:
+    """The return of each solution: of its step rewards where it has them, else its reward; NaN where neither counts."""
+    if batch.steps is None:
+        return batch.reward
+    pairs = zip(batch.steps, batch.reward, strict=True)
+    return np.array([np.nan if np.isnan(r) else float(returned(x)) if len(x) else r for x, r in pairs])
 
 
 def _best(batch: RewardBatch, i: int) -> int:

@@ -1,0 +1,1 @@
+"""Experiments on what an audit finds, and on what it foretells."""

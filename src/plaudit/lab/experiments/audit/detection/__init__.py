@@ -1,0 +1,1 @@
+"""Does the audit name a planted fault, and leave healthy rewards alone?"""
