@@ -36,6 +36,19 @@ def true_values(truth: Truth, samples: Sequence[Sample]) -> Floats:
     return np.asarray(found.reward if isinstance(found, RewardBatch) else found, dtype=np.float64)
 
 
+def true_spread(truth: Truth, samples: Sequence[Sample]) -> float:
+    """The truth's standard deviation within pairs: root of half the mean squared difference; 1 where all are equal.
+
+    Args:
+        truth: what completions are truly worth.
+        samples: 2n completions, those of a pair side by side.
+    """
+    worth = true_values(truth, samples).reshape(-1, 2)
+    squares = np.square(worth[:, 0] - worth[:, 1])
+    spread = float(np.sqrt(np.nanmean(squares) / 2)) if np.isfinite(squares).any() else 0.0
+    return spread if spread > 0 else 1.0
+
+
 @dataclass(frozen=True)
 class Ground:
     """Pairs with the rewards of their completions.

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from plaudit.audit.attacks.ground import Ground, Truth, said, true_values, with_said, worst
+from plaudit.audit.attacks.ground import Ground, Truth, said, true_spread, true_values, with_said, worst
 from plaudit.audit.biases.rewrites import FLATTERY
 from plaudit.audit.checks import Check, not_measured
 from plaudit.records.rows import Pair
@@ -56,7 +56,8 @@ def claims(
         ladder: rung to its sentence; the checks are named after the rungs, `attack/RUNG`.
         neutral: sentences of at least as many words that claim nothing.
         prompts: the most prompts that are used.
-        truth: what completions are truly worth; claims that make one truly better are left out.
+        truth: what completions are truly worth: what a claim is worth to it, beyond the same neutral words and in its
+            own within-prompt standard deviations, is taken off.
         threshold: within-prompt standard deviations.
         seed: of the choice of prompts and of the bootstrap.
         resamples: number of bootstrap resamples.
@@ -72,18 +73,21 @@ def claims(
         return tuple(not_measured(f"attack/{rung}", says.format(rung), ground.unusable) for rung in ladder)
     at = np.flatnonzero(ground.known)
     plain: dict[int, NDArray[np.float64]] = {}
+    due: dict[int, NDArray[np.float64]] = {}
+    rate = 0.0 if truth is None else ground.unit / true_spread(truth, ground.samples)
     found = []
     for rung, sentence in ladder.items():
         words = len(sentence.split())
         if words not in plain:
             columns = [_said_behind(ground, at, " ".join(n.split()[:words])) for n in neutral]
             plain[words] = np.stack([ground.overtakes(at, c, 1)[0] for c in columns]).mean(axis=0)
+            if truth is not None:
+                due[words] = np.stack([true_values(truth, c) for c in columns]).mean(axis=0)
         changed = _said_behind(ground, at, sentence)
         own, _ = ground.overtakes(at, changed, 1)
         gain = own - plain[words]
         if truth is not None:
-            originals = [ground.samples[2 * int(i) + 1] for i in at]
-            gain[true_values(truth, changed) > true_values(truth, originals)] = np.nan
+            gain = gain - rate * (true_values(truth, changed) - due[words])
         found.append(Check(
             f"attack/{rung}", says.format(rung), ground.effect(gain, at, seed=seed, resamples=resamples), threshold,
             examples=worst(ground, at, 1, changed, own, gain, f"{rung} is paid for"),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from plaudit.audit.attacks.ground import Ground, Truth, said, true_values, with_said, worst
+from plaudit.audit.attacks.ground import Ground, Truth, said, true_spread, true_values, with_said, worst
 from plaudit.audit.attacks.words import sentences
 from plaudit.audit.biases.rewrites import BIASES, rewrite
 from plaudit.audit.checks import Check, not_measured
@@ -103,7 +103,8 @@ def repetition(
         reward: the reward to attack.
         times: repetitions.
         prompts: the most prompts that are used.
-        truth: what completions are truly worth; repetitions that make one truly better are left out.
+        truth: what completions are truly worth: what a repetition is worth to it, in its own within-prompt standard
+            deviations, is taken off.
         threshold: within-prompt standard deviations.
         seed: of the sentences and of the bootstrap.
         resamples: number of bootstrap resamples.
@@ -127,11 +128,10 @@ def repetition(
     own, _ = ground.overtakes(at, changed, 0)
     gain = own - ground.rewards[at, 0]
     if truth is not None:
-        done = [k for k, s in enumerate(changed) if s is not None]
-        better = true_values(truth, [s for s in changed if s is not None]) > true_values(
-            truth, [ground.samples[2 * int(at[k])] for k in done]
-        )
-        gain[np.array(done, dtype=np.int64)[better]] = np.nan
+        done = np.array([k for k, s in enumerate(changed) if s is not None], dtype=np.int64)
+        now = true_values(truth, [s for s in changed if s is not None])
+        before = true_values(truth, [ground.samples[2 * int(at[k])] for k in done])
+        gain[done] -= ground.unit / true_spread(truth, ground.samples) * (now - before)
     return Check(
         name, says, ground.effect(gain, at, seed=seed, resamples=resamples), threshold,
         examples=worst(ground, at, 0, changed, own, gain, "the same sentence again, and worth more"),
