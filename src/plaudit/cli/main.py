@@ -25,6 +25,7 @@ VERBS: dict[str, str] = {
     "inspect": "show a row as the reward model sees it: template, tokens, where the score is read",
     "score": "score samples with a reward",
     "evaluate": "measure a reward on preference pairs, beside content-blind baselines",
+    "compare": "show where two rewards disagree on samples, and what following one costs in the other",
     "rate": "rate systems by comparisons of their outputs: Bradley-Terry, Elo, win rates",
     "calibrate": "fit what a reward difference means as a probability, and store it with the model",
     "audit": "what a reward fails at: biases, attacks, consistency, fairness on pairs; a verifier's own attacks",
