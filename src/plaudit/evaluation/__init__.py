@@ -23,5 +23,9 @@ __getattr__, __all__ = exports(
         "pair_margins": "pairs",
         "prompt_key": "pairs",
         "truth_agreement": "truth",
+        "OptimisationLaw": "overoptimisation",
+        "fit_optimisation_law": "overoptimisation",
+        "anticoncentration": "traces",
+        "heterogeneity": "traces",
     },
 )
