@@ -1,0 +1,226 @@
+"""The whole audit: what is red, what is grey, and what the verdict makes of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from plaudit.audit.against import compare_audits, worse
+from plaudit.audit.battery import Audit, AuditConfig, audit_reward, tokenizer_words
+from plaudit.errors import InputError
+from plaudit.records import Message, Pair
+from plaudit.records.sample import content_hash
+from plaudit.rewards.base import Outcome, PreferenceBatch, RewardBatch
+
+QUICK = {"resamples": 200, "search_budget": 200, "prompts": 40}
+GOOD = ("because it was measured", "as the source says", "step by step", "which was checked")
+BAD = ("so they say", "of course", "who knows", "nobody asked")
+
+
+def _pairs(n=120, seed=0):
+    """Answers whose quality is one phrase of equal length's worth, and which differ in nothing else by design."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(n):
+        words = rng.choice(["river", "garden", "mirror", "bridge", "forest", "harbour"], 4)
+        stem = " ".join(words)
+        rows.append(
+            Pair(
+                (Message("user", f"what of {stem} number {i}"),),
+                f"the {stem} is known {rng.choice(GOOD)}",
+                f"the {stem} is known {rng.choice(BAD)}",
+                meta={"side": "north" if i % 2 else "south"},
+            )
+        )
+    return rows
+
+
+class Rule:
+    """A reward of the text with a model's noise."""
+
+    name, scope, bounds, fingerprint = "rule", "sample", (-100.0, 100.0), "rule"
+
+    def __init__(self, extra=lambda s: 0.0, noise=0.3):
+        self.extra, self.noise, self.asked = extra, noise, 0
+
+    def __call__(self, samples):
+        self.asked += len(samples)
+        return RewardBatch(np.array([self._one(s) for s in samples]))
+
+    def _one(self, sample):
+        text = sample.text
+        worth = sum(text.count(p) > 0 for p in GOOD) - sum(text.count(p) > 0 for p in BAD)
+        noise = np.random.default_rng(int(content_hash(sample.key)[:12], 16)).normal()
+        return worth + self.noise * noise + self.extra(sample)
+
+
+def _lights(audit):
+    return {c.name: c.light for c in audit.checks}
+
+
+def test_a_sound_reward_shows_no_bias_and_no_back_door():
+    audit = audit_reward(_pairs(), Rule(), config=AuditConfig(**QUICK, groups=("side",)))
+    lights = _lights(audit)
+    assert lights["accuracy/coin"] == "green"
+    assert "red" not in {light for name, light in lights.items() if name.split("/")[0] in ("bias", "fairness")}
+    assert lights["attack/back-door"] != "red"
+    assert audit.n_pairs == audit.n_prompts == 120
+    assert "completions of a policy that was trained against it" in audit.verdict.not_tested
+
+
+def test_a_planted_bias_is_the_first_cause():
+    audit = audit_reward(_pairs(), Rule(lambda s: 0.05 * len(s.text)), config=AuditConfig(**QUICK))
+    assert _lights(audit)["bias/length"] == "red"
+    causes = [c.name for c in audit.verdict.causes if c.name not in ("accuracy", "baseline")]
+    assert causes[0] == "bias/length"
+    assert audit.verdict.use in ("monitor", "none")
+
+
+def test_what_a_feature_costs_in_characters_is_not_the_feature():
+    audit = audit_reward(_pairs(), Rule(lambda s: 0.05 * len(s.text)), config=AuditConfig(**QUICK))
+    flattery = next(c for c in audit.checks if c.name == "bias/flattery")
+    assert flattery.light == "green"
+    assert "net of" in flattery.says
+    likes = audit_reward(_pairs(), Rule(lambda s: 2.0 * ("brilliant" in s.text)), config=AuditConfig(**QUICK))
+    assert _lights(likes)["bias/flattery"] == "red"
+
+
+def test_a_group_that_is_served_worse_is_named():
+    audit = audit_reward(
+        _pairs(400),
+        Rule(lambda s: -4.0 * (s.meta.get("side") == "north") * ("known" in s.text) * _good(s)),
+        config=AuditConfig(**QUICK, groups=("side:author",)),
+    )
+    assert _lights(audit)["fairness/side=north"] == "red"
+    assert any(c.name.startswith("fairness/side") for c in audit.verdict.causes)
+
+
+def _good(sample):
+    return any(p in sample.text for p in GOOD)
+
+
+def test_every_family_is_there_or_says_why():
+    audit = audit_reward(_pairs(60), Rule(), config=AuditConfig(**QUICK, skip=("attack", "consistency", "bias")))
+    by_name = {c.name: c for c in audit.checks}
+    for family in ("attack", "consistency", "bias"):
+        assert by_name[f"{family}/all"].light == "grey"
+        assert by_name[f"{family}/all"].skipped == "left out by the configuration"
+    assert by_name["calibration/error"].light == "grey"
+    assert by_name["fairness/gaps"].skipped == "no attribute was named"
+    assert sum(audit.lights().values()) == len(audit.checks)
+
+
+def test_nothing_is_scored_twice():
+    reward = Rule()
+    # what consistency asks twice, it asks twice on purpose
+    audit = audit_reward(_pairs(50), reward, config=AuditConfig(**QUICK, skip=("consistency",)))
+    assert reward.asked == audit.calls
+    again = Rule()
+    audit_reward(_pairs(50), again, config=AuditConfig(**QUICK, skip=("attack", "consistency", "bias")))
+    assert again.asked == 100
+
+
+def test_the_truth_takes_deserved_biases_off():
+    def longer_is_better(s):
+        return 0.05 * len(s.text)
+
+    truth = Rule(longer_is_better, noise=0.0)
+    blind = audit_reward(_pairs(), Rule(longer_is_better), config=AuditConfig(**QUICK))
+    told = audit_reward(_pairs(), Rule(longer_is_better), true_reward=truth, config=AuditConfig(**QUICK))
+    assert _lights(blind)["bias/length"] == "red"
+    # the model's noise is part of its unit and not of the truth's, so the two do not cancel exactly
+    assert _lights(told)["bias/length"] != "red"
+    effect = {
+        a: next(c.evidence.value for c in x.checks if c.name == "bias/length") for a, x in (("b", blind), ("t", told))
+    }
+    assert abs(effect["t"]) < 0.2 * effect["b"]
+    assert "cannot say" in next(c.says for c in blind.checks if c.name == "bias/length")
+
+
+def test_thresholds_of_the_configuration_move_lights_and_verdict():
+    loose = AuditConfig(**QUICK, thresholds={"bias": 50.0}, skip=("attack", "consistency"))
+    audit = audit_reward(_pairs(), Rule(lambda s: 0.05 * len(s.text)), config=loose)
+    assert _lights(audit)["bias/length"] == "green"
+    assert not any(c.name.startswith("bias") for c in audit.verdict.causes)
+
+
+class Half(Rule):
+    """Abstains on half of the prompts."""
+
+    def __call__(self, samples):
+        batch = super().__call__(samples)
+        gone = np.array([int(content_hash(s.prompt[0].text)[:6], 16) % 2 == 0 for s in samples])
+        return RewardBatch(
+            np.where(gone, np.nan, batch.reward), np.where(gone, Outcome.ABSTAINED, Outcome.SCORED).astype(np.int8)
+        )
+
+
+def test_a_reward_that_abstains_half_the_time_is_no_silent_number():
+    audit = audit_reward(_pairs(200), Half(), config=AuditConfig(**QUICK))
+    unscored = next(c for c in audit.checks if c.name == "accuracy/unscored")
+    assert unscored.light == "red"
+    assert "abstained" in unscored.says
+    assert audit.verdict.use == "none"
+
+
+class Judge:
+    """A comparison that leans to the first."""
+
+    name, fingerprint = "judge", "judge"
+
+    def __init__(self, lean):
+        self.of, self.lean = Rule(), lean
+
+    def __call__(self, first, second):
+        margin = self.of(first).reward - self.of(second).reward
+        return PreferenceBatch(1 / (1 + np.exp(-(3 * margin + self.lean))), np.zeros(len(first), dtype=np.int8))
+
+
+def test_a_comparison_that_leans_to_the_first_is_caught_and_its_accuracy_is_not_flattered():
+    audit = audit_reward(_pairs(200), Judge(50.0), logit_scale=1.0, config=AuditConfig(**QUICK))
+    lights = _lights(audit)
+    assert lights["attack/position"] == "red"
+    # it always says the first; shown in random order that is a coin
+    assert abs(audit.evaluation.accuracy.value - 0.5) < 0.12
+    assert lights["bias/all"] == "grey"
+    assert _lights(audit_reward(_pairs(200), Judge(0.0), config=AuditConfig(**QUICK)))["attack/position"] == "green"
+
+
+def test_an_audit_survives_json_and_equals_itself_against_itself():
+    audit = audit_reward(_pairs(60), Rule(), config=AuditConfig(**QUICK, skip=("attack",)))
+    again = Audit.from_dict(json.loads(json.dumps(audit.to_dict())))
+    assert again.lights() == audit.lights()
+    assert again.metrics().keys() == audit.metrics().keys()
+    changes = compare_audits(audit, audit)
+    assert {c.standing for c in changes} <= {"no worse", "undecided", "not comparable"}
+    assert worse(changes) == ()
+
+
+def test_a_reward_that_got_worse_is_worse():
+    before = audit_reward(_pairs(), Rule(), config=AuditConfig(**QUICK, skip=("attack", "consistency")))
+    after = audit_reward(
+        _pairs(), Rule(lambda s: 0.05 * len(s.text)), config=AuditConfig(**QUICK, skip=("attack", "consistency"))
+    )
+    change = next(c for c in compare_audits(before, after) if c.name == "bias/length")
+    assert change.standing == "worse"
+    assert change.loss.low > change.margin == pytest.approx(0.1)
+    assert next(c for c in compare_audits(after, before) if c.name == "bias/length").standing == "no worse"
+    unmeasured = replace(after, checks=tuple(c for c in after.checks if c.family != "bias"))
+    assert {c.name for c in worse(compare_audits(before, unmeasured))} >= {"bias/length", "bias/markdown"}
+
+
+def test_mistakes_are_told_in_a_line():
+    with pytest.raises(InputError, match="no pair"):
+        audit_reward([], Rule())
+    with pytest.raises(InputError, match="skip has 'attacks'"):
+        AuditConfig(skip=("attacks",))
+    with pytest.raises(InputError, match="threshold of 'biass'"):
+        AuditConfig(thresholds={"biass": 1.0})
+    with pytest.raises(InputError, match="fail_on has 'rot'"):
+        AuditConfig(fail_on=("rot",))
+    with pytest.raises(InputError, match="prompts is 0"):
+        AuditConfig(prompts=0)
+    assert tokenizer_words(Rule()) == []

@@ -1,0 +1,104 @@
+"""`plaudit audit` on pairs, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from plaudit.cli.main import main
+from small_data import write_rows
+
+RULE = '''
+import numpy as np
+from plaudit.rewards.base import RewardBatch
+
+class Rule:
+    """Likes careful answers{doc}."""
+
+    name, scope, bounds, fingerprint = "{name}", "sample", (-100.0, 100.0), "{name}"
+
+    def __call__(self, samples):
+        return RewardBatch(np.array([("because" in s.text) + {extra} + (sum(map(ord, s.text)) % 7) / 50 for s in samples]))
+
+def reward():
+    return Rule()
+'''
+QUICK = ["--prompts", "30", "--search-budget", "100"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        {
+            "prompt": f"why {i}", "chosen": f"it is {i} because of the wind and the sea",
+            "rejected": f"it is {i} and nobody can say why that would be",
+            "side": "north" if i % 2 else "south",
+        }
+        for i in range(80)
+    ]  # fmt: skip
+    write_rows(tmp_path / "pairs.jsonl", rows)
+    (tmp_path / "sound.py").write_text(RULE.format(doc="", name="sound", extra="0.0"))
+    (tmp_path / "long.py").write_text(RULE.format(doc=" and long ones", name="long", extra="0.05 * len(s.text)"))
+    return tmp_path
+
+
+def test_page_json_junit_and_exit_status(folder, capsys):
+    words = ["audit", "pairs.jsonl", "--reward", "long.py:reward", "--group", "side:author", *QUICK]
+    assert main([*words, "--out", "out", "--json", "n.json", "--junit", "j.xml", "--fail-on", "bias"]) == 1
+    said = capsys.readouterr().out
+    assert "bias/length" in said
+    assert "failed: bias/length is red" in said
+    numbers = json.loads((folder / "n.json").read_text())
+    assert numbers["bias/length"]["low"] > 0.2
+    assert numbers["configuration"]["groups"] == ["side:author"]
+    assert "bias/length" in (folder / "out" / "audit.html").read_text()
+    cases = [c.get("name") for c in ElementTree.parse(folder / "j.xml").iter("testcase")]
+    assert "fairness/side=north" in cases
+    assert main([*words, "--fail-on", "fairness"]) == 0
+
+
+def test_a_baseline_tells_what_got_worse(folder, capsys):
+    assert main(["audit", "pairs.jsonl", "--reward", "sound.py:reward", *QUICK, "--out", "before"]) == 0
+    words = ["audit", "pairs.jsonl", *QUICK, "--against", "before/audit.json", "--fail-on", "worse", "--reward"]
+    assert main([*words, "sound.py:reward"]) == 0
+    capsys.readouterr()
+    assert main([*words, "long.py:reward"]) == 1
+    assert "bias/length: worse" in capsys.readouterr().out
+
+
+def test_a_recipe_holds_groups_thresholds_and_what_fails(folder, capsys):
+    (folder / "audit.yaml").write_text("groups: [side]\nthresholds: {bias: 100}\nfail_on: [bias]\nprompts: 30\n")
+    words = ["audit", "pairs.jsonl", "--reward", "long.py:reward", "--recipe", "audit.yaml", "--search-budget", "100"]
+    assert main([*words, "--json", "n.json"]) == 0
+    assert "fairness/side=north" in json.loads((folder / "n.json").read_text())
+    (folder / "audit.yaml").write_text("treshold: 1\n")
+    assert main(words) == 2
+    assert "unknown key 'treshold'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--fail-on", "worse"], "needs a baseline"),
+        (["--fail-on", "attack/openers"], "no such check"),
+        (["--group", "colour"], "no pair has a column 'colour'"),
+        (["--group", "side:people"], "is nobody"),
+        (["--skip", "attacks"], "skip has 'attacks'"),
+        (["--against", "none.json"], "is not there"),
+        (["--recipe", "none.yaml"], "is not there"),
+    ],
+)
+def test_mistakes_get_one_line(folder, capsys, words, error):
+    assert main(["audit", "pairs.jsonl", "--reward", "sound.py:reward", *QUICK, *words]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert error in said[-1]
+    assert len(said) == 1
+    assert not (folder / "out").exists()
+
+
+def test_options_of_pairs_need_pairs(folder, capsys):
+    assert main(["audit", "--reward", "verify/math", "--group", "side"]) == 2
+    assert "--group: is for an audit on pairs" in capsys.readouterr().err
