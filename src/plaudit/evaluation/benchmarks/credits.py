@@ -36,7 +36,13 @@ def pair_credit(margins: Sequence[Floats], *, tie: float) -> Float[np.ndarray, "
         margins: for each item (p,).
         tie: what a tie is worth.
     """
-    return np.array([wins(m, tie=tie).mean() if m.size else math.nan for m in margins], np.float64)
+    sizes = np.array([m.size for m in margins], dtype=np.int64)
+    total = np.zeros(len(sizes))
+    if sizes.any():
+        won = wins(np.concatenate(margins), tie=tie)
+        some = sizes > 0
+        total[some] = np.add.reduceat(won, (np.cumsum(sizes) - sizes)[some])
+    return np.asarray(np.where(sizes > 0, total / np.maximum(sizes, 1), math.nan))
 
 
 def tie_share(margins: Sequence[Floats]) -> Float[np.ndarray, " n"]:

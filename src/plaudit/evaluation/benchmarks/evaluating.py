@@ -14,6 +14,7 @@ from plaudit.evaluation.benchmarks.items import Benchmark, Item
 from plaudit.evaluation.benchmarks.judging import Judged, as_comparison, random_rewards, text_rules
 from plaudit.evaluation.benchmarks.statistics import Statistic, advantage, averaged, estimate, restricted
 from plaudit.rewards.base import Outcome
+from plaudit.stats.clusters import Clusters, cluster_codes
 from plaudit.stats.estimate import Estimate
 
 
@@ -60,12 +61,13 @@ def evaluate_benchmark(
     if not items:
         raise InputError(f"{benchmark.name}: there is no item; give at least one")
     clusters = [item.cluster for item in items]
+    codes = cluster_codes(clusters, len(clusters))
     found = benchmark.statistics(items, judged)
     options: dict[str, Any] = {"seed": seed, "resamples": resamples}
-    metrics = {s.name: estimate(s, clusters, **options) for s in found.statistics}
+    metrics = {s.name: estimate(s, codes, **options) for s in found.statistics}
     if baselines:
         heads = [s for s in found.statistics if s.headline and not s.absent]
-        metrics.update(_rules(benchmark, items, judged, heads, clusters, options))
+        metrics.update(_rules(benchmark, items, judged, heads, metrics, codes, options))
     counts = Counter(int(o) for out in judged.outcomes for o in out)
     outcomes = {o.name.lower(): counts[o] for o in Outcome if counts[o]}
     notes = (*found.notes, *_outcome_notes(outcomes, judged))
@@ -73,8 +75,8 @@ def evaluate_benchmark(
 
 
 def _rules(
-    benchmark: Benchmark, items: Sequence[Item], judged: Judged, heads: Sequence[Statistic], clusters: list[str],
-    options: dict[str, Any],
+    benchmark: Benchmark, items: Sequence[Item], judged: Judged, heads: Sequence[Statistic],
+    shown: Mapping[str, Estimate], clusters: Clusters, options: dict[str, Any],
 ) -> dict[str, Estimate]:  # fmt: skip
     made = text_rules(items, listed=benchmark.listed) if benchmark.rules is None else benchmark.rules(items)
     rules = {name: [rule] for name, rule in made.items()}
@@ -90,12 +92,21 @@ def _rules(
             if len(versions) != len(said):
                 continue
             rule = restricted(averaged(versions) if len(versions) > 1 else versions[0], own)
-            shown = estimate(rule, clusters, **options)
+            beside, minus = f"baseline/{name}/{own.name}", f"advantage/{name}/{own.name}"
             if name == "random":
-                shown = Estimate(shown.value, n=shown.n, method=f"mean of {len(draws)} draws of random rewards")
-            table[f"baseline/{name}/{own.name}"] = shown
-            table[f"advantage/{name}/{own.name}"] = advantage(own, rule, clusters, **options)
+                table[beside], table[minus] = _chance(rule, shown[own.name], clusters, len(draws))
+            else:
+                table[beside] = estimate(rule, clusters, **options)
+                table[minus] = advantage(own, rule, clusters, **options)
     return table
+
+
+def _chance(rule: Statistic, own: Estimate, clusters: Clusters, draws: int) -> tuple[Estimate, Estimate]:
+    """What random rewards reach, a constant and no sample, and the judge's number less it."""
+    value = estimate(rule, clusters, resamples=1).value
+    said = f"mean of {draws} draws of random rewards"
+    less = Estimate(own.value - value, own.low - value, own.high - value, own.n, f"{own.method}, less chance")
+    return Estimate(value, n=own.n, method=said), less
 
 
 def _outcome_notes(outcomes: Mapping[str, int], judged: Judged) -> list[str]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from plaudit.errors import ShapeError
@@ -31,19 +31,27 @@ class Statistic:
 
     Attributes:
         name: in tables.
-        columns: (n, c), a row an item; NaN where the item has no judgement, and it then leaves the number.
+        make: makes the columns (n, c), a row an item; NaN where the item has no judgement, and it then leaves the
+            number. They are made when they are first needed: rules and random draws need the headlines only.
         function: from column sums (r, c) to values (r,); NaN where not defined.
         headline: whether content-blind rules stand beside it.
         share: whether its range is [0, 1], so that Wilson's interval stands in at the ends.
         absent: why it is not given; the value is then NaN, and this is its `method`.
+        rows: the items that the columns are of, where they are of some only.
     """
 
     name: str
-    columns: Floats
+    make: Callable[[], Floats]
     function: Totals
     headline: bool = False
     share: bool = True
     absent: str = ""
+    rows: NDArray[np.int64] | None = None
+
+    @cached_property
+    def columns(self) -> Floats:
+        """The columns (n, c)."""
+        return self.make()
 
 
 @dataclass(frozen=True)
@@ -61,16 +69,17 @@ class Found:
 
 def absent(name: str, why: str) -> Statistic:
     """A number that cannot be given: NaN, with the reason."""
-    return Statistic(name, np.zeros((0, 1)), lambda t: np.full(len(t), math.nan), absent=why)
+    return Statistic(name, lambda: np.zeros((0, 1)), lambda t: np.full(len(t), math.nan), absent=why)
 
 
 def mean_of(name: str, values: ArrayLike, *, headline: bool = False, share: bool = True) -> Statistic:
     """The plain mean of (n,) values; NaN leaves it."""
     v = np.asarray(values, dtype=np.float64)
-    return Statistic(name, np.stack([v, np.ones_like(v)], axis=1), _ratio, headline, share)
+    return Statistic(name, lambda: np.stack([v, np.ones_like(v)], axis=1), ratio, headline, share)
 
 
-def _ratio(totals: Floats) -> Floats:
+def ratio(totals: Floats) -> Floats:
+    """The first column's sum over the second's: a mean."""
     return np.asarray(totals[:, 0] / totals[:, 1])
 
 
@@ -91,18 +100,25 @@ def weighted_means(
     v = np.asarray(values, dtype=np.float64)
     if len(groups) != len(v):
         raise ShapeError(f"weighted_means: {len(groups)} groups for {len(v)} values; give one each")
-    names = list(weights)
-    label = np.array([names.index(g) if g in weights else -1 for g in groups], dtype=np.int64).reshape(-1)
-    inside = np.eye(len(names))[label] if len(names) else np.zeros((len(v), 0))
-    columns = np.concatenate([np.where(inside > 0, v[:, None], 0.0), inside], axis=1)
-    columns[label < 0] = math.nan
-    share_of = np.array([weights[g] for g in names]) / sum(weights.values())
+    place = {g: i for i, g in enumerate(weights)}
+
+    def make() -> Floats:
+        label = np.array([place.get(g, -1) for g in groups], dtype=np.int64).reshape(-1)
+        columns = np.full((len(v), 2 * len(place)), math.nan)
+        rows = np.flatnonzero((label >= 0) & ~np.isnan(v))
+        columns[rows] = 0.0
+        columns[rows, label[rows]] = v[rows]
+        columns[rows, len(place) + label[rows]] = 1.0
+        return columns
+
+    share_of = np.array(list(weights.values())) / sum(weights.values())
 
     def function(totals: Floats) -> Floats:
         g = len(share_of)
-        return np.asarray((totals[:, :g] / totals[:, g:]) @ share_of)
+        # weights that add to 1 but for the last bit would make 1.0000000000000002 of ones
+        return np.asarray(np.round((totals[:, :g] / totals[:, g:]) @ share_of, 12))
 
-    return Statistic(name, columns, function, headline, share)
+    return Statistic(name, make, function, headline, share)
 
 
 def sections(
@@ -174,6 +190,8 @@ def estimate(statistic: Statistic, clusters: Clusters, *, seed: int = 0, resampl
     """
     if statistic.absent:
         return Estimate(math.nan, method=statistic.absent)
+    if statistic.rows is not None:
+        clusters = [clusters[i] for i in statistic.rows]
     found = bootstrap_totals(statistic.function, list(statistic.columns.T), clusters, seed=seed, resamples=resamples)
     if statistic.share and found.n > 1 and found.value in (0.0, 1.0):
         return wilson(found.n * found.value, found.n)
@@ -205,11 +223,20 @@ def restricted(rule: Statistic, own: Statistic) -> Statistic:
     """A rule's statistic on the items that the judge has judged."""
     if own.absent or rule.absent:
         return rule
-    unknown = np.isnan(own.columns).any(axis=1, keepdims=True)
-    return replace(rule, columns=np.where(unknown, math.nan, rule.columns))
+
+    def make() -> Floats:
+        return np.where(np.isnan(own.columns).any(axis=1, keepdims=True), math.nan, rule.columns)
+
+    return replace(rule, make=make)
 
 
 def averaged(draws: Sequence[Statistic]) -> Statistic:
     """The statistic of expected columns: what random judgements reach, without one draw's noise."""
-    columns: Float[np.ndarray, "n c"] = np.mean([d.columns for d in draws], axis=0)
-    return replace(draws[0], columns=columns)
+
+    def make() -> Floats:
+        total = draws[0].columns.copy()
+        for draw in draws[1:]:
+            total += draw.columns
+        return total / len(draws)
+
+    return replace(draws[0], make=make)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +24,16 @@ from plaudit.evaluation.benchmarks.choices.rewardbench import SECTIONS
 from plaudit.evaluation.benchmarks.credits import pair_credit
 from plaudit.evaluation.benchmarks.items import Benchmark, Item, SourceRow, answers_of, choice, prompt_of
 from plaudit.evaluation.benchmarks.judging import Judged
-from plaudit.evaluation.benchmarks.statistics import Floats, Found, Statistic, absent, sections, weighted_means
+from plaudit.evaluation.benchmarks.statistics import (
+    Floats,
+    Found,
+    Statistic,
+    absent,
+    mean_of,
+    ratio,
+    sections,
+    weighted_means,
+)
 from plaudit.records.fields import RowError
 
 ENGLISH = ("eng_Latn", "en", "eng", "english")
@@ -62,10 +72,14 @@ def cohen_kappa(a: ArrayLike, b: ArrayLike) -> float:
 
 def _kappa(t: Floats) -> Floats:
     n = t[:, 3]
-    p, q, both = t[:, 0] / n, t[:, 1] / n, t[:, 2] / n
+    p, q, both = (t[:, i] / np.maximum(n, 1.0) for i in range(3))
     observed, chance = 1 - p - q + 2 * both, p * q + (1 - p) * (1 - q)
     value = np.where(chance < 1, (observed - chance) / np.where(chance < 1, 1 - chance, 1.0), 1.0)
     return np.asarray(np.where(n > 0, value, math.nan))
+
+
+def _kappa_columns(a: Floats, b: Floats) -> Floats:
+    return np.stack([a, b, a * b, np.ones(len(a))], axis=1)
 
 
 def _statistics(items: Sequence[Item], judged: Judged) -> Found:
@@ -77,11 +91,11 @@ def _statistics(items: Sequence[Item], judged: Judged) -> Found:
     complete: list[str] = []
     for language in names:
         inside = np.array([x == language for x in languages])
-        here = np.where(inside, right, math.nan)
-        subsets = [i.subset if k else "" for i, k in zip(items, inside, strict=True)]
-        found = sections(here, subsets, SECTIONS, overall="score", prefix=f"{language}/")
-        shown = [s for s in found.statistics if not s.name.endswith("subset/")]
-        rows += [replace(s, headline=False) for s in shown]
+        at = np.flatnonzero(inside)
+        found = sections(
+            right[at], [items[int(i)].subset for i in at], SECTIONS, overall="score", prefix=f"{language}/"
+        )
+        rows += [replace(s, headline=False, rows=at) for s in found.statistics]
         if not any(n.startswith(f"{language}/missing") for n in found.notes):
             complete.append(language)
         notes += [n for n in found.notes if "missing" in n]
@@ -114,10 +128,8 @@ def _between(
     for language in (x for x in names if x != english):
         inside = np.array([x == language for x in languages])
         a, b = np.where(inside, twin, math.nan), np.where(inside, right, math.nan)
-        gap = np.stack([a - b, np.ones(len(a))], axis=1)
-        rows.append(Statistic(f"gap_to_english/{language}", gap, lambda t: np.asarray(t[:, 0] / t[:, 1]), share=False))
-        columns = np.stack([a, b, a * b, np.ones(len(a))], axis=1)
-        rows.append(Statistic(f"kappa_with_english/{language}", columns, _kappa, share=False))
+        rows.append(mean_of(f"gap_to_english/{language}", a - b, share=False))
+        rows.append(Statistic(f"kappa_with_english/{language}", partial(_kappa_columns, a, b), _kappa, share=False))
     return rows
 
 
@@ -129,7 +141,7 @@ def _by_weight(name: str, values: Floats, groups: list[str], weights: dict[str, 
         size[g] = size.get(g, 0) + int(k)
     u = np.array([weights[g] / size[g] if g in weights and size[g] else math.nan for g in groups])
     columns = np.stack([u * values, np.where(known, u, math.nan)], axis=1)
-    return Statistic(name, columns, lambda t: np.asarray(t[:, 0] / t[:, 1]), headline=True)
+    return Statistic(name, lambda: columns, ratio, headline=True)
 
 
 M_REWARDBENCH = Benchmark(

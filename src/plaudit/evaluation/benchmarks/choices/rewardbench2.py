@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +121,7 @@ def _statistics(items: Sequence[Item], judged: Judged) -> Found:
         rows.append(absent("subset/Ties", "a comparison has no rewards, of which this score is made"))
         missing.append("Ties (needs rewards)")
     elif "Ties" in there and judged.rewards is not None:
-        ties = Statistic("subset/Ties", _ties_columns(items, judged.rewards), _ties_value, share=False)
+        ties = Statistic("subset/Ties", partial(_ties_columns, items, judged.rewards), _ties_value, share=False)
         rows.append(ties)
         notes += _unpaired(items)
     plain = [s for s in SUBSETS[:-1] if s in there]
@@ -143,14 +144,17 @@ def _overall(name: str, credit: Floats, subsets: list[str], plain: list[str], ti
     g = 2 * len(plain)
     inside = np.array([s in plain for s in subsets])[:, None]
     is_ties = np.array([s == "Ties" for s in subsets])[:, None]
-    left = np.where(inside, base.columns, np.where(is_ties, 0.0, math.nan)) if g else np.zeros((len(subsets), 0))
-    right = np.where(is_ties, ties.columns, np.where(inside, 0.0, math.nan))
+
+    def make() -> Floats:
+        left = np.where(inside, base.columns, np.where(is_ties, 0.0, math.nan)) if g else np.zeros((len(subsets), 0))
+        right = np.where(is_ties, ties.columns, np.where(inside, 0.0, math.nan))
+        return np.concatenate([left, right], axis=1)
 
     def function(t: Floats) -> Floats:
         rest = base.function(t[:, :g]) * len(plain) if g else 0.0
         return np.asarray((rest + _ties_value(t[:, g:])) / (len(plain) + 1))
 
-    return Statistic(name, np.concatenate([left, right], axis=1), function, headline=True, share=False)
+    return Statistic(name, make, function, headline=True, share=False)
 
 
 def _unpaired(items: Sequence[Item]) -> list[str]:

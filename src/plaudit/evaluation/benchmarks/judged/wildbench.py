@@ -172,7 +172,7 @@ def _task_wise(name: str, values: Floats, items: Sequence[Item]) -> Statistic:
     columns[np.isnan(values)] = math.nan
     share = np.array(list(WEIGHTS.values())) / sum(WEIGHTS.values())
     g = len(WEIGHTS)
-    return Statistic(name, columns, lambda t: np.asarray((t[:, :g] / t[:, g:]) @ share), share=False)
+    return Statistic(name, lambda: columns, lambda t: np.asarray((t[:, :g] / t[:, g:]) @ share), share=False)
 
 
 def _parse_scores(row: SourceRow) -> Item:

@@ -140,7 +140,7 @@ def _harmonic(
         total = np.where(a + b > 0, a + b, 1.0)  # both accuracies 0: F1 is 0
         return np.asarray((2 * a * b / total).mean(axis=1))
 
-    return Statistic(name, base.columns, function, headline)
+    return Statistic(name, base.make, function, headline)
 
 
 def _rules(items: Sequence[Item]) -> Mapping[str, Judged]:

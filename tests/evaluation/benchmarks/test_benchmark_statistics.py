@@ -1,0 +1,82 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plaudit.errors import ShapeError
+from plaudit.evaluation.benchmarks.statistics import advantage, averaged, estimate, mean_of, sections, weighted_means
+
+
+def test_weighted_means_by_hand():
+    # group a: mean of 1, 0 is 1/2; group b: mean of 1, 1, 0 is 2/3; c is in no weight: (3 * 1/2 + 1 * 2/3) / 4
+    s = weighted_means("x", [1, 0, 1, 1, 0, 0], list("aabbbc"), {"a": 3.0, "b": 1.0})
+    found = estimate(s, range(6), resamples=200)
+    assert found.value == pytest.approx((1.5 + 2 / 3) / 4)
+    assert found.n == 5  # the item of c takes no part
+    assert found.low <= found.value <= found.high
+
+
+def test_nan_leaves_its_group_and_an_empty_group_leaves_no_number():
+    some = weighted_means("x", [1, math.nan, 0], list("aab"), {"a": 1.0, "b": 1.0})
+    assert estimate(some, range(3), resamples=20).value == 0.5
+    none = weighted_means("x", [math.nan, math.nan, 0], list("aab"), {"a": 1.0, "b": 1.0})
+    assert math.isnan(estimate(none, range(3), resamples=20).value)
+
+
+def test_sections_name_what_is_missing_and_never_use_the_published_name_then():
+    published = {"one": {"a": 1.0, "b": 3.0}, "two": {"c": 1.0}}
+    whole = sections([1, 0, 1], list("abc"), published, overall="score")
+    value = {s.name: estimate(s, range(3), resamples=20).value for s in whole.statistics}
+    # one: (1 * 1 + 3 * 0) / 4, two: 1, their mean 0.625
+    assert value["section/one"] == 0.25
+    assert value["score"] == 0.625
+    assert not whole.notes
+    part = sections([1, 1], list("ac"), published, overall="score")
+    rows = {s.name: s for s in part.statistics}
+    assert rows["score"].absent == "missing subsets: b"
+    assert math.isnan(estimate(rows["score"], range(2)).value)
+    assert estimate(rows["section/present_one"], range(2)).value == 1.0
+    assert estimate(rows["present_score"], range(2)).value == 1.0
+    assert "missing subsets: b" in part.notes[0]
+    assert rows["present_score"].headline
+
+
+def test_a_share_at_its_end_keeps_an_interval():
+    found = estimate(mean_of("x", np.ones(10)), range(10), resamples=20)
+    # Wilson with z = 1.96: lower end 1 / (1 + z^2 / n) = 10 / 13.8415
+    assert found.low == pytest.approx(10 / (10 + 1.959964**2), abs=1e-6)
+    assert found.method.startswith("Wilson")
+
+
+def test_clusters_are_resampled_whole():
+    values = np.repeat([1.0, 0.0, 1.0, 0.0], 25)
+    alone = estimate(mean_of("x", values), range(100), resamples=500)
+    together = estimate(mean_of("x", values), np.repeat(range(4), 25), resamples=500)
+    assert together.n == 4
+    assert together.high - together.low > 2 * (alone.high - alone.low)
+
+
+def test_advantage_is_paired_and_averaging_draws_averages_columns():
+    own, rule = mean_of("x", [1, 1, 0, math.nan]), mean_of("x", [1, 0, 0, 1])
+    found = advantage(own, rule, range(4), resamples=20)
+    assert found.value == pytest.approx(1 / 3)  # over the three that both have
+    assert found.n == 3
+    assert estimate(averaged([mean_of("x", [1, 0]), mean_of("x", [0, 0])]), range(2)).value == 0.25
+
+
+def test_shapes_are_checked():
+    with pytest.raises(ShapeError, match="2 groups for 3 values"):
+        weighted_means("x", [1, 0, 1], ["a", "b"], {"a": 1.0})
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([0.0, 0.5, 1.0])), min_size=3, max_size=30))
+def test_the_order_of_items_does_not_matter(rows):
+    weights = {g: 1.0 + i for i, g in enumerate(sorted({g for g, _ in rows}))}
+    forth = weighted_means("x", [v for _, v in rows], [g for g, _ in rows], weights)
+    back = weighted_means("x", [v for _, v in rows[::-1]], [g for g, _ in rows[::-1]], weights)
+    a, b = (estimate(s, range(len(rows)), resamples=2).value for s in (forth, back))
+    assert a == pytest.approx(b)
+    slow = sum(w * np.mean([v for h, v in rows if h == g]) for g, w in weights.items()) / sum(weights.values())
+    assert a == pytest.approx(slow)

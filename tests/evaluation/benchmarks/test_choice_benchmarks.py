@@ -1,0 +1,287 @@
+"""RewardMATH, JudgeBench, LLMBar, M-RewardBench, RAG-RewardBench and the user's own file."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
+
+from plaudit.errors import InputError
+from plaudit.evaluation.benchmarks.choices.multilingual import cohen_kappa
+from plaudit.evaluation.benchmarks.choices.rewardbench import SECTIONS
+from plaudit.evaluation.benchmarks.process.aggregates import AGGREGATES, aggregate_steps
+from small_benchmarks import Prefers, Scores, by_text, on, values, write
+
+
+def problem(key, wrong=9, steps=1):
+    """A right solution and wrong ones, a row each."""
+    made = [("chosen", f"p{key} right")] + [("rejected", f"p{key} wrong {i}") for i in range(wrong)]
+    return [
+        {"problem_id": key, "problem": f"p{key}", "eval_solution": [text] * steps, "solution_type": kind, "id": n}
+        for n, (kind, text) in enumerate(made)
+    ]
+
+
+def test_rewardmath_by_hand(tmp_path):
+    path = write(tmp_path / "RewardMATH_direct.jsonl", problem(0) + problem(1) + problem(2))
+    # 0: above all; 1: tied with one wrong one; 2: below two and tied with a third
+    table = {"p0 right": 1.0, "p1 right": 1.0, "p1 wrong 0": 1.0, "p2 right": 1.0}
+    table |= {"p2 wrong 0": 2.0, "p2 wrong 1": 2.0, "p2 wrong 2": 1.0}
+    found = values(on("rewardmath", path, by_text(table)))
+    assert found["accuracy"] == pytest.approx(1 / 3)
+    assert found["accuracy_ties_allowed"] == pytest.approx(2 / 3)
+    # ranks with ties against: 1, 2 (the tie ranks before it), 4
+    assert found["mrr"] == pytest.approx((1 + 1 / 2 + 1 / 4) / 3)
+
+
+def test_rewardmath_chance_and_comparisons(tmp_path):
+    path = write(tmp_path / "x.jsonl", [row for key in range(60) for row in problem(key)])
+    result = on("rewardmath", path, Prefers(lambda a, b: 0.9 if "right" in a.text else 0.1))
+    assert values(result)["accuracy"] == 1.0
+    assert values(result)["baseline/random/accuracy"] == pytest.approx(0.1, abs=0.02)
+    harmonic = sum(1 / k for k in range(1, 11)) / 10  # the mean of 1 / rank over ten equally likely ranks
+    assert values(result)["baseline/random/mrr"] == pytest.approx(harmonic, abs=0.02)
+
+
+def test_rewardmath_by_steps(tmp_path):
+    path = write(tmp_path / "x.jsonl", problem(0, wrong=1, steps=2))
+    # right (.9, .6), wrong (.7, .65): the minimum is lower, the mean higher
+    judge = Scores(lambda s: 0.0, steps=lambda s: (0.9, 0.6) if "right" in s.text else (0.7, 0.65))
+    found = values(on("rewardmath", path, judge))
+    assert found["accuracy/min"] == 0.0
+    assert found["accuracy/mean"] == 1.0
+    assert found["accuracy/last"] == 0.0
+    assert found["accuracy"] == 0.0  # the reward itself ties
+
+
+def test_aggregates_by_hand():
+    p = (0.9, 0.6)
+    # sqrt(.54); sigmoid((log 9 + log 1.5) / 2) = sigmoid(1.30135); (9 + 1.5) / 2
+    expected = {"min": 0.6, "max": 0.9, "prod": 0.54, "geometric_mean": 0.734847, "mean": 0.75, "mean_logit": 0.786061}
+    expected |= {"mean_odd": 5.25, "last": 0.6}
+    assert set(expected) == set(AGGREGATES)
+    for how, value in expected.items():
+        assert aggregate_steps(p, how) == pytest.approx(value, abs=1e-6)
+    assert math.isnan(aggregate_steps([2.0, 0.5], "prod"))
+    with pytest.raises(InputError, match="did you mean"):
+        aggregate_steps(p, "geometricmean")
+    with pytest.raises(InputError, match="there is no step"):
+        aggregate_steps([], "min")
+
+
+@given(st.lists(st.floats(0.01, 0.99), min_size=1, max_size=8))
+def test_product_minimum_last_are_ordered(p):
+    product, least, last = (aggregate_steps(p, how) for how in ("prod", "min", "last"))
+    assert product <= least * (1 + 1e-12)
+    assert least <= last
+
+
+def test_rewardmath_refuses_a_problem_without_one_right_solution(tmp_path):
+    rows = problem(0)[1:]
+    with pytest.raises(InputError, match="problem 0 has 0 chosen and 9 rejected"):
+        on("rewardmath", write(tmp_path / "x.jsonl", rows), by_text({}))
+    result = on("rewardmath", write(tmp_path / "y.jsonl", problem(0, wrong=3)), by_text({"p0 right": 1.0}))
+    assert any("1 of 1 problems have another number than 9" in n for n in result.notes)
+
+
+JUDGE = [
+    {"pair_id": f"{n}", "source": source, "question": f"q{n}", "response_A": a, "response_B": b, "label": label}
+    for n, (source, a, b, label) in enumerate(
+        [
+            ("mmlu-pro-law", "right", "wrong", "A>B"),
+            ("livebench-reasoning", "wrong", "right", "B>A"),
+            ("livebench-math", "right", "wrong", "A>B"),
+            ("livecodebench", "wrong", "right", "B>A"),
+        ]
+    )
+]
+
+
+def test_judgebench_calls_a_position_inconsistent_and_so_not_correct(tmp_path):
+    path = write(tmp_path / "gpt.jsonl", JUDGE)
+    first = values(on("judgebench", path, Prefers(lambda a, b: 0.9)))
+    assert first["accuracy"] == 0.0
+    assert first["consistent"] == 0.0
+    assert first["accuracy/right first"] == 1.0
+    assert first["accuracy/right second"] == 0.0
+    good = values(on("judgebench", path, Prefers(lambda a, b: 0.9 if a.text == "right" else 0.1)))
+    assert (good["accuracy"], good["consistent"]) == (1.0, 1.0)
+    # right in one order and tied in the other counts: 1 + 0 > 0
+    lenient = values(on("judgebench", path, Prefers(lambda a, b: 0.9 if a.text == "right" else 0.5)))
+    assert lenient["accuracy"] == 1.0
+    # tied twice does not
+    assert values(on("judgebench", path, Prefers(lambda a, b: 0.5)))["accuracy"] == 0.0
+
+
+def test_judgebench_rewards_and_abstentions(tmp_path):
+    path = write(tmp_path / "gpt.jsonl", JUDGE)
+    found = values(on("judgebench", path, by_text({"right": 1.0})))
+    assert found["accuracy"] == 1.0
+    assert found["subset/coding"] == 1.0
+    assert found["baseline/first listed/accuracy"] == 0.5  # right is listed first in two of four
+    assert values(on("judgebench", path, by_text({})))["accuracy"] == 0.0  # a tie is not correct
+    shy = on("judgebench", path, Prefers(lambda a, b: None if a.prompt[0].text == "q0" and a.text == "right" else 0.9))
+    assert shy.metrics["accuracy"].n == 3
+    assert shy.outcomes["abstained"] == 1
+    some = on("judgebench", write(tmp_path / "one.jsonl", JUDGE[:1]), by_text({"right": 1.0}))
+    assert "accuracy" not in some.metrics
+    assert values(some)["present_accuracy"] == 1.0
+    assert "missing categories: reasoning, math, coding" in some.notes[0]
+
+
+def test_judgebench_labels(tmp_path):
+    with pytest.raises(InputError, match="give A>B or B>A"):
+        on("judgebench", write(tmp_path / "x.jsonl", [JUDGE[0] | {"label": "A"}]), by_text({}))
+
+
+def llmbar(tmp_path, sets):
+    for name in sets:
+        rows = [{"input": f"{name} {i}", "output_1": "right", "output_2": "wrong", "label": 1} for i in range(2)]
+        target = tmp_path / "LLMBar" / ("Natural" if name == "Natural" else f"Adversarial/{name}") / "dataset.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(rows))
+    return tmp_path / "LLMBar"
+
+
+def test_llmbar_averages_orders_and_sets(tmp_path):
+    folder = llmbar(tmp_path, ("Natural", "Neighbor", "GPTInst", "GPTOut", "Manual"))
+    position = values(on("llmbar", folder, Prefers(lambda a, b: 0.9), baselines=False))
+    assert position["subset/Natural"] == 0.5  # right in one of two orders
+    assert position["agreement"] == 0.0
+    # right on Natural and Neighbor: adversarial 1/4, the mean of both (1 + 1/4) / 2
+    judge = Scores(lambda s: float((s.text == "right") == (s.prompt[0].text.split()[0] in ("Natural", "Neighbor"))))
+    found = values(on("llmbar", folder, judge, baselines=False))
+    assert found["section/natural"] == 1.0
+    assert found["section/adversarial"] == 0.25
+    assert found["mean_of_natural_and_adversarial"] == 0.625
+    assert (
+        values(on("llmbar", folder, by_text({}), baselines=False))["accuracy_of_pairs"] == 0.5
+    )  # a tie of ratings is one half
+    part = on("llmbar", llmbar(tmp_path / "less", ("Natural", "Manual")), judge, baselines=False)
+    assert math.isnan(values(part)["section/adversarial"])
+    assert "missing subsets: Neighbor, GPTInst, GPTOut" in part.notes[0]
+
+
+def languages(tmp_path):
+    """Every subset of RewardBench with two items, in three languages, a folder each."""
+    subsets = [s for part in SECTIONS.values() for s in part]
+    for language in ("eng_Latn", "deu_Latn", "jpn_Jpan"):
+        rows = [
+            {"id": i, "prompt": f"{language} {s} {i}", "chosen": "right", "rejected": "wrong", "source": s}
+            for s in subsets
+            for i in range(2)
+        ]
+        write(tmp_path / "data" / language / "test.jsonl", rows)
+    return tmp_path / "data"
+
+
+def test_m_rewardbench_by_language(tmp_path):
+    def judge(sample):  # English: item 0 right; German: the same; Japanese: item 1 right instead
+        language, _, item = sample.prompt[0].text.split()
+        ok = item == ("1" if language == "jpn_Jpan" else "0")
+        return float((sample.text == "right") == ok)
+
+    result = on("m-rewardbench", languages(tmp_path), Scores(judge), baselines=False)
+    found = values(result)
+    assert found["eng_Latn/score"] == 0.5
+    assert found["mean_over_languages"] == pytest.approx(0.5)
+    assert found["gap_to_english/deu_Latn"] == 0.0
+    assert found["kappa_with_english/deu_Latn"] == pytest.approx(1.0)
+    # opposite decisions on every item: observed 0, chance 1/2: (0 - 1/2) / (1 - 1/2)
+    assert found["kappa_with_english/jpn_Jpan"] == pytest.approx(-1.0)
+    assert result.n_clusters == 46  # translations of an item stand together
+
+
+def test_m_rewardbench_without_english_or_a_subset(tmp_path):
+    folder = languages(tmp_path)
+    (folder / "eng_Latn" / "test.jsonl").unlink()
+    result = on("m-rewardbench", folder, by_text({"right": 1.0}), baselines=False)
+    assert math.isnan(values(result)["gap_to_english"])
+    lines = (folder / "deu_Latn" / "test.jsonl").read_text().splitlines()
+    rows = [r for r in map(json.loads, lines) if r["source"] != "math-prm"]
+    write(folder / "deu_Latn" / "test.jsonl", rows)
+    lacking = on("m-rewardbench", folder, by_text({"right": 1.0}), baselines=False)
+    assert math.isnan(values(lacking)["deu_Latn/score"])
+    assert values(lacking)["jpn_Jpan/score"] == 1.0
+    assert lacking.metrics["mean_over_languages"].method == "incomplete: deu_Latn"
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=40))
+def test_kappa_equals_scikit_learn(rows):
+    a, b = ([float(x[i]) for x in rows] for i in (0, 1))
+    if len(set(a) | set(b)) == 1:
+        assert cohen_kappa(a, b) == 1.0
+    else:
+        assert cohen_kappa(a, b) == pytest.approx(cohen_kappa_score(a, b), abs=1e-9)
+
+
+def test_kappa_degenerate_cases():
+    assert cohen_kappa([1, 1, 1], [1, 0, 1]) == 0.0  # a constant side agrees by chance only
+    assert cohen_kappa([1, 1], [1, 1]) == 1.0
+    assert math.isnan(cohen_kappa([math.nan], [1]))
+
+
+def test_rag_rewardbench_scenarios_and_passages(tmp_path):
+    for name in ("helpful", "reason", "citation", "harmless", "abstain", "conflict"):
+        row = {"question": name, "passages": ["one", "two"], "chosen": "right", "rejected": "wrong"}
+        write(tmp_path / "Dataset" / f"{name}.jsonl", [row] * (3 if name == "helpful" else 1))
+    seen = []
+
+    def judge(sample):
+        seen.append(sample.prompt[-1].text)
+        return float((sample.text == "right") == sample.prompt[-1].text.endswith("helpful"))
+
+    found = values(on("rag-rewardbench", tmp_path / "Dataset", Scores(judge)))
+    assert found["accuracy"] == 3 / 8  # pooled
+    assert found["section/helpfulness"] == pytest.approx(1 / 3)
+    assert found["mean_of_scenarios"] == pytest.approx(1 / 6)
+    assert "[1] one\n\n[2] two\n\nhelpful" in seen
+
+
+def test_own_file_pairs_rankings_and_best_of_k(tmp_path):
+    rows = [
+        {"prompt": "a", "chosen": "good", "rejected": ["bad", "bad2"], "subset": "x"},
+        {"prompt": "b", "completions": ["good", "mid", "bad"], "scores": [3, 2, 1], "subset": "y"},
+        {"prompt": "c", "completions": ["bad", "good"], "ranks": [2, 1], "subset": "y"},
+    ]
+    # a: beats bad, ties bad2: 1/2 + 1/4; b: good > bad, mid = bad, good = mid: (1 + 1/2 + 1/2) / 3; c: right
+    judge = Scores(lambda s: {"a": {"good": 1.0, "bad": 0.0, "bad2": 1.0}, "b": {"good": 1.0, "mid": 1.0, "bad": 1.0},
+                              "c": {"good": 1.0, "bad": 0.0}}[s.prompt[0].text][s.text])  # fmt: skip
+    found = values(on("own", write(tmp_path / "mine.jsonl", rows), judge))
+    assert found["accuracy"] == pytest.approx((0.75 + 0.5 + 1) / 3)
+    assert found["accuracy_strict"] == pytest.approx((0.5 + 0 + 1) / 3)
+    assert found["best"] == pytest.approx((1 / 2 + 1 / 3 + 1) / 3)
+    assert found["subset/y"] == pytest.approx(0.75)
+    assert found["mean_over_subsets"] == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"prompt": "q", "completions": ["a"], "scores": [1]}, "at least two completions of different scores"),
+        ({"prompt": "q", "completions": ["a", "b"], "scores": [1, 1]}, "nothing can be chosen"),
+        ({"prompt": "q", "completions": ["a", "b"], "scores": [1]}, "1 of them for 2 completions"),
+        ({"prompt": "q", "completions": ["a", "b"], "scores": [1, "x"]}, "is not a number"),
+        ({"prompt": "q", "completions": ["a", "b"]}, "none of scores, ranks"),
+        ({"chosen": "a", "rejected": "b"}, "prompt: the column is missing"),
+    ],
+)
+def test_own_file_errors(tmp_path, row, words):
+    with pytest.raises(InputError, match=words):
+        on("own", write(tmp_path / "x.jsonl", [row]), by_text({}))
+
+
+@given(st.permutations(range(4)), st.lists(st.integers(0, 3), min_size=4, max_size=4))
+def test_best_credit_is_equal_under_permutation_of_candidates(order, given_scores):
+    from plaudit.evaluation.benchmarks import Item, best_credit, fixed
+    from plaudit.records.sample import Sample
+
+    scores = np.array(given_scores, np.float64)
+    good = np.array([True, False, False, False])
+    samples = tuple(Sample("q", str(i)) for i in range(4))
+    plain = best_credit([Item("1", "", samples, tuple(good.tolist()))], fixed([scores]))
+    moved = Item("1", "", tuple(samples[i] for i in order), tuple(bool(good[i]) for i in order))
+    assert best_credit([moved], fixed([scores[list(order)]]))[0] == plain[0]
