@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,6 +15,22 @@ from plaudit.evaluation.ratings.bradley_terry import Fit, fit_bradley_terry, gro
 
 CHUNK = 1 << 22
 """Cells of win tables that are held at once in a fit."""
+DRAWN = 1 << 24
+"""Counts of prompts that are held at once."""
+
+
+def draws(k: int, resamples: int, seed: int) -> Iterator[Int[np.ndarray, "r k"]]:
+    """How often each of k prompts is drawn, in chunks of resamples that memory holds whatever k is.
+
+    Args:
+        k: prompts.
+        resamples: in all.
+        seed: of the drawing.
+    """
+    rng, chunk = np.random.default_rng(seed), max(1, DRAWN // k)
+    for start in range(0, resamples, chunk):
+        size = min(chunk, resamples - start)
+        yield np.stack([np.bincount(rng.integers(0, k, k), minlength=k) for _ in range(size)])
 
 
 def win_tables(battles: Battles, counts: Int[np.ndarray, "r k"]) -> Float[np.ndarray, "r m m"]:

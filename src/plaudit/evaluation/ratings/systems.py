@@ -16,7 +16,13 @@ from jaxtyping import Float
 from plaudit.errors import InputError, nearest
 from plaudit.evaluation.ratings.battles import Battles
 from plaudit.evaluation.ratings.bradley_terry import Fit, fit_bradley_terry, groups_of_models
-from plaudit.evaluation.ratings.resampled import average_win_rates, elo_resampled, resampled_strengths, win_tables
+from plaudit.evaluation.ratings.resampled import (
+    average_win_rates,
+    draws,
+    elo_resampled,
+    resampled_strengths,
+    win_tables,
+)
 from plaudit.stats.estimate import Estimate
 
 METHODS = ("bradley-terry", "elo", "win-rate")
@@ -82,21 +88,20 @@ def rate(
     if resamples < 1 or not 0.0 < level < 1.0:
         raise InputError(f"rate: resamples {resamples}, level {level}; give at least 1, and a coverage between 0 and 1")
     k = int(battles.prompt.max()) + 1
-    counts = np.random.default_rng(seed).multinomial(k, np.full(k, 1.0 / k), size=resamples if k > 1 else 0)
-    notes = _data_notes(battles, k)
+    notes, ways = _data_notes(battles, k), draws(k, resamples if k > 1 else 0, seed)
     if method == "elo":
         value = _elo(battles)
-        drawn = elo_resampled(battles, counts, k=K, initial=CENTRE) if k > 1 else np.empty((0, value.size))
+        drawn = [elo_resampled(battles, counts, k=K, initial=CENTRE) for counts in ways]
+    elif method == "win-rate":
+        value = _win_rates(battles)
+        drawn = [average_win_rates(win_tables(battles, counts)) for counts in ways]
     else:
-        tables = win_tables(battles, counts)
-        if method == "win-rate":
-            value, drawn = _win_rates(battles), average_win_rates(tables)
-        else:
-            fit = fit_bradley_terry(battles.wins(), prior=prior)
-            value = CENTRE + SCALE * fit.strength
-            drawn = CENTRE + SCALE * resampled_strengths(tables, fit, prior)
-            notes += _fit_notes(battles, fit, prior)
-    return _ratings(method, battles, value, drawn, k, level, notes)
+        fit = fit_bradley_terry(battles.wins(), prior=prior)
+        value = CENTRE + SCALE * fit.strength
+        drawn = [CENTRE + SCALE * resampled_strengths(win_tables(battles, c), fit, prior) for c in ways]
+        notes += _fit_notes(battles, fit, prior)
+    together = np.concatenate([np.empty((0, value.size)), *drawn])
+    return _ratings(method, battles, value, together, k, level, notes)
 
 
 def _ratings(
