@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.audit.attacks.edits import EDITS, Material, edited
-from plaudit.audit.attacks.search import search, search_texts
+from plaudit.audit.attacks.search import search_texts
+from plaudit.audit.attacks.searched import search
 from plaudit.errors import InputError, IntegrityError
 from plaudit.records.sample import Sample
 from plaudit.rewards.base import RewardBatch

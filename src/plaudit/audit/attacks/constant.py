@@ -80,9 +80,10 @@ def null_model(
     changed = [with_said(ground.samples[2 * int(i) + 1], found.text) for i in second]
     own, margin = ground.overtakes(second, changed, 1)
     examples = worst(ground, second, 0, changed, own, margin, "a constant, worth more than the chosen completion")
+    left = int(np.isnan(margin).sum()) + len(ground) - len(first) - len(second)
     return Check(
         name, f"{says}; a constant that was not searched wins {found.control.format(percent=True)}",
-        found.rate, threshold, examples=examples, left_out=int(np.isnan(margin).sum()),
+        found.rate, threshold, examples=examples, left_out=left,
         fix="Add pairs that reject the constant (augment_with_attacks with it as a key), and train again.",
     )  # fmt: skip
 

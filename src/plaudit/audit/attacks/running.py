@@ -13,7 +13,7 @@ from plaudit.audit.attacks.keys import one_token, opener
 from plaudit.audit.attacks.ladder import claims
 from plaudit.audit.attacks.orders import dressed, position
 from plaudit.audit.attacks.rewriting import repetition, style
-from plaudit.audit.attacks.search import search
+from plaudit.audit.attacks.searched import search
 from plaudit.audit.attacks.triggers import back_door
 from plaudit.audit.checks import Check
 from plaudit.audit.scored import Scored
