@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     result = evaluate_benchmark(chosen, data.items, judged, seed=args.seed)
     show(result.metrics, title=f"{judge.name} on {chosen.name}: {result.n_items} items, {result.n_clusters} prompts")
     _remarks(result)
+    if data.repeated:
+        print(f"{data.repeated} of {result.n_items} items were read before, and count again: is a file named twice?")
     if data.broken:
         print(f"{len(data.broken)} broken rows are in {args.skip_broken}")
     if args.json:

@@ -109,6 +109,24 @@ def test_the_hash_is_of_the_rows(tmp_path):
     assert hashes[0] == hashes[2] != hashes[1]
 
 
+def test_rows_that_were_read_before_are_counted(tmp_path):
+    write(tmp_path / "data" / "a.jsonl", ROWS)
+    write(tmp_path / "data" / "b.jsonl", [*ROWS[:2], {"prompt": "other", "chosen": "a", "rejected": "b"}])
+    data = read_items(benchmark("own"), [tmp_path / "data"])
+    assert (len(data.items), data.repeated) == (7, 2)
+
+
+def test_a_judge_that_cannot_serve_is_refused_before_it_is_paid_for():
+    called = []
+    with pytest.raises(InputError, match="need a threshold"):
+        judge_items(Scores(called.append), [], benchmark=benchmark("libra"))
+    with pytest.raises(InputError, match="are no log-odds"):
+        judge_items(Scores(called.append), [], benchmark=benchmark("wildbench"))
+    with pytest.raises(InputError, match="scores are 1 to 10"):
+        judge_items(Scores(called.append), [], benchmark=benchmark("wildbench-score"))
+    assert not called
+
+
 def test_judges_that_misbehave(tmp_path):
     path = write(tmp_path / "x.jsonl", ROWS)
     with pytest.raises(InputError, match=r"gave the probability 1\.5"):
@@ -166,6 +184,8 @@ def test_policy_faults_are_worth_the_floor_and_told(tmp_path):
 
 def test_the_list_names_every_benchmark_with_its_columns():
     lines = listing()
-    assert [line.split()[0] for line in lines] == list(WHERE)
-    assert all("; columns: " in line for line in lines)
+    assert [line.split()[0] for line in lines] == [*WHERE, "mrmbench"]
+    assert all("; columns: " in line for line in lines[:-1])
+    with pytest.raises(InputError, match="mrmbench probes hidden states and not rewards"):
+        benchmark("mrmbench")
     assert all(benchmark(name).name == name and benchmark(name).quirks for name in WHERE)

@@ -165,6 +165,15 @@ def test_llmbar_averages_orders_and_sets(tmp_path):
     assert "missing subsets: Neighbor, GPTInst, GPTOut" in part.notes[0]
 
 
+def test_llmbar_reads_no_results_beside_the_data(tmp_path):
+    folder = llmbar(tmp_path, ("Natural",))
+    data = folder / "Natural" / "dataset.json"
+    result = folder / "Natural" / "evaluators" / "GPT-4" / "result.json"
+    result.parent.mkdir(parents=True)
+    result.write_text(data.read_text())
+    assert on("llmbar", folder, by_text({}), baselines=False).n_items == 2
+
+
 def languages(tmp_path):
     """Every subset of RewardBench with two items, in three languages, a folder each."""
     subsets = [s for part in SECTIONS.values() for s in part]
@@ -207,6 +216,16 @@ def test_m_rewardbench_without_english_or_a_subset(tmp_path):
     assert math.isnan(values(lacking)["deu_Latn/score"])
     assert values(lacking)["jpn_Jpan/score"] == 1.0
     assert lacking.metrics["mean_over_languages"].method == "incomplete: deu_Latn"
+
+
+def test_m_rewardbench_takes_no_item_twice(tmp_path):
+    folder = languages(tmp_path)
+    data = (folder / "deu_Latn" / "test.jsonl").read_text()
+    (folder / "deu_Latn" / "raw.jsonl").write_text(data)  # what the filter left out is not read
+    assert on("m-rewardbench", folder, by_text({}), baselines=False).n_items == 3 * 46
+    (folder / "deu_Latn" / "filtered.jsonl").write_text(data)
+    with pytest.raises(InputError, match="name one file a language"):
+        on("m-rewardbench", folder, by_text({}))
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=40))

@@ -276,6 +276,17 @@ def test_wildbench_rewards_need_log_odds(tmp_path):
     assert values(on("wildbench", path, sure))["wb_reward"] == 1.0
 
 
+def test_wildbench_takes_the_baseline_from_the_folder_and_never_guesses(tmp_path):
+    rows = [json.loads(line) for line in wildbench(tmp_path, ALL_TAGS).read_text().splitlines()]
+    for row in rows:
+        del row["ref_model"]
+    worse = Prefers(lambda a, b: 0.75 if a.text[0] == "m" else 0.25)
+    write(tmp_path / "eval" / "ref=mine" / "x.jsonl", rows)
+    assert values(on("wildbench", tmp_path / "eval", worse))["wb_reward/no length rule"] == -0.5
+    with pytest.raises(InputError, match="give which of base, mine is the baseline"):
+        on("wildbench", write(tmp_path / "y.jsonl", rows), worse)
+
+
 def test_wildbench_leaves_out_empty_answers_and_names_missing_tasks(tmp_path):
     path = wildbench(tmp_path, ["Math", "Math"])
     rows = [json.loads(line) for line in path.read_text().splitlines()]

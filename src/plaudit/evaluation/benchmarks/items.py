@@ -164,6 +164,9 @@ class Benchmark:
         gather: items of single rows as items; by default they are.
         takes: what can be judged: `reward`, `comparison`.
         listed: whether the file's order of candidates says nothing of which is right, so that "the first" is a rule.
+        wanted: whether a file of a folder (by its path below it) is a published data file; a repository also holds
+            results.
+        check: refuses a judge before it is paid for, from its bounds, scale and threshold alone.
         rules: content-blind rules in place of length and markdown: name to what they say of each item.
         quirks: what its published code does that another reader would not expect, and whose it is.
     """
@@ -177,5 +180,7 @@ class Benchmark:
     gather: Callable[[list[Item]], list[Item]] = list
     takes: tuple[str, ...] = ("reward", "comparison")
     listed: bool = False
+    wanted: Callable[[str], bool] | None = None
+    check: Callable[[Judged], object] | None = None
     rules: Callable[[Sequence[Item]], Mapping[str, Judged]] | None = None
     quirks: tuple[str, ...] = ()

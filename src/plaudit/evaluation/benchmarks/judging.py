@@ -82,12 +82,18 @@ def judge_items(
         threshold: reward from which on a verdict is "right", for benchmarks of verdicts.
 
     Raises:
-        InputError: if the benchmark takes no such judge, or a log is asked for with a comparison.
+        InputError: if the benchmark takes no such judge (before anything is scored), or a log is asked for with a
+            comparison.
     """
     kind = "reward" if isinstance(judge, Reward) else "comparison"
     if benchmark is not None and kind not in benchmark.takes:
         needs = " or ".join(benchmark.takes)
         raise InputError(f"{benchmark.name}: needs a {needs}, and {judge.name} is a {kind}")
+    if benchmark is not None and benchmark.check is not None:
+        known = judge.bounds if isinstance(judge, Reward) else (0.0, 1.0)
+        scale = getattr(judge, "log_odds_per_unit", None)
+        rewards = () if isinstance(judge, Reward) else None
+        benchmark.check(Judged(rewards, bounds=known, log_odds_per_unit=scale, threshold=threshold, name=judge.name))
     if isinstance(judge, Reward):
         return _scored(judge, items, log, threshold)
     if log is not None:

@@ -35,12 +35,15 @@ class BenchmarkItems:
         broken: rows that could not be read and were set aside.
         data_hash: hash of the rows' content.
         sources: as they were named.
+        repeated: items whose prompt, candidates and marks were read before: a file and its copy in another format,
+            mostly. They count as often as they were read.
     """
 
     items: tuple[Item, ...]
     broken: tuple[BrokenRow, ...]
     data_hash: str
     sources: tuple[str, ...]
+    repeated: int = 0
 
 
 def read_items(
@@ -62,7 +65,7 @@ def read_items(
     broken: list[BrokenRow] = []
     digest = hashlib.sha256(benchmark.name.encode())
     for source in map(str, sources):
-        for name, number, cells, raw in _rows(source):
+        for name, number, cells, raw in _rows(source, benchmark):
             try:
                 if isinstance(cells, RowError):
                     raise cells
@@ -85,19 +88,25 @@ def read_items(
         first = f"; row {broken[0].row}: {broken[0].error}" if broken else ""
         raise InputError(f"{', '.join(map(str, sources))}: holds no row of {benchmark.name}{first}")
     items = tuple(benchmark.gather(found))
-    return BenchmarkItems(items, tuple(broken), digest.hexdigest()[:32], tuple(map(str, sources)))
+    distinct = {(i.cluster, i.subset, i.good, tuple(s.text for s in i.samples), repr(i.meta)) for i in items}
+    more = len(items) - len(distinct)
+    return BenchmarkItems(items, tuple(broken), digest.hexdigest()[:32], tuple(map(str, sources)), more)
 
 
 NamedRow = tuple[str, int, "dict[str, Any] | RowError", Any]
 
 
-def _rows(source: str) -> Iterator[NamedRow]:
+def _rows(source: str, benchmark: Benchmark) -> Iterator[NamedRow]:
     name, _, split = source.rpartition("#") if "#" in source and not Path(source).exists() else (source, "", "")
     path = Path(name)
     if path.is_dir() and not any((path / f).exists() for f in _FOLDERS):
         files = sorted(p for p in path.rglob("*") if p.is_file() and file_format(p) and not _hidden(p, path))
+        if benchmark.wanted is not None:
+            files = [p for p in files if benchmark.wanted(p.relative_to(path).as_posix())]
         if not files:
-            raise InputError(f"{source}: the folder holds no file of rows (json, jsonl, csv, tsv, parquet)")
+            raise InputError(
+                f"{source}: the folder holds no file of rows of {benchmark.name} (json, jsonl, csv, tsv, parquet)"
+            )
         for file in files:
             yield from _file(file, file.relative_to(path).as_posix(), None)
     elif path.exists():

@@ -20,6 +20,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
+from plaudit.errors import InputError
 from plaudit.evaluation.benchmarks.choices.rewardbench import SECTIONS
 from plaudit.evaluation.benchmarks.credits import pair_credit
 from plaudit.evaluation.benchmarks.items import Benchmark, Item, SourceRow, answers_of, choice, prompt_of
@@ -50,6 +51,19 @@ def _parse(row: SourceRow) -> Item:
     item = choice(row, prompt, answers_of(row, "chosen"), answers_of(row, "rejected"), subset=subset, meta=meta)
     # translations of an item stand and fall together
     return replace(item, cluster=f"{subset}:{item.id}")
+
+
+def _gather(items: list[Item]) -> list[Item]:
+    seen: set[tuple[str, str, str]] = set()
+    for item in items:
+        key = (str(item.meta["language"]), item.subset, item.id)
+        if key in seen:
+            raise InputError(
+                f"m-rewardbench: {key[0]} has the item {key[2]} of {key[1]} twice; name one file a language (the hub "
+                "has filtered.json beside test-*.parquet)"
+            )
+        seen.add(key)
+    return items
 
 
 def cohen_kappa(a: ArrayLike, b: ArrayLike) -> float:
@@ -151,6 +165,8 @@ M_REWARDBENCH = Benchmark(
     source="Gureja et al. 2024; hub CohereLabsCommunity/multilingual-reward-bench",
     parse=_parse,
     statistics=_statistics,
+    gather=_gather,
+    wanted=lambda path: not path.rpartition("/")[2].startswith("raw"),  # what was filtered out
     quirks=(
         "RewardBench's weights and its strict comparison (its code)",
         "the gap is over the same items, paired; the paper subtracts two scores",

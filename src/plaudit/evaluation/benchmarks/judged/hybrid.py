@@ -87,6 +87,7 @@ HYBRID = Benchmark(
     parse=_parse,
     statistics=_statistics,
     takes=("reward",),
+    check=lambda judged: threshold_of(judged, "hybrid"),
     rules=_rules,
     quirks=("the mean weighs answer and reasoning alike (its paper)",),
 )

@@ -66,6 +66,7 @@ LIBRA = Benchmark(
     parse=_parse,
     statistics=_statistics,
     takes=("reward",),
+    check=lambda judged: threshold_of(judged, "libra"),
     rules=_rules,
     quirks=("the published number is plain accuracy; a constant verdict then scores the larger class's share",),
 )

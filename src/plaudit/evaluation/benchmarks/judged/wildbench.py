@@ -97,9 +97,12 @@ def _parse_pairs(row: SourceRow) -> Item:
     if not isinstance(outputs, Mapping) or len(outputs) != 2:
         raise RowError("model_outputs", outputs, "give an object of two models and their outputs")
     names = list(outputs)
-    reference = str(row.cells.get("ref_model") or names[1])
+    reference = str(row.cells.get("ref_model") or _named_by_folder(row))
     if reference not in names:
-        raise RowError("ref_model", reference, f"it is none of the two models {', '.join(names)}")
+        raise RowError(
+            "ref_model", reference or None,
+            f"give which of {', '.join(names)} is the baseline, in this column or in a folder named ref=MODEL",
+        )  # fmt: skip
     model = next(n for n in names if n != reference)
     answers = (text(f"model_outputs.{model}", outputs[model]), text(f"model_outputs.{reference}", outputs[reference]))
     prompt = prompt_of(row, "conversation_input", "prompt", "history")
@@ -114,6 +117,12 @@ def _parse_pairs(row: SourceRow) -> Item:
     return Item(identity(row), model, samples, (True, False), meta=meta)
 
 
+def _named_by_folder(row: SourceRow) -> str:
+    """The baseline of published results, which lie in a folder such as `ref=gpt-4-turbo-2024-04-09`."""
+    found = [part.removeprefix("ref=") for part in row.file.split("/") if part.startswith("ref=")]
+    return found[-1] if found else ""
+
+
 def _stored(row: SourceRow, model: str, reference: str) -> float:
     winner, extent = row.cells["winner"], row.cells.get("extent")
     if winner == "tie":
@@ -123,17 +132,31 @@ def _stored(row: SourceRow, model: str, reference: str) -> float:
     return (1 if winner == model else -1) * (1.0 if extent == 2 else 0.5)
 
 
-def _verdicts(items: Sequence[Item], judged: Judged) -> Floats:
-    margins = np.array([m[0] for m in judged.margins(items)], np.float64)
-    if judged.rewards is None:
-        value = 2 * margins  # the mean probability minus one half, twice: 2p - 1
-    elif judged.log_odds_per_unit is not None:
-        value = np.tanh(judged.log_odds_per_unit * margins / 2)  # 2 sigmoid(x) - 1
-    else:
+def _check_pairs(judged: Judged) -> None:
+    if judged.rewards is not None and judged.log_odds_per_unit is None:
         raise InputError(
             f"wildbench: differences of {judged.name} are no log-odds, so they say nothing of 'slightly' and 'much'; "
             "give a comparison, a calibrated model, or compare/margin"
         )
+
+
+def _check_scores(judged: Judged) -> None:
+    low, high = judged.bounds
+    if not (low >= 1 and high <= 10):
+        raise InputError(
+            f"wildbench-score: scores are 1 to 10, and the bounds of {judged.name} are {judged.bounds}; "
+            "give a judge whose reward is such a score"
+        )
+
+
+def _verdicts(items: Sequence[Item], judged: Judged) -> Floats:
+    _check_pairs(judged)
+    margins = np.array([m[0] for m in judged.margins(items)], np.float64)
+    if judged.rewards is None:
+        value = 2 * margins  # the mean probability minus one half, twice: 2p - 1
+    else:
+        assert judged.log_odds_per_unit is not None
+        value = np.tanh(judged.log_odds_per_unit * margins / 2)  # 2 sigmoid(x) - 1
     return np.asarray(np.round(2 * value) / 2)
 
 
@@ -187,12 +210,7 @@ def _parse_scores(row: SourceRow) -> Item:
 
 def _score_statistics(items: Sequence[Item], judged: Judged) -> Found:
     assert judged.rewards is not None
-    low, high = judged.bounds
-    if not (low >= 1 and high <= 10):
-        raise InputError(
-            f"wildbench-score: scores are 1 to 10, and the bounds of {judged.name} are {judged.bounds}; "
-            "give a judge whose reward is such a score"
-        )
+    _check_scores(judged)
     left = np.array([item.meta["left"] for item in items])
     scores = wb_score(np.where(left, math.nan, [float(r[0]) for r in judged.rewards]))
     rows = (mean_of("wb_score", scores, headline=True, share=False), _task_wise("wb_score/by task", scores, items))
@@ -222,6 +240,7 @@ WILDBENCH = Benchmark(
     source="Lin et al. 2024; result files of its repository",
     parse=_parse_pairs,
     statistics=_reward_statistics,
+    check=_check_pairs,
     rules=_pair_rules,
     quirks=(
         "the length rule compares characters of whole answers and is strict (more than K) (its code)",
@@ -238,6 +257,7 @@ WILDBENCH_SCORE = Benchmark(
     source="Lin et al. 2024; result files of its repository",
     parse=_parse_scores,
     statistics=_score_statistics,
+    check=_check_scores,
     takes=("reward",),
     rules=_score_rules,
     quirks=(

@@ -112,6 +112,7 @@ PATH_CREDIT = Benchmark(
     parse=_parse,
     statistics=_statistics,
     takes=("reward",),
+    check=lambda judged: threshold_of(judged, "path-credit"),
     rules=_rules,
     quirks=(
         "the last step gives no partial credit: it is the answer (its code)",
