@@ -108,6 +108,16 @@ def test_what_is_refused(tmp_path, capsys):
     assert "'winrate' is not known" in capsys.readouterr().err
     assert main(["evaluate", path]) == 2
     assert "--reward is missing" in capsys.readouterr().err
+    assert main(["evaluate", *METRIC]) == 2
+    assert "evaluate: name the" in capsys.readouterr().err
+    assert main(["evaluate", path, "--gamed", "x.csv"]) == 2
+    assert "--gamed: goes with --metric" in capsys.readouterr().err
+    assert main(["evaluate", path, *METRIC, "--subset", "kind"]) == 2
+    assert "--subset: is of no use to --metric" in capsys.readouterr().err
+    assert main(["evaluate", path, *METRIC, "--gamed", "x.csv"]) == 2
+    assert "--gamed: there is no file x.csv" in capsys.readouterr().err
+    assert main(["evaluate", path, *METRIC, "--reward", "rule/length"]) == 0
+    assert "--reward was not used" in capsys.readouterr().out
     assert main(["evaluate", write(tmp_path / "few.jsonl", annotations(5)), *METRIC]) == 2
     assert "5 rows have a preference; at least 10" in capsys.readouterr().err
     mixed = [*annotations(20), {**annotations(1)[0], "generator_1": "another"}]

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.benchmark is not None:
         return benchmarking.run(args)
     benchmarking.check_absent(args)
-    if args.metric:
+    if args.metric or args.gamed:
         return outputs_metric.run(args)
     if not args.reward:
         raise InputError("evaluate: --reward is missing: a folder, hub id, name?options or module.py:function")

@@ -38,11 +38,11 @@ def run(args: argparse.Namespace) -> int:
     from plaudit.evaluation.ratings.outputs import read_gamed, read_outputs
     from plaudit.records.sample import content_hash
 
-    if args.metric not in METRICS:
-        raise InputError(f"--metric: {args.metric!r} is not known; {nearest(args.metric, METRICS)}")
+    _check(args)
     floors = thresholds(args.fail_under)
     rows, broken = read_outputs(args.data, args.skip_broken)
-    if any(math.isnan(row.preference) for row in rows) and args.reward:
+    unjudged = any(math.isnan(row.preference) for row in rows)
+    if unjudged and args.reward:
         rows = _judged(rows, args)
     gamed, known = read_gamed(args.gamed) if args.gamed else (None, {})
     found = {model: _fitted(model, of, gamed, known, args.seed) for model, of in _by_model(rows).items()}
@@ -51,10 +51,23 @@ def run(args: argparse.Namespace) -> int:
     show(table, title=f"{len(found)} models beside {baselines}, {len(rows)} rows")
     for line in _remarks(rows, found, broken, args):
         print(line)
+    if args.reward and not unjudged:
+        print("every row has a judgement: --reward was not used")
     if args.json:
         data = {"outputs": content_hash([to_json(row) for row in rows])}
         write_json(args.json, table, configuration=dict(vars(args)), data=data)
     return 1 if missed(table, floors) else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuses what would be ignored."""
+    if not args.metric:
+        raise InputError("--gamed: goes with --metric length-controlled-winrate; name the metric, or leave it out")
+    if args.metric not in METRICS:
+        raise InputError(f"--metric: {args.metric!r} is not known; {nearest(args.metric, METRICS)}")
+    if args.subset or args.no_probabilities:
+        option = "--subset" if args.subset else "--no-probabilities"
+        raise InputError(f"{option}: is of no use to --metric; leave it out")
 
 
 def _judged(rows: Sequence[Judged], args: argparse.Namespace) -> list[Judged]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sklearn
 from scipy.special import expit, logit
+from scipy.stats import spearmanr
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GroupKFold
@@ -122,6 +123,25 @@ def test_swapping_the_sides_mirrors_the_win_rate():
     # d, psi, phi and the target all change sign
     assert other.controlled.value == pytest.approx(1 - one.controlled.value, abs=1e-9)
     assert other.weights == pytest.approx((one.weights[0], -one.weights[1], -one.weights[2]), abs=1e-7)
+
+
+def test_control_brings_the_order_of_models_nearer_to_the_truth():
+    # the catalogue's check (its pilot: 0.80 to 0.98): twelve models whose lengths have nothing to do with their
+    # quality, and a judge that likes length; mean of ten draws of the models
+    found = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        quality, verbosity = rng.normal(0, 0.6, 12), rng.normal(0, 0.5, 12)
+        base, rates = rng.lognormal(6, 0.4, 300), []
+        for q, v in zip(quality, verbosity, strict=True):
+            own = base * rng.lognormal(v, 0.3, 300)
+            p = expit(q + 1.2 * np.tanh((own - base) / base.std()) + 0.5 * rng.normal(size=300))
+            fit = length_controlled_winrate(p, own, base, resamples=0)
+            rates.append((fit.plain.value, fit.controlled.value))
+        found.append([spearmanr(r, quality).statistic for r in np.array(rates).T])
+    plain, controlled = np.mean(found, axis=0)
+    assert controlled > 0.9
+    assert controlled - plain > 0.2
 
 
 def test_interval_refits_on_resampled_prompts():

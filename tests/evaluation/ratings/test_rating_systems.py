@@ -14,7 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plaudit.errors import InputError
-from plaudit.evaluation.ratings import battles_from_rows, fit_bradley_terry, groups_of_models, rate, read_battles
+from plaudit.evaluation.ratings import (
+    METHODS,
+    battles_from_rows,
+    fit_bradley_terry,
+    groups_of_models,
+    rate,
+    read_battles,
+)
 from plaudit.evaluation.ratings.bradley_terry import strengths
 from plaudit.evaluation.ratings.resampled import (
     average_win_rates,
@@ -107,6 +114,18 @@ def test_intervals_resample_prompts_whole(llmfao):
             wins[b, a] += (1 - s) * t
         assert tables[r] == pytest.approx(wins)
         assert drawn[r] == pytest.approx(fit_bradley_terry(wins).strength, abs=1e-8)
+
+
+def test_chunks_of_draws_do_not_change_the_ratings(monkeypatch):
+    rng = np.random.default_rng(0)
+    battles = battles_from_rows(
+        rows(*[(f"m{a}", f"m{(a + s) % 4}", w, str(p)) for a, s, w, p in zip(
+            rng.integers(0, 4, 200), rng.integers(1, 4, 200), rng.choice(["model_a", "model_b", "tie"], 200),
+            rng.integers(0, 30, 200), strict=True)])
+    )  # fmt: skip
+    whole = [rate(battles, m, resamples=50).table for m in METHODS]
+    monkeypatch.setattr("plaudit.evaluation.ratings.resampled.DRAWN", 7 * 30)
+    assert [rate(battles, m, resamples=50).table for m in METHODS] == whole
 
 
 def test_elo_plays_a_battle_twice_that_is_drawn_twice():
