@@ -98,11 +98,12 @@ def _row(claim: Claim, runs: Results) -> Row:
 
 
 def _arms(claim: Claim, runs: Results) -> dict[str, dict[str, Estimate]]:
-    """Every number of every arm; the primary metric first."""
+    """Every number of every arm; the primary metric first. Those of single models (`said#3`) are in the log only."""
     found: dict[str, dict[str, Estimate]] = {}
     for arm in claim.arms:
         rows = [v[arm] for k, v in runs.items() if k.startswith("confirmatory-") and arm in v]
-        names = sorted({name for row in rows for name in row}, key=lambda name: (name != claim.metric, name))
+        told = {name for row in rows for name in row if "#" not in name}
+        names = sorted(told, key=lambda name: (name != claim.metric, name))
         if rows:
             found[arm] = {name: t_interval([row.get(name, math.nan) for row in rows]) for name in names}
     return found

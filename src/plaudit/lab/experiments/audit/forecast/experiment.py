@@ -23,7 +23,7 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
 
     Returns:
         `spearman`, the rank correlation over the instance's models of the arm's number with minus the regret of
-        best-of-`largest`; `spearman_small`, the same for best-of-`small`; and `said_K`, `regret_K`, `regret_small_K` of
+        best-of-`largest`; `spearman_small`, the same for best-of-`small`; and `said#K`, `regret#K`, `regret_small#K` of
         each model K, so that all models can be pooled.
     """
     del fit  # models differ in more than a fit is told
@@ -32,7 +32,7 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     large, small = (np.array([m[key] for m in models]) for key in ("regret", "regret_small"))
     numbers = {"spearman": _spearman(said, -large), "spearman_small": _spearman(said, -small)}
     for k, m in enumerate(models):
-        numbers |= {f"said_{k}": float(said[k]), f"regret_{k}": m["regret"], f"regret_small_{k}": m["regret_small"]}
+        numbers |= {f"said#{k}": float(said[k]), f"regret#{k}": m["regret"], f"regret_small#{k}": m["regret_small"]}
     return numbers
 
 
