@@ -126,6 +126,7 @@ def test_the_table_is_whole():
         "gradient_checkpointing",  # test_fitting: recomputes, and changes nothing
         "margin_scale", "save_steps", "freeze", "l2",  # above
         "contrastive_dropout",  # test_contrastive_term
+        "fair", "group", "row_weight",  # test_fair_fits: need columns of the rows
         "meta_rate",  # test_meta_step: needs samples of a shifted policy
     }  # fmt: skip
     assert {f.name for f in fields(FitConfig)} == set(EFFECTS) | elsewhere

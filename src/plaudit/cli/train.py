@@ -11,6 +11,7 @@ from plaudit.cli.strengthening import add_strengths, with_strengths
 from plaudit.errors import InputError
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.methods import METHODS
+from plaudit.training.regularisers.naming import FAIR
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +34,11 @@ def run(args: argparse.Namespace) -> int:
         for name, method in METHODS.items():
             options = ", ".join(f"{key}={_said(value)}" for key, value in method.options.items())
             print(f"{name}\n  {method.summary}\n  from {method.needs}{f'; options: {options}' if options else ''}")
+        return 0
+    if args.fair == "help":
+        for name, fair in FAIR.items():
+            options = ", ".join(f"{key}={_said(value)}" for key, value in fair.options.items())
+            print(f"{name}\n  {fair.summary}\n  options: {options}")
         return 0
     if not args.data or not args.out:
         raise InputError("train: give DATA and --out FOLDER (see plaudit train --help)")

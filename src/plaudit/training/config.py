@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from plaudit.errors import InputError
 from plaudit.training.methods import METHODS, chosen
+from plaudit.training.regularisers.naming import fair_of
 
 
 class LoopConfig(Protocol):
@@ -118,6 +119,13 @@ class FitConfig:
     """Between the layers of a deeper head."""
     balance: Literal["none", "length"] = "none"
     """`length` weighs pairs so that, at each difference of length, the longer one is chosen half of the time."""
+    fair: str = ""
+    """What is done so that no group pays for the others, with options: `error-bound?gamma=1`, by the column that group
+    names; `plaudit train --fair help` lists them."""
+    group: str = ""
+    """Column of the rows by which groups are formed, with fair; several divided by commas for distance-covariance."""
+    row_weight: str = ""
+    """Column of the rows whose number weighs a row's pairs; rows of weight 0 are left out. Empty weighs all alike."""
     lora_rank: int = 0
     """Rank of LoRA adapters on all linear layers, merged when the model is saved; 0 trains all weights."""
     freeze: bool = False
@@ -170,14 +178,34 @@ class FitConfig:
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 0")
         self._check_combination(method.name)
+        self._check_fairness()
+
+    def _check_fairness(self) -> None:
+        """A regulariser of groups and what it needs."""
+        fair = fair_of(self.fair, self.group)
+        if fair is None:
+            return
+        if self.meta_rate:
+            raise InputError("fair: a step looks ahead either for groups or for a shifted policy; leave out meta_rate")
+        if self.batch_size * self.accumulation < fair.method.least:
+            raise InputError(
+                f"fair {fair.name}: batch_size {self.batch_size} times accumulation {self.accumulation} is a step of "
+                f"fewer than {fair.method.least} groups, which says nothing of them; raise either"
+            )
 
     def _check_combination(self, method: str) -> None:
         """An option that would be ignored is refused: silence would look like an effect."""
         if method != "bradley-terry":
             default = {f.name: f.default for f in fields(self)}
-            for name in ("use_margin", "margin_scale", "label_smoothing", "center_coef", "balance", "freeze"):
+            for name in (
+                *("use_margin", "margin_scale", "label_smoothing", "center_coef", "balance", "freeze"),
+                *("fair", "group"),
+            ):
                 if getattr(self, name) != default[name]:
                     raise InputError(f"{name} has no effect on {method}; leave it out, or use bradley-terry")
+        found = METHODS[method]
+        if self.row_weight and (found.item != "pair" or found.rows or found.model == "causal"):
+            raise InputError(f"row_weight has no effect on {method}, which weighs no pairs; leave it out")
         for name in ("meta_rate", "contrastive_coef"):
             if getattr(self, name) and METHODS[method].model == "causal":
                 raise InputError(f"{name} has no effect on {method}, which trains no head; leave it out")
@@ -197,6 +225,9 @@ class FitConfig:
                 "contrastive_coef",
                 "gradient_checkpointing",
                 "bf16",
+                "fair",
+                "group",
+                "row_weight",
             ):
                 if getattr(self, name) != default[name]:
                     raise InputError(f"{name} has no effect on a frozen head; leave it out, or leave out freeze")

@@ -45,6 +45,10 @@ class Trained:
         if f.get("last_loss") is not None:
             chance = " (log 2 = 0.6931 is chance)" if method.name == "bradley-terry" else ""
             lines.append(f"loss {f['first_loss']:.4f} -> {f['last_loss']:.4f}{chance}")
+        if "fair" in f:
+            fair = f["fair"]
+            sizes = ", ".join(f"{value} {n}" for value, n in fair.get("groups", {}).items())
+            lines.append(f"fair: {fair['name']} by {', '.join(fair['columns'])}{f' (pairs: {sizes})' if sizes else ''}")
         if "shifted" in f:
             meta = f["shifted"]
             lines.append(
@@ -87,7 +91,7 @@ def train_reward(
     fit = fit_reward_model(preferences, backbone=backbone, config=config, out=out, progress=progress, shifted=shifted)
     tenth = max(len(fit.losses) // 10, 1)
     sequences = sum(len(completions_of(r)) for r in preferences)
-    meta = {"shifted": fit.reward.manifest.training["shifted"]} if shifted else {}
+    meta = {name: kept for name, kept in fit.reward.manifest.training.items() if name in ("shifted", "fair")}
     return Trained(
         PreferenceModel(fit.reward) if fit.reward.head.compares else fit.reward,
         {

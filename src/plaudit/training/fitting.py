@@ -29,6 +29,9 @@ from plaudit.training.config import Backbone, FitConfig, LoopConfig
 from plaudit.training.groups import Group, TrainingRow, encode_groups, standardised, standardised_aspects
 from plaudit.training.meta_trainer import MetaTrainer, check_meta
 from plaudit.training.methods import Method, chosen
+from plaudit.training.regularisers.columns import row_weights, with_fair_columns
+from plaudit.training.regularisers.naming import fair_of
+from plaudit.training.regularisers.trainer import FairTrainer, fair_objective
 from plaudit.training.shifted import shifted_groups
 from plaudit.training.stepping import run_steps
 from plaudit.training.trainer import Objective, RewardTrainer
@@ -93,22 +96,32 @@ def fit_reward_model(
     check_rows(rows)
     check_meta(config, shifted)
     rows = chosen(config.objective).rows(rows)
+    if config.row_weight:  # a step of weight 0 would have no mean, and its rows teach nothing
+        rows = [r for r, w in zip(rows, row_weights(rows, config.row_weight), strict=True) if w > 0]
     model, tokenizer, template = build(rows, backbone, config)
     method, head = chosen(config.objective).method, trained_head(config, rows)
-    weights = length_balance(_pairs_only(rows)) if config.balance == "length" else None
+    weights = _weights(rows, config)
     encoder = Encoder(tokenizer, template)
     groups = encode_groups(
         rows, encoder, weights=None if weights is None else weights.tolist(),
         labels=method.labels, columns=method.columns, aspects=head.options.get("names", ()),
     )  # fmt: skip
     groups, head = _on_one_scale(groups, head, method)
+    fair = fair_of(config.fair, config.group)
+    told: dict[str, Any] = {}
+    if fair is not None:
+        groups, told = with_fair_columns(groups, rows, fair)
     reward = ModelReward(model, tokenizer, _manifest(model, template, config, backbone, head), name=out.name)
     lists = shifted_groups(shifted, encoder) if shifted else []
     key = content_hash([asdict(config), asdict(backbone), [g.key for g in groups], [g.key for g in lists]])
     trainer = _train(reward, groups, config, out, key, progress, lists)
     head, offset, scale = (reward.head, 0.0, 1.0) if reward.head.compares else normalisation(reward, groups)
     made = replace(
-        reward.manifest, head=_recorded(head), offset=offset, scale=scale, training=_facts(groups, lists, config, key)
+        reward.manifest,
+        head=_recorded(head),
+        offset=offset,
+        scale=scale,
+        training=_facts(groups, lists, config, key, told),
     )
     reward = ModelReward(merged(trainer.model), tokenizer, made, name=out.name)
     if trainer.is_world_process_zero():
@@ -126,9 +139,22 @@ def fit_reward_model(
     )  # fmt: skip
 
 
-def _facts(groups: Sequence[Group], lists: Sequence[Group], config: FitConfig, key: str) -> dict[str, Any]:
+def _weights(rows: Sequence[TrainingRow], config: FitConfig) -> np.ndarray | None:
+    """A weight a row, from the lengths of its completions and its own column; None where all weigh alike."""
+    found = length_balance(_pairs_only(rows)) if config.balance == "length" else None
+    if not config.row_weight:
+        return found
+    own = row_weights(rows, config.row_weight)
+    return own if found is None else own * found
+
+
+def _facts(
+    groups: Sequence[Group], lists: Sequence[Group], config: FitConfig, key: str, fair: dict[str, Any]
+) -> dict[str, Any]:
     """What the manifest keeps of a fit."""
     found = {"groups": len(groups), "pairs": sum(g.n_pairs for g in groups), "config": asdict(config), "key": key}
+    if fair:
+        found["fair"] = fair
     if lists:
         found["shifted"] = {"groups": len(lists), "completions": sum(len(g.sequences) for g in lists)}
     return found
@@ -226,11 +252,16 @@ def _train(
         item=chosen(config.objective).method.item,
         prompts=bool(reward.head.network.get("prompt")),
     )
-    outputs, loss = contrasted(config, objective(config), scores=reward.head.outputs)
+    fair, kind = fair_of(config.fair, config.group), None
+    if fair is not None:
+        kind = partial(FairTrainer, fair=fair)
+    elif shifted:
+        kind = partial(MetaTrainer, shifted=shifted, meta_rate=config.meta_rate)
+    base = objective(config) if fair is None else partial(fair_objective, objective=objective(config))
+    outputs, loss = contrasted(config, base, scores=reward.head.outputs)
     return run_steps(
         reward.model, reward.tokenizer, groups, config=config, out=out, key=key, progress=progress, collator=collator,
-        objective=loss, outputs=outputs,
-        kind=partial(MetaTrainer, shifted=shifted, meta_rate=config.meta_rate) if shifted else None,
+        objective=loss, outputs=outputs, kind=kind,
     )  # fmt: skip
 
 

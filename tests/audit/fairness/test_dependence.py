@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plaudit.audit.fairness.dependence import (
+from plaudit.audit.fairness.dependence import dependence_test
+from plaudit.errors import InputError, ShapeError
+from plaudit.stats.dependence import (
     attribute_matrix,
-    dependence_test,
     distance_covariance,
     joint_distance_covariance,
 )
-from plaudit.errors import InputError, ShapeError
 
 
 def _slow(x, y):

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from plaudit.audit.checks import Check, Example, not_measured
 from plaudit.audit.fairness.cells import Cells, cell_gaps
-from plaudit.audit.fairness.dependence import attribute_matrix, dependence_test
+from plaudit.audit.fairness.dependence import dependence_test
 from plaudit.audit.fairness.disparity import disparity_estimates
 from plaudit.audit.fairness.selection import preference_excess
 from plaudit.errors import InputError, nearest
@@ -26,6 +26,7 @@ from plaudit.evaluation.pairs import confidently_wrong, group_values, prompt_key
 from plaudit.records.rows import Pair
 from plaudit.records.sample import completion_text
 from plaudit.rewards.base import RewardBatch
+from plaudit.stats.dependence import attribute_matrix
 from plaudit.stats.estimate import Estimate
 
 Whose = Literal["author", "subject", "annotator", "completion"]
