@@ -10,7 +10,7 @@ from plaudit.policy.losses.surrogates import clipped
 from plaudit.policy.online import Method, OnlineConfig, improve
 from plaudit.records.rows import PromptOnly
 from plaudit.records.sample import conversation
-from plaudit.rewards.base import RewardBatch
+from plaudit.rewards.base import PreferenceBatch, RewardBatch
 
 
 def policy(seed=0, **changes):
@@ -43,6 +43,20 @@ class Sevens:
 
     def one(self, text):
         return text.count("7") / max(len(text), 1)
+
+
+class MoreSevens:
+    """A comparison: the completion with more sevens is better."""
+
+    name, fingerprint = "more-sevens", "more-sevens"
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, first, second):
+        self.seen += [(a.group, a.text, b.text) for a, b in zip(first, second, strict=True)]
+        ahead = np.array([a.text.count("7") - b.text.count("7") for a, b in zip(first, second, strict=True)])
+        return PreferenceBatch((np.sign(ahead) + 1) / 2, np.zeros(len(first), dtype=np.int8))
 
 
 torch.set_num_threads(1)  # runs are compared to the last digit, and sums over threads come in any order

@@ -23,5 +23,12 @@ __getattr__, __all__ = exports(
         "chunked_logps": "vocabulary",
         "install_logp_head": "vocabulary",
         "read_tokens": "vocabulary",
+        "read_states": "vocabulary",
+        "ValueHead": "values",
+        "install_value_head": "values",
+        "load_value_head": "values",
+        "remove_value_head": "values",
+        "save_value_head": "values",
+        "value_head": "values",
     },
 )

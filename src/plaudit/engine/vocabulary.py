@@ -35,6 +35,7 @@ class Wanted:
         targets: int64 (e,), its token id.
         temperature: divides the logits.
         entropy: whether the entropies of the sources' distributions are read too.
+        values: whether the sources' values are read too, by the head's own `ValueHead`.
     """
 
     sources: Tensor
@@ -42,6 +43,7 @@ class Wanted:
     targets: Tensor
     temperature: float = 1.0
     entropy: bool = True
+    values: bool = False
 
 
 _wanted: ContextVar[Wanted | None] = ContextVar("plaudit_wanted_tokens", default=None)
@@ -62,19 +64,25 @@ class LogpHead(nn.Linear):
 
     Its parameters have the names of the `nn.Linear` that it replaces (and stay tied where they were), so a saved model
     is a stock model.
+
+    Attributes:
+        value: what reads values off the same states, see `plaudit.engine.values`; None without.
     """
+
+    value: nn.Module | None
 
     @classmethod
     def replace(cls, linear: nn.Linear) -> LogpHead:
         """A head that owns the parameters of `linear`."""
         head = cls.__new__(cls)
         nn.Module.__init__(head)
+        head.value = None
         head.in_features, head.out_features = linear.in_features, linear.out_features
         head.weight, head.bias = linear.weight, linear.bias
         return head
 
     def forward(self, input: Tensor) -> Tensor:
-        """Logits (b, t, v); with tokens wanted (1, 1, e + s): their log-probabilities, then the sources' entropies."""
+        """Logits (b, t, v); with tokens wanted one row: their log-probabilities, the sources' entropies and values."""
         wanted = _wanted.get()
         if wanted is None:
             return super().forward(input)
@@ -83,7 +91,12 @@ class LogpHead(nn.Linear):
             states, self.weight, self.bias, wanted.column, wanted.targets, temperature=wanted.temperature,
             entropy=wanted.entropy,
         )  # fmt: skip
-        return torch.cat([logps, entropy])[None, None]
+        parts = [logps, entropy]
+        if wanted.values:
+            if self.value is None:
+                raise UnsupportedError("values are wanted of a model without a value head; install one first")
+            parts.append(self.value(states).to(logps.dtype))
+        return torch.cat(parts)[None, None]
 
 
 def install_logp_head(model: Any) -> bool:
@@ -144,12 +157,25 @@ def read_tokens(model: nn.Module, inputs: dict[str, Any], wanted: Wanted) -> tup
         Log-probabilities (e,) and the entropies of the sources' next-token distributions (s,), or (0,) where they are
         not wanted; float32 (float64 where the model is).
     """
+    logps, entropy, _ = read_states(model, inputs, wanted)
+    return logps, entropy
+
+
+def read_states(model: nn.Module, inputs: dict[str, Any], wanted: Wanted) -> tuple[Tensor, Tensor, Tensor]:
+    """As `read_tokens`, and the values of the sources (s,), or (0,) where they are not wanted.
+
+    Raises:
+        UnsupportedError: if values are wanted of a model that has no head for them.
+    """
     if has_logp_head(model):
         with reading_tokens(wanted):
-            both = model(**inputs).logits[0, 0]
-        entropies = len(wanted.sources) if wanted.entropy else 0
-        split: tuple[Tensor, Tensor] = both.split([len(wanted.targets), entropies])
+            found = model(**inputs).logits[0, 0]
+        sources = len(wanted.sources)
+        sizes = [len(wanted.targets), sources if wanted.entropy else 0, sources if wanted.values else 0]
+        split: tuple[Tensor, Tensor, Tensor] = found.split(sizes)
         return split
+    if wanted.values:
+        raise UnsupportedError("values are wanted of a model without a value head; install one first")
     if "tree_plan" in inputs:  # one row: the model itself leaves the other positions out
         logits = model(**inputs, logits_to_keep=wanted.sources).logits[0]
     else:
@@ -157,8 +183,10 @@ def read_tokens(model: nn.Module, inputs: dict[str, Any], wanted: Wanted) -> tup
         logits = whole.reshape(-1, whole.shape[-1]).index_select(0, wanted.sources)
     logits = (logits if logits.dtype == torch.float64 else logits.float()) / wanted.temperature
     logps = logits.log_softmax(-1)
-    entropy = -(logps.exp() * logps).sum(-1) if wanted.entropy else logps.new_zeros(0)
-    return logps[wanted.column, wanted.targets], entropy
+    entropy = logps.new_zeros(0)
+    if wanted.entropy:  # 0 log 0 = 0, with a gradient of 0: a forbidden token is not on the way of either
+        entropy = -(logps.exp() * logps.masked_fill(logps.isneginf(), 0.0)).sum(-1)
+    return logps[wanted.column, wanted.targets], entropy, logps.new_zeros(0)
 
 
 def has_logp_head(model: nn.Module) -> bool:
@@ -234,7 +262,9 @@ class _ChunkedLogps(torch.autograd.Function):
             logps[here] = z[column[here] - first, targets[here]] - norm[column[here]]
             if entropies:
                 z -= norm[first : first + rows, None]
-                entropy[first : first + rows] = -(z.exp() * z).sum(-1)
+                p = z.exp()
+                # 0 log 0 = 0: a forbidden token has a log-probability of -inf
+                entropy[first : first + rows] = -p.mul_(z.masked_fill_(z.isneginf(), 0.0)).sum(-1)
         ctx.save_for_backward(states, weight, bias, column, targets, norm, entropy, order)
         ctx.temperature, ctx.rows, ctx.starts = temperature, rows, starts
         return logps, entropy
@@ -254,7 +284,7 @@ class _ChunkedLogps(torch.autograd.Function):
             z = _logits(states[part], weight, bias, ctx.temperature, norm.dtype).sub_(norm[part, None])
             slope = -total[part, None]
             if through_entropy:
-                slope = slope - by_entropy[part, None] * (z + entropy[part, None])
+                slope = slope - by_entropy[part, None] * (z.masked_fill(z.isneginf(), 0.0) + entropy[part, None])
             grad = z.exp_().mul_(slope)
             here = order[ctx.starts[i] : ctx.starts[i + 1]]
             grad.index_put_((column[here] - first, targets[here]), by_token[here], accumulate=True)

@@ -19,8 +19,8 @@ from plaudit.training.trainer import Objective, Outputs, RewardTrainer, row_outp
 
 def run_steps(
     model: Any, tokenizer: Any, groups: Sequence[Any], *, config: LoopConfig, out: Path, key: str,
-    progress: Callable[..., Progress], collator: Any, objective: Objective, outputs: Outputs = row_outputs,
-    kind: Callable[..., RewardTrainer] | None = None,
+    progress: Callable[..., Progress], collator: Any, objective: Objective | None = None,
+    outputs: Outputs = row_outputs, kind: Callable[..., RewardTrainer] | None = None,
 ) -> RewardTrainer:  # fmt: skip
     """Trains a model in place on groups.
 
@@ -33,7 +33,7 @@ def run_steps(
         key: hash of configuration and data: another key's checkpoints are not resumed from.
         progress: makes the display.
         collator: from groups to a step's rows.
-        objective: sum over the items of a row.
+        objective: sum over the items of a row; None where the trainer of `kind` has its own.
         outputs: runs a row.
         kind: makes the trainer; by default a plain `RewardTrainer`.
 
@@ -47,8 +47,9 @@ def run_steps(
     checkpoint = newest_complete(out / "checkpoints", key=key)
     with progress("training", total=int(np.ceil(steps * config.epochs))) as display:
         recorder = Recorder(out / "metrics.jsonl", key=key, progress=display)
+        what: dict[str, Any] = {} if objective is None else {"objective": objective, "outputs": outputs}
         trainer = (kind or RewardTrainer)(
-            objective=objective, outputs=outputs, model=model, args=_arguments(config, out), data_collator=collator,
+            **what, model=model, args=_arguments(config, out), data_collator=collator,
             train_dataset=list(groups), callbacks=[recorder], processing_class=tokenizer,
         )  # fmt: skip
         trainer.remove_callback(_printer())

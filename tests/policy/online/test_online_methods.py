@@ -9,12 +9,13 @@ import torch
 from plaudit.errors import InputError
 from plaudit.lab.worlds.arithmetic.symbols import build_tokenizer
 from plaudit.policy.advantages.relative import GroupRelative, LeaveOneOut
+from plaudit.policy.losses.surrogates import reinforce
 from plaudit.policy.losses.tokens import TokenBatch
-from plaudit.policy.online import OnlineConfig, improve
+from plaudit.policy.online import Method, OnlineConfig, improve
 from plaudit.policy.online.methods import ONLINE, online
 from plaudit.records.rows import PromptOnly
 from plaudit.rewards.base import RewardBatch
-from small_policies import SMALL, Sevens, losses, policy, prompts, run
+from small_policies import SMALL, MoreSevens, Sevens, losses, policy, prompts, run
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,10 @@ def batch(spread=1.0):
     return TokenBatch(logp.requires_grad_(), old, advantage, owner, 3)
 
 
-@pytest.mark.parametrize("name", ONLINE)
+OF_TOKENS = [name for name, one in ONLINE.items() if not one.reads]
+
+
+@pytest.mark.parametrize("name", OF_TOKENS)
 def test_on_fresh_samples_every_algorithm_follows_the_policy_gradient(name):
     """At a ratio of 1 each loss has the gradient `-A`, a token: algorithms differ in what comes after."""
     method = online(name)[1]
@@ -64,6 +68,15 @@ def test_options_reach_their_parts():
         ("grpo?weights=tokens", "weights 'tokens' is not known; did you mean 'token'"),
         ("grpo?scale=groups", "scale 'groups' is not known"),
         ("pf-ppo?filter=top", "filter 'top' is not known"),
+        ("pref-grpo?clip=0", "win-rates: weights are 1.0 and 0.0 and clip 0.0"),
+        ("pref-gpro", "algorithm 'pref-gpro' is not known; did you mean 'pref-grpo'"),
+        ("pairwise-rlhf?clip=5", "algorithm pairwise-rlhf: unknown option 'clip'"),
+        ("ppo?value_rate=0", "value_rate 0.0; give a coefficient and a rate above 0"),
+        ("ppo?gama=1", "algorithm ppo: unknown option 'gama'; did you mean 'gamma'"),
+        ("prime?beta=-1", "process rewards: beta is -1.0; give a number above 0"),
+        ("prime?outcome=0&process=0", "weights are 0.0 and 0.0; give at least 0, and one above it"),
+        ("oreal?weights=token", "algorithm oreal: unknown option 'weights'"),
+        ("grpo?weights=outcome", "weights 'outcome' is not known"),
     ],
 )
 def test_what_is_not_known(text, words):
@@ -85,18 +98,28 @@ class Allowed(Sevens):
 
 @pytest.mark.parametrize("name", ONLINE)
 def test_every_algorithm_runs(tmp_path, name):
+    method = online(name)[1]
     rows = [
         PromptOnly(p.prompt, p.reference, {"task": "ab"[i % 2], "hardness": 0.3 + 0.1 * (i % 3), "gap": 0.2 * (i % 4)})
         for i, p in enumerate(prompts(4))
     ]
     found = improve(
-        rows, model=policy(), tokenizer=build_tokenizer(), reward=Allowed(), out=tmp_path, method=online(name)[1],
+        rows, model=policy(), tokenizer=build_tokenizer(), out=tmp_path, method=method,
+        reward=MoreSevens() if method.compares else Allowed(),
         config=OnlineConfig(**{**SMALL, "completions": 8, "passes": 2, "algorithm": name, "learning_rate": 1e-3}),
     )  # fmt: skip
     assert len(found.history) == 2
     assert np.isfinite(losses(found)).all()
     assert max(row["grad_norm"] for row in found.history) > 1e-3
     assert json.loads((tmp_path / "model" / "alignment.json").read_text())["algorithm"] == name
+
+
+def test_a_method_of_ones_own_is_recorded_as_what_it_is(tmp_path):
+    """Not by the configuration's algorithm, which is another."""
+    run(tmp_path, rows=4, method=Method(LeaveOneOut(), reinforce, "token"))
+    record = json.loads((tmp_path / "model" / "alignment.json").read_text())
+    assert record["algorithm"] == "LeaveOneOut with reinforce, token"
+    assert "LeaveOneOut(kl_coef=0.0, normalise=False" in record["method"][0]
 
 
 def test_what_an_algorithm_reads_must_be_there(tmp_path):

@@ -104,6 +104,20 @@ def outcome_loss(
     return Surrogate.of(torch.where(correct[batch.owner], copy, push), ratio)
 
 
+def outcome_pairs(batch: TokenBatch, *, correct: Float[Tensor, " t"], wrong: float = 0.5) -> Surrogate:
+    """`outcome_loss` as an online run calls it: every token of a completion with importance 1.
+
+    Args:
+        batch: the tokens; advantages from `OneOfEachKind`.
+        correct: (t,) 1 for tokens of right completions, 0 for those of wrong ones.
+        wrong: see `outcome_loss`.
+
+    Source: as `outcome_loss`, without the token reward model (its ablation).
+    """
+    right = batch.mean_by(correct.to(batch.logp.dtype)) > 0.5
+    return outcome_loss(batch, torch.ones_like(batch.logp), right, wrong=wrong)
+
+
 def outcome_weights(
     lengths: Int[np.ndarray, " n"], included: Bool[np.ndarray, " n"], correct: Bool[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 from plaudit.errors import InputError, nearest
+from plaudit.policy.online.method import Method
 from plaudit.policy.online.methods import online
 
 KlPlace = Literal["loss", "reward"]
@@ -61,6 +62,10 @@ class OnlineConfig:
     """Whether the KL is not even measured where nothing needs it: saves a forward pass and a copy of the policy."""
     entropy_coef: float = 0.0
     """Weight of the entropy of each next-token distribution: reward units per nat."""
+    comparisons_per_sample: int = 0
+    """Siblings that each completion is compared with, of algorithms that compare; 0 for all of them."""
+    both_orders: bool = False
+    """Whether a comparison is asked in both orders, at twice the price: what a judge gives to the first place goes."""
     drop_unfinished: bool = False
     """Whether completions that the limit of tokens ended are left out of the loss; their rewards still count."""
     reward_seconds: float = 120.0
@@ -117,6 +122,25 @@ class OnlineConfig:
         """Updates on each batch of completions."""
         return self.passes * self.minibatches
 
+    def check(self, method: Method) -> None:
+        """Refuses options that a method does not read, or that it cannot work with.
+
+        Raises:
+            InputError: naming the first.
+        """
+        given = "both_orders" if self.both_orders else "comparisons_per_sample"
+        if not method.compares and (self.both_orders or self.comparisons_per_sample):
+            raise InputError(f"{given} has no effect on {method.title}, which compares nothing; leave it out")
+        if method.compares and self.completions < 2:
+            raise InputError(f"{method.title} compares siblings and completions is {self.completions}; give at least 2")
+        if self.comparisons_per_sample == 1 and self.completions % 2:
+            raise InputError(
+                f"comparisons_per_sample is 1 and completions {self.completions}: one would meet nobody; give an even "
+                "number of completions, or 2 comparisons"
+            )
+        if method.process is not None and self.kl_coef and self.kl_in == "reward":
+            raise InputError(f"{method.title}: kl_in is 'reward', where its own token rewards are; give kl_in 'loss'")
+
 
 _POSITIVE = (
     "epochs", "batch_size", "accumulation", "completions", "max_tokens", "temperature", "top_p", "passes",
@@ -125,4 +149,5 @@ _POSITIVE = (
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "warmup", "weight_decay", "max_grad_norm", "kl_coef", "kl_target", "entropy_coef", "lora_rank", "seed",
+    "comparisons_per_sample",
 )  # fmt: skip

@@ -13,14 +13,16 @@ import numpy as np
 
 from plaudit.engine.rendering import ensure_pad
 from plaudit.errors import InputError
+from plaudit.policy.online.checking import check_kind
 from plaudit.policy.online.config import OnlineConfig
 from plaudit.policy.online.methods import online
 from plaudit.policy.online.running import OnlineRun, improve
+from plaudit.policy.online.state import taken_apart
 from plaudit.records.rows import PromptOnly
 from plaudit.records.sample import Sample
 from plaudit.rewards.base import Reward
 from plaudit.rewards.files import COLUMNS
-from plaudit.rewards.registry import load
+from plaudit.rewards.registry import load, resolve
 from plaudit.runs.progress import Progress
 
 
@@ -87,23 +89,25 @@ def align_online(
     Args:
         rows: prompts, or rows with completions, which are left aside.
         model: folder or hub id of a causal language model.
-        reward: what is raised.
+        reward: what is raised, or the comparison that is won.
         config: how.
         out: run folder.
         watched: rewards that are shown beside it.
         progress: makes the display.
 
     Raises:
-        InputError: if rows have no prompts; if the reward is a comparison; see `improve`.
+        InputError: if rows have no prompts; if the reward is a comparison where none is learnt from; see `improve`.
     """
     from plaudit.rewards.likelihood.language import LanguageModel
 
     asked = [prompt_of(row, i) for i, row in enumerate(rows)]
-    main = _reward(reward)
+    method = online(config.algorithm)[1]
+    config.check(method)
+    main = _reward(reward, compares=method.compares)
+    check_kind(taken_apart(main)[0], method)
     others = _named([_reward(other) for other in watched])
     language = LanguageModel.open(model, max_length=config.max_length, mode="padded")  # the run opens the gate itself
     ensure_pad(language.tokenizer, language.model)
-    method = online(config.algorithm)[1]
     run = improve(
         asked, model=language.model, tokenizer=language.tokenizer, reward=main, config=config, method=method, out=out,
         watched=others, progress=progress,
@@ -129,10 +133,11 @@ def prompt_of(row: Any, index: int) -> PromptOnly:
     return PromptOnly(prompt, None, row.meta)
 
 
-def _reward(reference: Any) -> Reward:
-    """A reward, or what a reference names."""
-    found: Reward = reference if callable(reference) else load(reference)
-    return found
+def _reward(reference: Any, *, compares: bool = False) -> Any:
+    """A reward (or a comparison, where one is learnt from), or what a reference names."""
+    if callable(reference):
+        return reference
+    return resolve(reference) if compares else load(reference)
 
 
 def _named(rewards: Sequence[Reward]) -> dict[str, Reward]:

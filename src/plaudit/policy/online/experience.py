@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import final
+from functools import partial
+from typing import Protocol, final
 
 import numpy as np
 
+from plaudit.policy.online.background import Background
 from plaudit.policy.rollout import Question, Rollout, Sampler, Sampling
-from plaudit.policy.scoring import Scorer
 from plaudit.records.sample import Sample
-from plaudit.rewards.base import RewardBatch
+from plaudit.rewards.base import Reward, RewardBatch
 from plaudit.rewards.files import batch_from_cells, reward_cells
 from plaudit.runs.log import DurableLog
 
@@ -49,6 +50,19 @@ class Experience:
         return np.repeat(np.arange(len(self.rollouts)), [len(row) for row in self.rollouts])
 
 
+class Scoring(Protocol):
+    """What asks a reward, or a comparison, without stopping the run: a `Scorer`, or `Duels`."""
+
+    @property
+    def reward(self) -> Reward: ...  # noqa: D102
+    @property
+    def faults(self) -> dict[str, int]: ...  # noqa: D102
+
+    def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
+        """Rewards of the samples, in order."""
+        ...
+
+
 @final
 class Collector:
     """Samples and scores, while the next questions are sampled, and keeps both in a log.
@@ -63,7 +77,7 @@ class Collector:
     """
 
     def __init__(
-        self, sampler: Sampler, sampling: Sampling, scorer: Scorer, *, watched: dict[str, Scorer], log: DurableLog,
+        self, sampler: Sampler, sampling: Sampling, scorer: Scoring, *, watched: dict[str, Scoring], log: DurableLog,
         seed: int,
     ) -> None:  # fmt: skip
         self.sampler, self.sampling, self.scorer, self.watched = sampler, sampling, scorer, watched
@@ -76,14 +90,14 @@ class Collector:
         whole = any(s.reward.scope == "batch" for s in (self.scorer, *self.watched.values()))
         rollouts: list[list[Rollout]] = []
         told: list[Future[dict[str, RewardBatch]]] = []
-        with ThreadPoolExecutor(1, "scoring") as scoring:
+        with Background() as scoring:
             for part in parts:
                 drawn = self._drawn(part, progress)
                 rollouts += drawn
                 if not whole:
-                    told.append(scoring.submit(self._scored, part, drawn))
+                    told.append(scoring.submit(partial(self._scored, part, drawn)))
             if whole:
-                told.append(scoring.submit(self._scored, questions, rollouts))
+                told.append(scoring.submit(partial(self._scored, questions, rollouts)))
             batches = [future.result() for future in told]
         self.log.flush()
         joined = {name: RewardBatch.concat([b[name] for b in batches]) for name in ("", *self.watched)}
@@ -106,7 +120,7 @@ class Collector:
         }
 
     def _by(
-        self, name: str, scorer: Scorer, questions: Sequence[Question], rollouts: Sequence[Sequence[Rollout]]
+        self, name: str, scorer: Scoring, questions: Sequence[Question], rollouts: Sequence[Sequence[Rollout]]
     ) -> RewardBatch:
         keys = [reward_key(name, q) for q in questions]
         todo = [i for i, key in enumerate(keys) if key not in self.log]

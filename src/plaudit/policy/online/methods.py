@@ -6,34 +6,14 @@ An algorithm is given with its options as a reward is: `grpo`, `dapo?clip_high=0
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any
 
 from plaudit.errors import InputError, nearest
-from plaudit.policy.losses.weights import How
+from plaudit.policy.online.method import WEIGHTS, Critic, Method, Process, Weights
 from plaudit.training.methods import parsed
-
-if TYPE_CHECKING:
-    from plaudit.policy.advantages.base import AdvantageEstimator
-    from plaudit.policy.losses.surrogates import Surrogate
-    from plaudit.policy.losses.tokens import TokenBatch
-
-
-@dataclass(frozen=True)
-class Method:
-    """What an online algorithm is made of.
-
-    Attributes:
-        estimator: from rewards to advantages.
-        surrogate: from tokens to a loss each.
-        weights: the loss's denominators, see `token_weights`.
-    """
-
-    estimator: AdvantageEstimator
-    surrogate: Callable[[TokenBatch], Surrogate]
-    weights: How = "token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +30,34 @@ class Online:
         fixed: arguments of the loss that make it this algorithm.
         inside: `module:class` of an estimator that this one wraps.
         inside_fixed: its arguments.
+        inside_options: options of it.
+        critic_options: options of a value function beside the policy, see `Critic`; empty for none.
+        process_options: of a model of token rewards beside it, see `Process`; empty for none.
+        reads: see `Method`.
         needs: the data, in words.
     """
 
     summary: str
     estimator: str
     surrogate: str
-    weights: How = "token"
+    weights: Weights = "token"
     advantage_options: Mapping[str, Any] = field(default_factory=dict)
     loss_options: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     inside: str = ""
     inside_fixed: Mapping[str, Any] = field(default_factory=dict)
+    inside_options: Mapping[str, Any] = field(default_factory=dict)
+    critic_options: Mapping[str, Any] = field(default_factory=dict)
+    process_options: Mapping[str, Any] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
     needs: str = "prompts, with the references that the reward reads"
 
     @property
     def options(self) -> dict[str, Any]:
         """Name to default, of everything that can be set."""
-        return {**self.advantage_options, **self.loss_options, "weights": self.weights}
+        beside = {**self.inside_options, **self.critic_options, **self.process_options}
+        fixed = {} if self.weights == "outcome" else {"weights": self.weights}
+        return {**self.advantage_options, **beside, **self.loss_options, **fixed}
 
     def build(self, options: Mapping[str, Any]) -> Method:
         """The algorithm with all of its options.
@@ -75,23 +65,31 @@ class Online:
         Raises:
             InputError: if an option is out of range.
         """
-        if options["weights"] not in get_args(How):
-            known = nearest(options["weights"], get_args(How))
-            raise InputError(f"weights {options['weights']!r} is not known; {known}")
-        arguments = {name: options[name] for name in self.advantage_options}
+        weights = options.get("weights", self.weights)
+        if weights not in WEIGHTS or (weights == "outcome") != (self.weights == "outcome"):
+            raise InputError(f"weights {weights!r} is not known; {nearest(weights, WEIGHTS[:-1])}")
+
+        def chosen(names: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: options[name] for name in names}
+
+        arguments = chosen(self.advantage_options)
         if self.inside:
-            arguments["of"] = _found(self.inside)(**self.inside_fixed)
-        loss = {name: options[name] for name in self.loss_options}
+            arguments["of"] = _found(self.inside)(**self.inside_fixed, **chosen(self.inside_options))
+        loss = chosen(self.loss_options)
         if "delta" in loss:
             loss["delta"] = loss["delta"] or None
-        surrogate = partial(_found(self.surrogate), **self.fixed, **loss)
-        return Method(_found(self.estimator)(**arguments), surrogate, options["weights"])
+        return Method(
+            _found(self.estimator)(**arguments), partial(_found(self.surrogate), **self.fixed, **loss), weights,
+            self.reads, Critic(**chosen(self.critic_options)) if self.critic_options else None,
+            Process(**chosen(self.process_options)) if self.process_options else None,
+        )  # fmt: skip
 
 
 _A, _L = "plaudit.policy.advantages", "plaudit.policy.losses"
 _GROUP, _CLIPPED = f"{_A}.relative:GroupRelative", f"{_L}.surrogates:clipped"
 _CLIP = {"clip_low": 0.2, "clip_high": 0.2, "delta": 0.0}
 _PLAIN = {"scale": "none"}
+_COMPARED = "prompts; --reward names a comparison, which compares each prompt's completions with each other"
 
 ONLINE: dict[str, Online] = {
     "grpo": Online(
@@ -189,6 +187,41 @@ ONLINE: dict[str, Online] = {
         f"{_L}.surrogates:reinforce", "sequence", {"kl_max": 10.0},
         needs="prompts; the reward needs an aspect `allowed`, 1 or 0",
     ),
+    "pref-grpo": Online(
+        "GRPO on how often a completion wins against its siblings: a comparison in place of a reward [128]",
+        f"{_A}.pairwise:WinRates", _CLIPPED, "sequence", {"clip": 5.0}, _CLIP, needs=_COMPARED,
+    ),
+    "pairwise-rlhf": Online(
+        "GRPO straight from by how much a completion beats each sibling, circles and all [143]",
+        f"{_A}.pairwise:Strengths", _CLIPPED, "sequence", {}, _CLIP, needs=_COMPARED,
+    ),
+    "online-dno": Online(
+        "cross-entropy of pairs of fresh samples to their win rates: a step towards the Nash equilibrium [20]",
+        f"{_A}.pairwise:WinRates", f"{_L}.playing:dno_pairs", "sequence-sum", {}, {"beta": 0.1},
+        reads=("reward", "group"), needs=_COMPARED,
+    ),
+    "online-inpo": Online(
+        "log-ratios of fresh samples regressed on win rates, regularised to the start: mirror descent [146]",
+        f"{_A}.pairwise:WinRates", f"{_L}.playing:inpo_pairs", "sequence-sum", {}, {"eta": 7.5e-3, "tau": 2.5e-3},
+        reads=("reward", "group", "ref_logp"), needs=_COMPARED,
+    ),
+    "ppo": Online(
+        "advantages beside a value function that is fitted on the way, a head on the policy itself",
+        f"{_A}.critic:ValueBased", _CLIPPED, "token", {"gamma": 1.0, "lam": 0.95, "whiten": True}, _CLIP,
+        critic_options={"value_coef": 0.1, "value_clip": 0.2, "value_rate": 10.0, "trunk": True},
+    ),
+    "prime": Online(
+        "outcomes, and rewards of single tokens by a model that is fitted to outcomes on the way [198]",
+        f"{_A}.filtering:WithinAccuracy", _CLIPPED, "token", {"low": 0.2, "high": 0.8}, _CLIP,
+        inside=f"{_A}.credit:StreamCredit", inside_options={"outcome": 1.0, "process": 1.0},
+        process_options={"beta": 0.05, "process_rate": 1e-6, "process_norm": 10.0},
+        needs="prompts with references; the reward has bounds, above whose middle is right",
+    ),
+    "oreal": Online(
+        "one right completion of a prompt is copied, one wrong one pushed away; all tokens count alike [24]",
+        f"{_A}.reshaped:OneOfEachKind", f"{_L}.outcomes:outcome_pairs", "outcome", {}, {"wrong": 0.5},
+        reads=("correct",), needs="prompts with references; the reward has bounds, above whose middle is right",
+    ),
 }  # fmt: skip
 
 
@@ -202,9 +235,12 @@ def online(text: str) -> tuple[str, Method]:
         InputError: if the algorithm or an option is not known, or a value is none that the option can have.
     """
     name, options = parsed(text, {name: one.options for name, one in ONLINE.items()}, noun="algorithm")
-    return name, ONLINE[name].build(options)
+    return name, replace(ONLINE[name].build(options), name=text)
 
 
 def _found(path: str) -> Any:
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
+
+
+__all__ = ["ONLINE", "Method", "Online", "online"]

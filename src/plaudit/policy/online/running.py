@@ -13,16 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from plaudit.engine.engine import open_gate
 from plaudit.engine.rendering import Encoder, Template
+from plaudit.engine.values import install_value_head, remove_value_head, save_value_head, value_head
 from plaudit.engine.vocabulary import install_logp_head
 from plaudit.errors import InputError
 from plaudit.policy.losses.kl import AdaptiveCoefficient
+from plaudit.policy.online.checking import check_bounds, check_columns, check_kind
+from plaudit.policy.online.comparing import Duels
 from plaudit.policy.online.config import OnlineConfig
-from plaudit.policy.online.experience import Collector, drawn_key, reward_key
-from plaudit.policy.online.methods import Method
-from plaudit.policy.online.trainer import Asked, OnlineTrainer, State, needs_reference, taken_apart
+from plaudit.policy.online.experience import Collector, Scoring, drawn_key, reward_key
+from plaudit.policy.online.method import Method
+from plaudit.policy.online.process import ProcessModel
+from plaudit.policy.online.state import Asked, State, needs_reference, taken_apart
+from plaudit.policy.online.trainer import VALUES, OnlineTrainer
 from plaudit.policy.online.watching import Watch
 from plaudit.policy.rollout import LocalSampler, Question, Rollout, Sampler, Sampling, questions_of
 from plaudit.policy.saving import save_policy
@@ -31,8 +37,8 @@ from plaudit.records.rows import PromptOnly
 from plaudit.records.sample import content_hash
 from plaudit.records.writing import write
 from plaudit.rewards import folders
-from plaudit.rewards.base import Reward
-from plaudit.rewards.files import COLUMNS, batch_from_cells, scored_rows
+from plaudit.rewards.base import Comparison, Reward
+from plaudit.rewards.files import batch_from_cells, scored_rows
 from plaudit.runs.log import DurableLog
 from plaudit.runs.origin import versions
 from plaudit.runs.progress import Progress
@@ -65,9 +71,9 @@ class OnlineRun:
 
 
 def improve(
-    rows: Sequence[PromptOnly], *, model: Any, tokenizer: Any, reward: Reward, config: OnlineConfig, method: Method,
-    out: str | Path, watched: Mapping[str, Reward] | None = None, sampler: Callable[..., Sampler] = LocalSampler,
-    progress: Callable[..., Progress] = Progress,
+    rows: Sequence[PromptOnly], *, model: Any, tokenizer: Any, reward: Reward | Comparison, config: OnlineConfig,
+    method: Method, out: str | Path, watched: Mapping[str, Reward] | None = None,
+    sampler: Callable[..., Sampler] = LocalSampler, progress: Callable[..., Progress] = Progress,
 ) -> OnlineRun:  # fmt: skip
     """Improves a policy on its own completions, and saves it under `out/model`.
 
@@ -79,7 +85,8 @@ def improve(
         rows: prompts, with the references that the reward needs.
         model: a causal language model; trained in place.
         tokenizer: its tokenizer.
-        reward: what is optimised; transforms around it keep their statistics with the run.
+        reward: what is optimised; transforms around it keep their statistics with the run. A comparison, for methods
+            that compare siblings.
         config: how.
         method: advantages, loss and denominators.
         out: run folder.
@@ -89,7 +96,8 @@ def improve(
 
     Raises:
         InputError: if there are no prompts, or none leaves room for a completion; if a row has a column that
-            `samples.jsonl` needs; if the method asks what is right and the reward has no middle to tell it by.
+            `samples.jsonl` needs; if the method asks what is right and the reward has no middle to tell it by; if it
+            compares and is given a reward, or the other way round.
     """
     out = Path(out)
     template = Template.foreign(tokenizer, max_length=_longest(model, config))
@@ -100,9 +108,11 @@ def improve(
             f"align: none of {len(rows)} prompts leaves room for {config.max_tokens} tokens within max_length "
             f"{template.max_length}; raise max_length or lower max_tokens"
         )
-    _check_columns(rows)
+    check_columns(rows)
+    config.check(method)
     core, layers = taken_apart(reward)
-    _check_bounds(core, config, method)
+    check_kind(core, method)
+    check_bounds(core, method)
     rendering = content_hash([template.to_dict(), tokenizer.chat_template, folders.vocabulary(tokenizer)])
     start = folders.weights_hash(model, rendering)
     rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -110,12 +120,16 @@ def improve(
     disable_dropout(model)  # with it, the tokens of a fresh sample would have another probability than they had
     gate = open_gate(model)
     reference = _reference(model, config, method)  # a copy of what the gate has opened
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+    process = None if method.process is None else ProcessModel(model, method.process, device)
     model = with_lora(model, _as_fit(config), task="CAUSAL_LM") if config.lora_rank else model
     for one in (model, reference):
         if one is not None:
             install_logp_head(one)
+    if method.critic is not None:
+        install_value_head(model, trunk=method.critic.trunk)
     patience = Patience(seconds=config.reward_seconds, tries=config.reward_tries)
-    scorer = Scorer(core, patience)
+    scorer = _scoring(core, patience, config, method)
     with DurableLog(out / f"rollouts{f'-{rank}' if rank else ''}.log", fingerprint=key) as log:
         collect = Collector(
             sampler(model, encoder), _sampling(config), scorer, log=log, seed=config.seed,
@@ -127,20 +141,27 @@ def improve(
         asked = schedule(len(kept), config, processes=processes)
         kind = partial(
             OnlineTrainer, collect=collect, questions=partial(_question, kept), state=state, options=config,
-            reference=reference, watch=Watch(), tree=gate.open, pad_id=int(tokenizer.pad_token_id or 0),
+            reference=reference, process=process, watch=Watch(), tree=gate.open,
+            pad_id=int(tokenizer.pad_token_id or 0),
         )  # fmt: skip
         trainer = run_steps(
             model, tokenizer, asked, config=_as_fit(config), out=out, key=key, progress=progress, collator=collated,
-            objective=nothing, kind=kind,
+            kind=kind,
         )  # fmt: skip
         write(out / f"samples{f'-{rank}' if rank else ''}.jsonl", said(asked, partial(_question, kept), log))
+    head = value_head(trainer.model)
+    remove_value_head(trainer.model)
     policy = merged(trainer.model)
     if trainer.is_world_process_zero():
         record = {
-            "algorithm": config.algorithm, "config": asdict(config), "reward": reward.name,
+            "algorithm": method.title, "method": _made_of(method), "config": asdict(config), "reward": core.name,
             "reward_hash": reward.fingerprint, "key": key, "start": start, "versions": versions(),
             "faults": scorer.faults,
         }  # fmt: skip
+        if head is not None:
+            save_value_head(head, out / VALUES)
+        if process is not None:
+            save_policy(process.model, tokenizer, out / "process", {**record, "role": "process reward model"})
         save_policy(policy, tokenizer, out / "model", record)
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
@@ -182,34 +203,16 @@ def said(asked: Sequence[Asked], questions: Callable[[Asked], Question], log: Du
             yield from scored_rows([r.sample for r in rollouts], batch_from_cells(log[reward_key("", question)]))
 
 
-def _check_columns(rows: Sequence[PromptOnly]) -> None:
-    """Refuses rows whose columns `samples.jsonl` would overwrite, before anything is sampled."""
-    for i, row in enumerate(rows):
-        taken = sorted(set(row.meta) & set(COLUMNS))
-        if taken:
-            raise InputError(
-                f"align: row {i + 1} has a column {taken[0]!r}, which samples.jsonl keeps of a completion; rename or "
-                "remove it"
-            )
-
-
-def _check_bounds(reward: Reward, config: OnlineConfig, method: Method) -> None:
-    """Refuses a reward without bounds where it must say what is right, before anything is sampled."""
-    if "correct" in method.estimator.needs and not np.isfinite(reward.bounds).all():
-        raise InputError(
-            f"align: {config.algorithm} asks which completions are right, by the middle of the reward's bounds, and "
-            f"{reward.name} has bounds {tuple(reward.bounds)}; give a verifier, or an algorithm such as grpo"
-        )
+def _scoring(reward: Any, patience: Patience, config: OnlineConfig, method: Method) -> Scoring:
+    """What asks the reward, or the comparison."""
+    if not method.compares:
+        return Scorer(reward, patience)
+    return Duels(reward, patience, per_sample=config.comparisons_per_sample, both_orders=config.both_orders)
 
 
 def collated(batch: Sequence[Asked]) -> dict[str, Any]:
     """A micro-batch of the schedule, as it is: rows are made when the completions are there."""
     return {"asked": list(batch)}
-
-
-def nothing(outputs: Any, row: Mapping[str, Any]) -> Any:
-    """No objective: the trainer has its own."""
-    raise NotImplementedError("an online trainer minimises its algorithm's loss")
 
 
 def _question(kept: Sequence[tuple[PromptOnly, tuple[int, ...]]], asked: Asked) -> Question:
@@ -243,8 +246,8 @@ _FREE = ("save_steps", "trackers", "reward_seconds", "reward_tries")
 
 
 def _key(
-    rows: Sequence[PromptOnly], config: OnlineConfig, method: Method, reward: Reward, layers: Sequence[Any],
-    watched: Mapping[str, Reward], start: str, *, processes: int,
+    rows: Sequence[PromptOnly], config: OnlineConfig, method: Method, reward: Reward | Comparison,
+    layers: Sequence[Any], watched: Mapping[str, Reward], start: str, *, processes: int,
 ) -> str:  # fmt: skip
     """What a run's checkpoints and log belong to: everything that its numbers depend on."""
     options = {k: v for k, v in asdict(config).items() if k not in _FREE}
@@ -265,4 +268,5 @@ def _made_of(method: Method) -> list[str]:
         repr(getattr(call, "args", ())),
         repr(sorted(getattr(call, "keywords", {}).items())),
     ]
-    return [re.sub(r" at 0x[0-9a-f]+", "", words) for words in (*told, method.weights)]
+    beside = [repr(part) for part in (method.critic, method.process) if part is not None]
+    return [re.sub(r" at 0x[0-9a-f]+", "", words) for words in (*told, method.weights, *method.reads, *beside)]

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +21,27 @@ from torch import Tensor
 from torch.utils.data import SequentialSampler
 from transformers import Trainer
 
-from plaudit.errors import PlauditError, UnsupportedError
-from plaudit.policy.advantages.base import AdvantageInputs, Advantages
+from plaudit.engine.values import load_value_head, save_value_head, value_head
+from plaudit.errors import PlauditError
+from plaudit.policy.advantages.base import AdvantageInputs
 from plaudit.policy.losses.entropy import entropy_bonus
-from plaudit.policy.losses.kl import AdaptiveCoefficient, kl_loss, kl_penalty
+from plaudit.policy.losses.kl import kl_loss, kl_penalty
+from plaudit.policy.losses.outcomes import outcome_weights
 from plaudit.policy.losses.surrogates import Surrogate
 from plaudit.policy.losses.tokens import TokenBatch
+from plaudit.policy.losses.values import value_loss
 from plaudit.policy.losses.weights import token_weights
 from plaudit.policy.online.config import OnlineConfig
 from plaudit.policy.online.experience import Collector, Experience
-from plaudit.policy.online.methods import Method
+from plaudit.policy.online.lessons import Measured, inputs_of, learned_of
+from plaudit.policy.online.measuring import Measurer
 from plaudit.policy.online.packing import Learned, TokenOutputs, row_tokens, rows_of
+from plaudit.policy.online.process import ProcessModel
+from plaudit.policy.online.reading import placed
+from plaudit.policy.online.state import Asked, State, check_divisible
 from plaudit.policy.online.watching import Watch
-from plaudit.policy.rollout import Question, Rollout
-from plaudit.records.sample import Sample
-from plaudit.rewards.base import Reward, RewardBatch
-from plaudit.shaping.transforms.base import Shaped
+from plaudit.policy.rollout import Question
+from plaudit.rewards.base import RewardBatch
 from plaudit.training.trainer import RewardTrainer
 
 ALARM = 0.05
@@ -49,55 +52,8 @@ _logger = logging.getLogger(__name__)
 
 STATE = "online.json"
 """What a checkpoint keeps of shaping, advantages and the KL coefficient."""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What changes between steps beside weights and optimiser.
-
-    Attributes:
-        method: the algorithm, its estimator in its state.
-        shaping: the reward's layers from the innermost out, each transform in its state.
-        kl: the coefficient of the KL; None without one.
-    """
-
-    method: Method
-    shaping: tuple[Shaped, ...] = ()
-    kl: AdaptiveCoefficient | None = None
-
-    def shaped(self, batch: RewardBatch, samples: Sequence[Sample]) -> list[RewardBatch]:
-        """The batch as the reward gave it, and after each layer."""
-        found = [batch]
-        for layer in self.shaping:
-            found.append(layer.shape(found[-1], samples))
-        return found
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a checkpoint keeps it."""
-        return {
-            "estimator": self.method.estimator.state(),
-            "shaping": [layer.by.state() for layer in self.shaping],  # type: ignore[attr-defined]
-            "kl": None if self.kl is None else self.kl.state(),
-        }
-
-    def restored(self, kept: Mapping[str, Any]) -> State:
-        """In the state that `to_dict` gave."""
-        return State(
-            replace(self.method, estimator=self.method.estimator.restored(kept["estimator"])),
-            tuple(
-                replace(layer, by=layer.by.restored(s))  # type: ignore[attr-defined]
-                for layer, s in zip(self.shaping, kept["shaping"], strict=True)
-            ),
-            None if self.kl is None else self.kl.restored(kept["kl"]),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """An entry of the schedule: which prompt is asked, and where in the run."""
-
-    row: int
-    key: str
+VALUES = "value_head.safetensors"
+"""What it keeps of a value function."""
 
 
 class OnlineTrainer(RewardTrainer):
@@ -109,25 +65,29 @@ class OnlineTrainer(RewardTrainer):
         state: where the run begins.
         options: of the run.
         reference: the frozen starting policy; None where it is the model without its adapters, or not needed.
+        process: the model of token rewards; None without one.
         watch: turns what happened into metrics.
         **kwargs: of `RewardTrainer`.
     """
 
     def __init__(
         self, *, collect: Collector, questions: Callable[[Asked], Question], state: State, options: OnlineConfig,
-        reference: Any, watch: Watch, tree: bool, pad_id: int, **kwargs: Any,
+        reference: Any, watch: Watch, tree: bool, pad_id: int, process: ProcessModel | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
-        kwargs.pop("objective", None)
-        kwargs.pop("outputs", None)
-        super().__init__(objective=self._loss, outputs=row_tokens, **kwargs)  # type: ignore[arg-type]
+        outputs = partial(row_tokens, values=state.method.critic is not None)
+        super().__init__(objective=self._loss, outputs=outputs, **kwargs)  # type: ignore[arg-type]
         self.collect, self.questions, self.options = collect, questions, options
         self._now, self._next = state, state
-        self.reference, self.watch, self.tree, self.pad_id = reference, watch, tree, pad_id
+        self.watch, self.tree, self.pad_id = watch, tree, pad_id
         self._groups: list[Learned] | None = None  # an empty list is a batch from which nothing is learnt
         self._spare: Learned | None = None
-        self._lost = 0
+        self.process = process
         if reference is not None:
             reference.to(self.args.device)
+        self._measured = Measurer(
+            lambda: self.accelerator.unwrap_model(self.model), reference, process, collect=collect, options=options,
+            rows=self._rows, device=self.args.device, precision=self.compute_loss_context_manager,
+        )  # fmt: skip
         if self.accelerator.num_processes > 1:
             check_divisible(state, collect)
 
@@ -149,7 +109,21 @@ class OnlineTrainer(RewardTrainer):
         share = self._groups[update % self.options.minibatches :: self.options.minibatches]
         groups = self._weighted(share)
         parts = np.array_split(np.arange(len(groups)), len(asked))
-        return [self._micro([groups[i] for i in part], device) for part in parts], torch.ones((), device=device)
+        rows = self._evened([self._rows([groups[i] for i in part]) for part in parts])
+        one = torch.ones((), device=device)
+        return [{"rows": [placed(row, device) for row in some], "n_items": one} for some in rows], one
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        """The Trainer's, with a learning rate of its own for the value head."""
+        made, head, critic = super().create_optimizer(*args, **kwargs), value_head(self.model), self._now.method.critic
+        own = set() if head is None else {id(p) for p in head.parameters()}
+        if head is None or critic is None or any({id(p) for p in g["params"]} == own for g in made.param_groups):
+            return made
+        for group in made.param_groups:
+            group["params"] = [p for p in group["params"] if id(p) not in own]
+        rate = critic.value_rate * self.options.learning_rate
+        made.add_param_group({"params": [*head.parameters()], "lr": rate, "weight_decay": 0.0})
+        return made
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Adds what was watched to what the Trainer reports."""
@@ -166,12 +140,20 @@ class OnlineTrainer(RewardTrainer):
             kept = self._now if self.state.global_step % self.options.updates else self._next
             folder.mkdir(parents=True, exist_ok=True)
             (folder / STATE).write_text(json.dumps(kept.to_dict()), encoding="utf-8")
+            if (head := value_head(self.model)) is not None:  # a checkpoint of adapters does not hold it
+                save_value_head(head, folder / VALUES)
+            if self.process is not None:  # as it is: a batch that still serves has its token rewards in the log
+                self.process.save(folder)
         return super()._save_checkpoint(*args, **kwargs)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         kept = json.loads((Path(resume_from_checkpoint) / STATE).read_text(encoding="utf-8"))
         self._now = self._next = self._next.restored(kept)
+        if (head := value_head(self.model)) is not None:
+            load_value_head(head, Path(resume_from_checkpoint) / VALUES)
+        if self.process is not None:
+            self.process.load(Path(resume_from_checkpoint))
 
     # --- from questions to what is learnt
 
@@ -185,110 +167,61 @@ class OnlineTrainer(RewardTrainer):
         self._now = self._next
         with self.compute_loss_context_manager():  # sampled in the precision that it is learnt in
             experience = self.collect([self.questions(one) for one in asked])
-        self._alarmed(experience)
+        lost = self._alarmed(experience)
         layers = self._now.shaped(experience.reward, experience.samples)
-        old = np.concatenate([np.array(r.logp) for r in experience.flat])
-        ref = self._reference_logps(experience) if self._needs_reference else None
-        inputs = self._inputs(experience, layers[-1], old, ref)
+        measured = self._measured(experience, self._now.method, again=again)
+        inputs = inputs_of(
+            experience, layers[-1], measured, method=self._now.method, bounds=self.collect.scorer.reward.bounds,
+            penalty=self._penalty(measured),
+        )  # fmt: skip
         advantages = self._now.method.estimator(inputs)
         if not again:
-            self.watch.collected(experience, layers[-1], advantages, old, ref)
-        self._next = self._moved_on(experience, layers, inputs, old, ref)
-        return self._learned(experience, advantages, inputs.lengths, ref)
+            told = replace(advantages, metrics={**advantages.metrics, **(measured.metrics or {})})
+            self.watch.collected(experience, layers[-1], told, measured.old, measured.ref)
+        self._next = replace(self._moved_on(experience, layers, inputs, measured.old, measured.ref), lost=lost)
+        found, self._spare = learned_of(
+            experience, advantages, inputs, method=self._now.method, drop_unfinished=self.options.drop_unfinished
+        )
+        return found
 
-    def _alarmed(self, experience: Experience) -> None:
-        """Says when completions have no reward, and stops when none has had one for long."""
+    def _alarmed(self, experience: Experience) -> int:
+        """Says when completions have no reward, and stops when none has had one for long; batches without any."""
         lost = 1 - float(experience.reward.valid.mean())
-        self._lost = self._lost + 1 if lost == 1 else 0
+        count = self._now.lost + 1 if lost == 1 else 0
         if lost >= ALARM:
             _logger.warning("%.0f%% of %d completions have no reward", 100 * lost, len(experience.reward))
-        if self._lost >= LONGEST:
+        if count >= LONGEST:
             faults = "; ".join(self.collect.scorer.faults) or "it abstains"
             raise PlauditError(
                 f"align: no completion of the last {LONGEST} batches has a reward ({faults[:300]}); mend the reward "
                 "and start again in another folder"
             )
+        return count
 
-    @property
-    def _needs_reference(self) -> bool:
-        return needs_reference(self.options, self._now.method)
-
-    def _inputs(
-        self, experience: Experience, shaped: RewardBatch, old: NDArray[np.float64], ref: NDArray[np.float64] | None
-    ) -> AdvantageInputs:
-        rollouts, kl, estimator = experience.flat, self._now.kl, self._now.method.estimator
-        lengths = np.array([len(r.completion_ids) for r in rollouts])
-        reward, penalty = shaped.reward, None
-        if kl is not None and self.options.kl_in == "reward" and ref is not None:
-            penalty = kl_penalty(torch.from_numpy(old), torch.from_numpy(ref), kl_coef=kl.value).numpy()
-            if "token_rewards" not in estimator.needs | estimator.takes:  # it knows completions only: their sums
-                reward = reward + np.add.reduceat(penalty, np.cumsum(lengths) - lengths)
-        tasks = [r.sample.meta.get("task") for r in rollouts]
-        return AdvantageInputs(
-            reward=reward, groups=experience.groups, lengths=lengths, correct=self._correct(experience),
-            tasks=None if None in tasks else tuple(map(str, tasks)),
-            tokens=np.concatenate([np.array(r.completion_ids) for r in rollouts]),
-            token_rewards=penalty, logp=old, ref_logp=ref, columns={**self._columns(rollouts), **shaped.aspects},
-        )  # fmt: skip
-
-    def _columns(self, rollouts: Sequence[Rollout]) -> dict[str, NDArray[np.float64]]:
-        """What the estimator reads of the rows besides: numbers of their own columns."""
-        estimator = self._now.method.estimator
-        names = [n for n in estimator.needs | estimator.takes if any(n in r.sample.meta for r in rollouts)]
-        told = {n: [r.sample.meta.get(n) for r in rollouts] for n in names}
-        return {n: np.array([np.nan if x is None else float(x) for x in values]) for n, values in told.items()}
-
-    def _correct(self, experience: Experience) -> NDArray[np.float64] | None:
-        """Whether each completion is right: its unshaped reward is above the middle of the reward's bounds."""
-        low, high = self.collect.scorer.reward.bounds
-        if not (math.isfinite(low) and math.isfinite(high)):
+    def _penalty(self, measured: Measured) -> NDArray[np.float64] | None:
+        """What each token loses of its reward for the KL, where it is taken from there."""
+        kl = self._now.kl
+        if kl is None or self.options.kl_in != "reward" or measured.ref is None:
             return None
-        reward = experience.reward.reward
-        return np.where(np.isnan(reward), np.nan, reward > (low + high) / 2)
-
-    def _learned(
-        self, experience: Experience, advantages: Advantages, lengths: NDArray[np.int64],
-        ref: NDArray[np.float64] | None,
-    ) -> list[Learned]:  # fmt: skip
-        """The completions that take part, with a number a token for each column."""
-        flat = {"advantage": advantages.flat(lengths)}
-        if ref is not None:
-            flat["ref_logp"] = ref
-        cut = np.cumsum(lengths)[:-1]
-        columns = {name: np.split(value, cut) for name, value in flat.items()}
-        often = np.ones(len(lengths)) if advantages.weight is None else advantages.weight
-        there = advantages.included & (often > 0)
-        if self.options.drop_unfinished:
-            there &= np.array([r.finish == "eos" for r in experience.flat])
-        found, start = [], 0
-        for row in experience.rollouts:
-            kept = [k for k in range(len(row)) if there[start + k]]
-            if kept:
-                at = [start + k for k in kept]
-                found.append(Learned(
-                    row[0].prompt_ids, tuple(row[k].completion_ids for k in kept),
-                    {
-                        "old_logp": [np.array(row[k].logp) for k in kept],
-                        "often": [np.full(lengths[i], often[i]) for i in at],
-                        **{name: [parts[i] for i in at] for name, parts in columns.items()},
-                    },
-                ))  # fmt: skip
-            start += len(row)
-        first = experience.rollouts[0][0]
-        nothing = [np.zeros(len(first.completion_ids))]
-        named = ("old_logp", "advantage", "weight", "often", *(() if ref is None else ("ref_logp",)))
-        self._spare = Learned(first.prompt_ids, (first.completion_ids,), dict.fromkeys(named, nothing))
-        return found
+        old, ref = torch.from_numpy(measured.old), torch.from_numpy(measured.ref)
+        return np.asarray(kl_penalty(old, ref, kl_coef=kl.value).numpy())
 
     def _weighted(self, groups: Sequence[Learned]) -> list[Learned]:
         """The groups with the weight of each token, whose denominators count the update's completions everywhere."""
-        mine = [(len(c), float(o[0])) for g in groups for c, o in zip(g.completions, g.columns["often"], strict=True)]
+        mine = [
+            (len(o), float(o[0]), float(c[0]))
+            for g in groups
+            for o, c in zip(g.columns["often"], g.columns.get("correct", g.columns["often"]), strict=True)
+        ]
         everyone = self._everywhere(mine)
-        lengths, often = (np.array([row[k] for row in everyone[0]]) for k in (0, 1))
-        weight = token_weights(
-            lengths.astype(np.int64), np.ones(len(lengths), dtype=bool), how=self._now.method.weights,
-            max_tokens=self.options.max_tokens, count=often,
-        ) if len(lengths) else np.zeros(0)  # fmt: skip
+        lengths, often, right = (np.array([row[k] for row in everyone[0]]) for k in (0, 1, 2))
+        weight, how = np.zeros(0), self._now.method.weights
+        if len(lengths):
+            size, there = lengths.astype(np.int64), np.ones(len(lengths), dtype=bool)
+            weight = (
+                outcome_weights(size, there, right > 0.5) if how == "outcome"
+                else token_weights(size, there, how=how, max_tokens=self.options.max_tokens, count=often)
+            )  # fmt: skip
         own = iter(weight[everyone[1] : everyone[1] + len(mine)])
         return [
             replace(g, columns={**g.columns, "weight": [np.full(len(c), next(own)) for c in g.completions]})
@@ -304,47 +237,23 @@ class OnlineTrainer(RewardTrainer):
         parts = gather_object([mine])
         return [x for part in parts for x in part], sum(len(p) for p in parts[: self.accelerator.process_index])
 
-    def _micro(self, groups: Sequence[Learned], device: Any) -> dict[str, Any]:
-        if not groups and self.accelerator.num_processes > 1 and self._spare is not None:
-            groups = [self._spare]  # processes must run equally many passes, or their gradients wait for each other
-        rows = self._rows(groups, one=self.accelerator.num_processes > 1)
-        moved = [{k: v.to(device) if isinstance(v, Tensor) else v for k, v in row.items()} for row in rows]
-        return {"rows": moved, "n_items": torch.ones((), device=device)}
-
-    def _rows(self, groups: Sequence[Learned], *, one: bool = False) -> list[dict[str, Any]]:
+    def _rows(self, groups: Sequence[Learned]) -> list[dict[str, Any]]:
         if not groups:
             return []
         return rows_of(
-            groups, budget=sys.maxsize if one else self.options.tokens_per_row, tree=self.tree, pad_id=self.pad_id,
+            groups, budget=self.options.tokens_per_row, tree=self.tree, pad_id=self.pad_id,
             temperature=self.options.temperature,
         )  # fmt: skip
 
-    # --- the reference
-
-    @torch.no_grad()
-    def _reference_logps(self, experience: Experience) -> NDArray[np.float64]:
-        """Log-probabilities of all sampled tokens under the reference, flat, on trees."""
-        groups, start = [], 0
-        for row in experience.rollouts:
-            at = [np.full(len(r.completion_ids), start + k) for k, r in enumerate(row)]
-            groups.append(Learned(row[0].prompt_ids, tuple(r.completion_ids for r in row), {"index": at}))
-            start += len(row)
-        index, logps = [], []
-        model, context = self._frozen()
-        with context:
-            for packed in self._rows(groups):
-                moved = {k: v.to(self.args.device) if isinstance(v, Tensor) else v for k, v in packed.items()}
-                with self.compute_loss_context_manager():
-                    logps.append(row_tokens(model, moved).logp.double().cpu().numpy())
-                index.append(packed["index"].numpy())
-        order = np.argsort(np.concatenate(index), kind="stable")  # rows hold groups in any order, completions in theirs
-        return np.asarray(np.concatenate(logps)[order])
-
-    def _frozen(self) -> tuple[Any, AbstractContextManager[Any]]:
-        if self.reference is not None:
-            return self.reference, nullcontext()
-        inner = self.accelerator.unwrap_model(self.model)
-        return inner, inner.disable_adapter()
+    def _evened(self, parts: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+        """Micro-batches with as many rows in every process, or their gradients would wait for each other for ever."""
+        if self.accelerator.num_processes == 1 or self._spare is None:
+            return parts
+        everywhere, _ = self._everywhere([[len(rows) for rows in parts]])
+        most = [max(counts) for counts in zip(*everywhere, strict=True)]
+        # a row of weight 0 has a gradient of 0, and takes part in the exchange
+        return [[*rows, *(self._rows([self._spare])[0] for _ in range(n - len(rows)))]
+                for rows, n in zip(parts, most, strict=True)]  # fmt: skip
 
     # --- the loss of a row
 
@@ -355,8 +264,14 @@ class OnlineTrainer(RewardTrainer):
             tokens.logp, row["old_logp"].to(tokens.logp.dtype), row["advantage"].to(tokens.logp.dtype), row["owner"],
             int(row["count"]),
         )  # fmt: skip
-        told: Surrogate = self._now.method.surrogate(batch)
+        method = self._now.method
+        told: Surrogate = method.surrogate(batch, **{name: row[name] for name in method.reads})
         loss = told.loss
+        if method.critic is not None:
+            assert tokens.value is not None
+            value, (before, returns) = tokens.value, (row[n].to(tokens.value.dtype) for n in ("value", "returns"))
+            fitted = value_loss(value, before, returns, clip=method.critic.value_clip or None)
+            loss = loss + method.critic.value_coef * fitted.loss
         kl = self._now.kl
         if kl is not None and self.options.kl_in == "loss":
             ratio = (batch.logp - batch.old_logp).exp() if self.options.updates > 1 else None
@@ -386,34 +301,3 @@ class OnlineTrainer(RewardTrainer):
             total, count = map(sum, zip(*told, strict=True))
             kl = kl.updated(total / max(count, 1), count)
         return State(replace(now.method, estimator=now.method.estimator.updated(inputs)), shaping, kl)
-
-
-def needs_reference(options: OnlineConfig, method: Method) -> bool:
-    """Whether the starting policy is asked: to hold the policy back, by the algorithm, or to be measured."""
-    return options.kl_coef > 0 or not options.skip_kl or "ref_logp" in method.estimator.needs
-
-
-def check_divisible(state: State, collect: Collector) -> None:
-    """Refuses what cannot be divided among processes, each of which sees its own groups only.
-
-    Raises:
-        UnsupportedError: naming it.
-    """
-    rewards = [collect.scorer.reward, *(s.reward for s in collect.watched.values())]
-    together = [f"reward {r.name} scores a whole batch together" for r in rewards if r.scope == "batch"]
-    if state.method.estimator.extent == "batch":
-        together.append("its advantages compare the whole batch")
-    if state.method.estimator.state():
-        together.append("its advantages keep statistics of the whole batch")
-    together += [f"{x.by.kind} keeps statistics of the whole batch" for x in state.shaping if x.by.state()]  # type: ignore[attr-defined]
-    if together:
-        raise UnsupportedError(f"align: {together[0]}, and several processes would each see a part; use one process")
-
-
-def taken_apart(reward: Reward) -> tuple[Reward, tuple[Shaped, ...]]:
-    """The reward inside its transforms, and the layers from the innermost out."""
-    layers: list[Shaped] = []
-    while isinstance(reward, Shaped):
-        layers.insert(0, reward)
-        reward = reward.of
-    return reward, tuple(layers)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from plaudit.engine.engine import padded_batches
 from plaudit.engine.plan import TreePlan
 from plaudit.engine.planning import plan_rows
-from plaudit.engine.vocabulary import Wanted, read_tokens
+from plaudit.engine.vocabulary import Wanted, read_states
 from plaudit.training.collating import Batch, tree_tensors
 from plaudit.training.methods import Item
 from plaudit.training.policies.encoding import PolicyGroup
@@ -143,19 +143,22 @@ class TokenOutputs:
     Attributes:
         logp: (t,) log-probability of each, nats, in the order of `owner`.
         entropy: (t,) entropy of the distribution that it was drawn from; (0,) where it is not asked for.
+        value: (t,) of the state in which it was chosen; None where it is not asked for.
     """
 
     logp: Tensor
     entropy: Tensor
+    value: Tensor | None = None
 
 
-def row_tokens(model: nn.Module, row: Mapping[str, Any], *, entropy: bool = True) -> TokenOutputs:
+def row_tokens(model: nn.Module, row: Mapping[str, Any], *, entropy: bool = True, values: bool = False) -> TokenOutputs:
     """Log-probabilities and entropies at a row's counted tokens: one forward call of the (wrapped) model.
 
     Args:
         model: a causal language model; with a `LogpHead` the logits are made in chunks.
         row: collated; its `temperature` divides the logits where it has one.
         entropy: whether entropies are asked for.
+        values: whether values are, of a model with a `ValueHead`.
     """
     ids = row["input_ids"]
     if "segments" in row:
@@ -167,10 +170,16 @@ def row_tokens(model: nn.Module, row: Mapping[str, Any], *, entropy: bool = True
     else:
         inputs = {"input_ids": ids, "attention_mask": row["attention_mask"]}
     targets = ids.reshape(-1).index_select(0, row["after"])
-    wanted = Wanted(row["sources"], row["column"], targets, row.get("temperature", 1.0), entropy)
-    logps, entropies = read_tokens(model, {**inputs, "use_cache": False}, wanted)
-    spread = entropies[row["column"]].index_select(0, row["edge"]) if entropy else entropies
-    return TokenOutputs(logps.index_select(0, row["edge"]), spread)
+    wanted = Wanted(row["sources"], row["column"], targets, row.get("temperature", 1.0), entropy, values)
+    logps, entropies, found = read_states(model, {**inputs, "use_cache": False}, wanted)
+
+    def spread(of_sources: Tensor) -> Tensor:
+        return of_sources[row["column"]].index_select(0, row["edge"])
+
+    return TokenOutputs(
+        logps.index_select(0, row["edge"]), spread(entropies) if entropy else entropies,
+        spread(found) if values else None,
+    )  # fmt: skip
 
 
 def token_outputs(model: nn.Module, row: dict[str, Tensor]) -> Tensor:

@@ -1,0 +1,65 @@
+"""What is refused before anything is sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from plaudit.errors import InputError
+from plaudit.policy.online.method import Method
+from plaudit.records.rows import PromptOnly
+from plaudit.rewards.base import Comparison, Reward
+from plaudit.rewards.files import COLUMNS
+
+
+def check_columns(rows: Sequence[PromptOnly]) -> None:
+    """Refuses rows whose columns `samples.jsonl` would overwrite.
+
+    Raises:
+        InputError: naming the first.
+    """
+    for i, row in enumerate(rows):
+        taken = sorted(set(row.meta) & set(COLUMNS))
+        if taken:
+            raise InputError(
+                f"align: row {i + 1} has a column {taken[0]!r}, which samples.jsonl keeps of a completion; rename or "
+                "remove it"
+            )
+
+
+def check_kind(reward: Reward | Comparison, method: Method) -> None:
+    """Refuses a reward where a comparison is learnt from, and the other way round.
+
+    Raises:
+        InputError: saying what to give.
+    """
+    scores = hasattr(reward, "bounds")
+    if method.compares and scores:
+        raise InputError(
+            f"align: {method.title} compares completions, and {reward.name} is a reward of one; give a comparison "
+            "(a model whose head compares, compare/margin?of=FOLDER), or an algorithm such as grpo"
+        )
+    if not method.compares and not scores:
+        raise InputError(
+            f"align: {reward.name} is a comparison, and {method.title} learns from a reward of one completion; give "
+            "an algorithm that compares, such as pref-grpo, or make it a reward with shape/win-rate"
+        )
+
+
+def check_bounds(reward: Any, method: Method) -> None:
+    """Refuses a reward without bounds where it must say what is right.
+
+    Raises:
+        InputError: if it has none.
+    """
+    asks = "correct" in method.needs or method.process is not None
+    if asks and not np.isfinite(reward.bounds).all():
+        raise InputError(
+            f"align: {method.title} asks which completions are right, by the middle of the reward's bounds, and "
+            f"{reward.name} has bounds {tuple(reward.bounds)}; give a verifier, or an algorithm such as grpo"
+        )
+
+
+__all__ = ["check_bounds", "check_columns", "check_kind"]

@@ -1,0 +1,115 @@
+"""What models say of a batch of completions: the policy's start, its value function, a model of token rewards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from plaudit.errors import IntegrityError
+from plaudit.policy.losses.implicit import implicit_rewards, right_order
+from plaudit.policy.online.config import OnlineConfig
+from plaudit.policy.online.experience import Collector, Experience
+from plaudit.policy.online.lessons import Measured, correct_of
+from plaudit.policy.online.method import Method
+from plaudit.policy.online.packing import Learned
+from plaudit.policy.online.process import ProcessModel
+from plaudit.policy.online.reading import indexed, read_flat
+from plaudit.policy.online.state import needs_reference
+
+Floats = NDArray[np.float64]
+
+
+@final
+class Measurer:
+    """Reads the numbers that advantages are made of besides the reward.
+
+    What depends on weights that move while a batch serves (values, token rewards) is kept in the run's log: a run that
+    is resumed in the middle of a batch sees it as it was.
+
+    Args:
+        policy: the model that is trained, as it is now, out of any wrapper.
+        reference: the frozen start; None where it is the policy without its adapters, or is not needed.
+        process: the model of token rewards; None without one.
+        collect: whose log is written, and whose reward says what is right.
+        options: of the run.
+        rows: packs groups into rows.
+        device: where the models are.
+        precision: the context of a forward pass.
+    """
+
+    def __init__(
+        self, policy: Callable[[], Any], reference: Any, process: ProcessModel | None, *, collect: Collector,
+        options: OnlineConfig, rows: Callable[[Sequence[Learned]], list[dict[str, Any]]], device: Any,
+        precision: Callable[[], AbstractContextManager[Any]],
+    ) -> None:  # fmt: skip
+        self.policy, self.reference, self.process = policy, reference, process
+        self.collect, self.options, self.rows, self.device, self.precision = collect, options, rows, device, precision
+
+    def __call__(self, experience: Experience, method: Method, *, again: bool) -> Measured:
+        """The numbers of a batch.
+
+        Args:
+            experience: the batch.
+            method: what is needed.
+            again: whether a resumed run takes the batch up in its middle: nothing is fitted to it once more.
+        """
+        old = np.concatenate([np.array(r.logp) for r in experience.flat])
+        ref = self._start(experience) if needs_reference(self.options, method) else None
+        values, rewards = None, None
+        metrics: dict[str, float] = {}
+        if method.critic is not None:
+            values = self._kept("values", experience, lambda: self._read(self.policy(), experience, values=True), again)
+        if self.process is not None:
+            assert ref is not None
+            fresh = old
+            if not again:
+                fresh, metrics = self._learnt(self.process, experience, ref)
+            logps = self._kept("process", experience, lambda: fresh, again)
+            rewards = implicit_rewards(torch.from_numpy(logps), torch.from_numpy(ref)).numpy()
+        return Measured(old, ref, values, rewards, metrics)
+
+    def _start(self, experience: Experience) -> Floats:
+        """Log-probabilities under the starting policy."""
+        if self.reference is not None:
+            return self._read(self.reference, experience)
+        inner = self.policy()
+        context: AbstractContextManager[Any] = inner.disable_adapter() if self.options.lora_rank else nullcontext()
+        with context:
+            return self._read(inner, experience)
+
+    def _read(self, model: Any, experience: Experience, *, values: bool = False) -> Floats:
+        return read_flat(
+            model, self.rows(indexed(experience)), device=self.device, precision=self.precision, values=values
+        )
+
+    def _kept(self, name: str, experience: Experience, read: Callable[[], Floats], again: bool) -> Floats:
+        """Numbers of a batch's tokens as the log has them, where they are put if it has none yet."""
+        key, log = f"{name}:{experience.questions[0].key}", self.collect.log
+        if key not in log:
+            if again:
+                raise IntegrityError(f"log {log.path}: lacks {key}, which this run wrote; start in another folder")
+            log.put(key, read().tolist())
+        return np.array(log[key])
+
+    def _learnt(self, process: ProcessModel, experience: Experience, ref: Floats) -> tuple[Floats, dict[str, float]]:
+        """The process model's log-probabilities before it learns from the batch, and how well it knew the outcomes."""
+        correct = correct_of(experience.reward.reward, self.collect.scorer.reward.bounds)
+        assert correct is not None
+        lengths = [len(r.completion_ids) for r in experience.flat]
+        rows = self.rows(indexed(experience, {"ref_logp": ref, "outcome": np.repeat(correct, lengths)}))
+        known = int((~np.isnan(correct)).sum())
+        logps, loss = process.learnt(rows, known=known, precision=self.precision)
+        owner = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))
+        order = right_order(
+            torch.from_numpy(logps), torch.from_numpy(ref), owner, len(lengths), torch.from_numpy(correct),
+            torch.from_numpy(experience.groups),
+        )  # fmt: skip
+        return logps, {"process_loss": loss, "process_order": order}
+
+
+__all__ = ["Measurer"]
