@@ -1,0 +1,1 @@
+"""Answers without an answer, and pairs that teach a reward to reject them."""

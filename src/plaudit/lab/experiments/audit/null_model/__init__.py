@@ -1,0 +1,1 @@
+"""A constant answer that was searched on some prompts, tested on others."""
