@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from plaudit.audit.against import compare_audits, worse
-from plaudit.audit.battery import Audit, AuditConfig, audit_reward, tokenizer_words
+from plaudit.audit.battery import Audit, audit_reward, tokenizer_words
+from plaudit.audit.config import AuditConfig
 from plaudit.errors import InputError
 from plaudit.records import Message, Pair
 from plaudit.records.sample import content_hash

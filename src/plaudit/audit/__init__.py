@@ -21,7 +21,7 @@ __getattr__, __all__ = exports(
         "group_gaps": "biases.gaps",
         "REWRITES": "biases.rewrites",
         "Audit": "battery",
-        "AuditConfig": "battery",
+        "AuditConfig": "config",
         "Cause": "verdict",
         "Check": "checks",
         "Example": "checks",

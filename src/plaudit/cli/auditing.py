@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from plaudit.audit.against import CheckChange
-    from plaudit.audit.battery import Audit, AuditConfig, TrueReward
+    from plaudit.audit.battery import Audit
+    from plaudit.audit.checks import Check
+    from plaudit.audit.config import AuditConfig
+    from plaudit.audit.subject import TrueReward
 
 SHOWN = 12
 """Checks that the terminal names one by one; the page has all."""
@@ -89,7 +92,7 @@ def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange
         InputError: if a name is no check of this audit.
     """
     from plaudit.audit.against import worse
-    from plaudit.audit.battery import FAMILIES, LIGHTS
+    from plaudit.audit.config import FAMILIES, LIGHTS
     from plaudit.errors import nearest
 
     lines = []
@@ -110,7 +113,7 @@ def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange
 
 def _config(args: argparse.Namespace) -> AuditConfig:
     """The recipe's options, with those of the command line on top."""
-    from plaudit.audit.battery import AuditConfig
+    from plaudit.audit.config import AuditConfig
 
     config = AuditConfig()
     if args.recipe:
@@ -125,7 +128,7 @@ def _config(args: argparse.Namespace) -> AuditConfig:
 def _read(path: Path) -> AuditConfig:
     import yaml
 
-    from plaudit.audit.battery import AuditConfig
+    from plaudit.audit.config import AuditConfig
     from plaudit.errors import MissingError
     from plaudit.recipes.loading import build
 
@@ -156,7 +159,13 @@ def _tell(audit: Audit, changes: Sequence[CheckChange]) -> None:
         f"({audit.calls} samples scored, {audit.seconds:.0f} s)"
     )
     order = {"red": 0, "amber": 1, "grey": 2}
-    rest = sorted((c for c in audit.checks if c.light in order), key=lambda c: (order[c.light], -_size(c.excess)))
+    causes = [c.name for c in verdict.causes]  # what names a reason stands before what follows from it
+
+    def place(check: Check) -> tuple[int, int, float]:
+        first = causes.index(check.name) if check.name in causes else len(causes)
+        return order[check.light], first, -_size(check.excess)
+
+    rest = sorted((c for c in audit.checks if c.light in order), key=place)
     width = max((len(c.name) for c in rest[:SHOWN]), default=0)
     for check in rest[:SHOWN]:
         said = check.skipped if check.evidence is None else f"{check.evidence.format()}  {check.says}"

@@ -1,4 +1,4 @@
-"""The page of an audit: the verdict, every check as a traffic light with its number, the worst texts, what was not tested.
+"""The page of an audit: verdict, every check as a traffic light with its number, worst texts, what was not tested.
 
 It is one self-contained file like the report of a run, from the same style sheet; all text is escaped.
 """
@@ -13,8 +13,9 @@ from typing import Any
 
 from plaudit._json import to_json
 from plaudit.audit.against import CheckChange
-from plaudit.audit.battery import FAMILIES, Audit
+from plaudit.audit.battery import Audit
 from plaudit.audit.checks import Check
+from plaudit.audit.config import FAMILIES
 from plaudit.report.page import USES, template
 from plaudit.runs.atomic import write_text
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from plaudit.audit.battery import FAMILIES, Audit
+from plaudit.audit.battery import Audit
+from plaudit.audit.config import FAMILIES
 
 
 def junit_xml(audit: Audit) -> str:
@@ -52,6 +53,6 @@ def junit_xml(audit: Audit) -> str:
 def _legal(text: str) -> str:
     """Without the characters that XML 1.0 forbids."""
     return "".join(
-        c if c in "\t\n\r" or " " <= c <= "\ud7ff" or c > "\udfff" and c not in "\ufffe\uffff" else "\ufffd"
+        c if c in "\t\n\r" or " " <= c <= "\ud7ff" or (c > "\udfff" and c not in "\ufffe\uffff") else "\ufffd"
         for c in text
     )

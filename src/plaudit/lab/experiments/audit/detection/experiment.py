@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from plaudit.audit.battery import Audit, AuditConfig, audit_reward
+from plaudit.audit.battery import Audit, audit_reward
+from plaudit.audit.config import AuditConfig
 from plaudit.errors import InputError
 from plaudit.lab.experiment import Fit
 from plaudit.lab.experiments.audit.detection.subjects import NAMED, Leaning, Planted, Worth, longing

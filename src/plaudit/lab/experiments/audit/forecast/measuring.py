@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from plaudit.audit.battery import Audit, AuditConfig, audit_reward, tokenizer_words
+from plaudit.audit.battery import Audit, audit_reward, tokenizer_words
+from plaudit.audit.config import AuditConfig
 from plaudit.lab.experiments.audit.forecast.subjects import Trained
 from plaudit.lab.members import Numbers
 from plaudit.lab.worlds.assistant.prepared import Prepared
