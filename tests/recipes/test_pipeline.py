@@ -79,6 +79,7 @@ def test_finished_stages_are_skipped(copied):
         ("title=another", ["report"]),
         ("report.texts=false", ["report"]),
         ("audit.prompts=3", ["audit", "report"]),
+        ("audit.thresholds.bias=9", ["audit", "report"]),
         ("select.ns=[1]", ["select", "report"]),
         ("evaluate.subsets=[]", ["evaluate", "audit", "report"]),
         ("data.world.pool_prompts=9", ["audit", "select", "report"]),

@@ -163,3 +163,9 @@ def test_variants_are_the_recipe_with_some_keys_set():
 def test_every_key_is_documented(kind):
     assert is_dataclass(kind)
     assert not {f.name for f in fields(kind)} - set(field_docs(kind))
+
+
+def test_a_threshold_of_the_verdict_is_checked_by_name():
+    assert AuditSpec(thresholds={"bias": 0.4}).thresholds == {"bias": 0.4}
+    with pytest.raises(InputError, match="thresholds: 'biass' is not known"):
+        AuditSpec(thresholds={"biass": 0.4})

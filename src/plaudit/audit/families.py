@@ -71,7 +71,7 @@ def bias_checks(subject: Subject, config: AuditConfig, counterfactual: Counterfa
     Args:
         subject: what is audited; a comparison gives one grey check.
         config: seed, prompts, resamples.
-        counterfactual: rewrites whose true worth is known; the plain ones, judged by the truth if there is one, if None.
+        counterfactual: rewrites whose true worth is known; None for the plain ones, judged by any truth.
     """
     says = "effect of surface features on the reward"
     if subject.scored is None:

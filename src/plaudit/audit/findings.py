@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from plaudit.audit.checks import Check
+from plaudit.errors import InputError, nearest
 from plaudit.search.best_of_n import BestOfNCurve, Turn
 from plaudit.stats.estimate import Estimate
 
@@ -31,6 +33,23 @@ class Thresholds:
     optimisation pressure goes into the error."""
     prompts: int = 100
     """Prompts below which no interval here is narrow enough to be called sure."""
+
+    @classmethod
+    def moved(cls, values: Mapping[str, float]) -> Thresholds:
+        """These in place of the defaults, by name.
+
+        Args:
+            values: name of a threshold to its value.
+
+        Raises:
+            InputError: if a name is no threshold.
+        """
+        known = [f.name for f in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise InputError(f"thresholds: {name!r} is not known; {nearest(name, known)}")
+        given: dict[str, Any] = dict(values)
+        return cls(**given)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plaudit.audit.biases.rewrites import BIASES
+from plaudit.audit.findings import Thresholds
 from plaudit.errors import InputError, nearest
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.methods import chosen
@@ -104,8 +105,11 @@ class AuditSpec:
     """Surface features whose counterfactual effect is measured."""
     prompts: int = 100
     """Prompts that are rewritten, with up to four completions each."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Where a number starts to matter for the verdict: `bias`, `gap`, `calibration`, `unscored`, `gap_closed`, ..."""
 
     def __post_init__(self) -> None:
+        Thresholds.moved(self.thresholds)
         for name in self.features:
             if name not in BIASES:
                 raise InputError(f"audit.features has {name!r}; {nearest(name, BIASES)}")

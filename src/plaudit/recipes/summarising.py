@@ -12,7 +12,7 @@ import numpy as np
 
 from plaudit._json import from_json
 from plaudit.audit.biases.results import BiasAudit, bias_metrics
-from plaudit.audit.findings import Findings
+from plaudit.audit.findings import Findings, Thresholds
 from plaudit.audit.verdict import Verdict, judge
 from plaudit.evaluation.baselines import correctness, strongest
 from plaudit.evaluation.pairs import pair_margins
@@ -47,7 +47,7 @@ def verdict_of(recipe: Recipe, evaluation: PairEvaluation, biases: BiasAudit, be
         unscored=unscored, curve=curve, turn=turn,
         consistency=evaluation.truth.correlation if evaluation.truth else None,
     )  # fmt: skip
-    return judge(findings, remedies=recipe.report.remedies)
+    return judge(findings, thresholds=Thresholds.moved(recipe.audit.thresholds), remedies=recipe.report.remedies)
 
 
 def write_run_report(recipe: Recipe, run: Path, results: dict[str, Any], *, baseline: Path | None) -> dict[str, Any]:
