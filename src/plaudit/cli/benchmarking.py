@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from plaudit.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from plaudit.evaluation.benchmarks.evaluating import BenchmarkResult
 
 
@@ -19,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", dest="benchmark_data", action="append", default=[], metavar="PATH",
         help="its published files: a file, a folder of them, or a hub id, #split for a split (repeatable)",
     )  # fmt: skip
+    add("--out", metavar="FOLDER", help="write benchmark.html and benchmark.json here")
     add("--threshold", type=float, metavar="X", help="reward from which on a verdict (or a step) is right")
 
 
@@ -28,8 +32,8 @@ def check_absent(args: argparse.Namespace) -> None:
     Raises:
         InputError: if the data is missing, or an option of benchmarks is given without one.
     """
-    if args.benchmark_data or args.threshold is not None:
-        option = "--data" if args.benchmark_data else "--threshold"
+    if args.benchmark_data or args.threshold is not None or args.out:
+        option = "--data" if args.benchmark_data else "--out" if args.out else "--threshold"
         raise InputError(f"evaluate: {option} goes with --benchmark NAME; pairs are named without an option")
     if args.data is None:
         raise InputError("evaluate: name the preference pairs, or a benchmark with --benchmark NAME --data PATH")
@@ -61,11 +65,27 @@ def run(args: argparse.Namespace) -> int:
         print(f"{data.repeated} of {result.n_items} items were read before, and count again: is a file named twice?")
     if data.broken:
         print(f"{len(data.broken)} broken rows are in {args.skip_broken}")
+    if args.out:
+        print(f"wrote {_page(args, result, judge.fingerprint, data.data_hash, data.sources)}")
     if args.json:
         more = {"fingerprint": judge.fingerprint, "notes": list(result.notes), "outcomes": dict(result.outcomes)}
         hashes = {"+".join(data.sources): data.data_hash}
         write_json(args.json, result.metrics, configuration={**vars(args), **more}, data=hashes)
     return 1 if missed(result.metrics, floors) else 0
+
+
+def _page(
+    args: argparse.Namespace, result: BenchmarkResult, fingerprint: str, data_hash: str, sources: Sequence[str]
+) -> Path:
+    from datetime import UTC, datetime
+
+    from plaudit.report.benchmark_page import write_benchmark
+    from plaudit.runs.origin import provenance
+
+    configuration = {"benchmark": result.benchmark, "fingerprint": fingerprint, "threshold": args.threshold}
+    source = provenance(seed=args.seed, data={"+".join(sources): data_hash}, configuration=configuration)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return write_benchmark(args.out, result, created=created, source=source)
 
 
 def _refuse(args: argparse.Namespace) -> None:

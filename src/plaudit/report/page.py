@@ -102,7 +102,7 @@ def _distance(e: Estimate) -> tuple[float, float]:
     return min(abs(e.low), abs(e.high)), max(abs(e.low), abs(e.high))
 
 
-def _both(draw: Callable[..., Markup], *args: Any, **options: Any) -> Markup:
+def both_widths(draw: Callable[..., Markup], *args: Any, **options: Any) -> Markup:
     """The chart for the page and the one for a phone; the style sheet shows one of them."""
     wide, phone = draw(*args, width=WIDE, **options), draw(*args, width=PHONE, **options)
     return Markup('<div class="chart wide">{}</div><div class="chart phone">{}</div>').format(wide, phone)
@@ -116,15 +116,15 @@ def _charts(data: ReportData) -> dict[str, Markup]:
         rows = [charts.Row("this reward", result.accuracy, "main")]
         rows += [charts.Row(b.name, b.accuracy) for b in result.baselines]
         label = "Accuracy of this reward and of content-blind rules, with 95% intervals"
-        drawn["baselines"] = _both(
+        drawn["baselines"] = both_widths(
             charts.dots, rows, label=label, reference=0.5, axis="accuracy, ties counted half", percent=True
         )
         if result.reliability is not None and result.reliability.count:
             label = "Reliability diagram: accuracy against confidence with the noise band of a calibrated model"
-            drawn["reliability"] = _both(charts.reliability, result.reliability, label=label)
+            drawn["reliability"] = both_widths(charts.reliability, result.reliability, label=label)
         if result.histogram is not None:
             label = "Histogram of margins between chosen and rejected completions"
-            drawn["histogram"] = _both(charts.histogram, result.histogram, label=label)
+            drawn["histogram"] = both_widths(charts.histogram, result.histogram, label=label)
     drawn.update(_audit(data))
     return drawn
 
@@ -144,13 +144,13 @@ def _curve(data: ReportData) -> dict[str, Markup]:
         proxy = charts.Series("proxy", "proxy", _gains(curve.proxy, unit))
         axis = "gain over one sample, within-prompt sd"
         label = f"Proxy, true and oracle reward {about}"
-        return {"curve": _both(charts.lines, curve.ns, [oracle, proxy, truth], label=label, axis=axis, **options)}
+        return {"curve": both_widths(charts.lines, curve.ns, [oracle, proxy, truth], label=label, axis=axis, **options)}
     axis = "true reward gained over one sample"
     label = f"True and oracle reward {about}"
-    first = _both(charts.lines, curve.ns, [oracle, truth], label=label, axis=axis, **options)
+    first = both_widths(charts.lines, curve.ns, [oracle, truth], label=label, axis=axis, **options)
     proxy = charts.Series("proxy", "proxy", _gains(curve.proxy, 1.0))
     axis, label = "proxy gained over one sample, reward units", f"Proxy {about}"
-    return {"curve": first + _both(charts.lines, curve.ns, [proxy], label=label, axis=axis, **options)}
+    return {"curve": first + both_widths(charts.lines, curve.ns, [proxy], label=label, axis=axis, **options)}
 
 
 def _gains(points: tuple[Estimate, ...], unit: float) -> tuple[Estimate, ...]:
@@ -174,7 +174,7 @@ def _audit(data: ReportData) -> dict[str, Markup]:
 
     effects = [charts.Row(e.name, e.effect, shade(e.effect, limits.bias)) for e in data.biases.effects]
     if effects:
-        drawn["biases"] = _both(
+        drawn["biases"] = both_widths(
             charts.dots,
             effects,
             label="Effect of each surface feature on the reward, with 95% intervals",
@@ -187,7 +187,7 @@ def _audit(data: ReportData) -> dict[str, Markup]:
         for g in data.biases.gaps
     ]
     if gaps:
-        drawn["gaps"] = _both(
+        drawn["gaps"] = both_widths(
             charts.dots,
             gaps,
             label="Accuracy of each group minus that of all other pairs, with 95% intervals",
