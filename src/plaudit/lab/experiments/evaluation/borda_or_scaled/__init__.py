@@ -1,0 +1,1 @@
+"""Borda counts against scaled means: about the runs of `borda_tasks`."""

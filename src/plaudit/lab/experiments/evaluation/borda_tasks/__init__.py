@@ -1,0 +1,1 @@
+"""Rankings of systems over tasks of different scales."""

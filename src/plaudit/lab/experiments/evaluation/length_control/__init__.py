@@ -1,0 +1,1 @@
+"""Length control of win rates, with a judge that likes length."""

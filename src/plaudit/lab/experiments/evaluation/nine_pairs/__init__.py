@@ -1,0 +1,1 @@
+"""The hardest of nine against all nine: about the runs of `one_against_nine`."""

@@ -1,0 +1,1 @@
+"""Which benchmark of rewards foretells best-of-n."""

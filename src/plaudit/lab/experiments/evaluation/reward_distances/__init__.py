@@ -1,0 +1,1 @@
+"""Distances between rewards, and what following one costs in the other."""
