@@ -88,14 +88,14 @@ def _scores(seed: int, setting: Setting, kind: str, *, styled: bool, problems: i
         row[:, :d], row[:, d:] = candidates[order], own
     if styled:
         x[:, 0, d:] += shift
-    items = [
-        Item(
-            f"{i}", "", tuple(Sample((Message("user", f"problem {i}"),), f"{j}") for j in range(wrong + 1)), (True, *[False] * wrong),
-            meta={"rejected": wrong},
-        )
-        for i in range(problems)
-    ]  # fmt: skip
+    items = [_item(i, wrong) for i in range(problems)]
     return np.array([_score(kind, items, x @ w) for w in setting.weights])
+
+
+def _item(number: int, wrong: int) -> Item:
+    prompt = (Message("user", f"problem {number}"),)
+    candidates = tuple(Sample(prompt, f"{j}") for j in range(wrong + 1))
+    return Item(f"{number}", "", candidates, (True, *[False] * wrong), meta={"rejected": wrong})
 
 
 def _score(kind: str, items: list[Item], rewards: Numbers) -> float:
