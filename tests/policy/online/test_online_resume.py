@@ -12,9 +12,12 @@ import time
 import numpy as np
 import pytest
 
-from plaudit.errors import IntegrityError
+from plaudit.errors import IntegrityError, PlauditError
+from plaudit.policy.online import trainer
+from plaudit.policy.online.methods import online
+from plaudit.policy.online.trainer import OnlineTrainer
 from plaudit.policy.rollout import LocalSampler
-from small_policies import Sevens, losses, run, weights
+from small_policies import MoreSevens, Sevens, losses, run, weights
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +65,59 @@ def test_a_run_that_broke_off_ends_as_an_undisturbed_one(tmp_path, after):
     # nothing was judged twice, and nothing left out
     assert len(first.seen) > 0
     assert sorted(first.seen + second.seen) == sorted(whole_reward.seen)
+
+
+BESIDE = {
+    "ppo": ("ppo?value_rate=3", {}, "value_head.safetensors"),
+    "ppo with adapters": ("ppo?value_rate=3", {"lora_rank": 2}, "value_head.safetensors"),
+    "prime": ("prime?low=0&high=1&process_rate=1e-3", {}, "process/model.safetensors"),
+    "oreal": ("oreal", {}, "model/model.safetensors"),
+    "pref-grpo": ("pref-grpo", {}, "model/model.safetensors"),
+    "online-inpo": ("online-inpo", {}, "model/model.safetensors"),
+}
+
+
+class Odd(Sevens):
+    """Right where the completion has an odd number of characters."""
+
+    def one(self, text):
+        return float(len(text) % 2)
+
+
+@pytest.mark.parametrize("after", [3, 6])
+@pytest.mark.parametrize("case", BESIDE)
+def test_what_is_fitted_beside_the_policy_goes_on_too(tmp_path, case, after):
+    """The checkpoint at step 3 lies between two passes over a batch: values and token rewards must be those of then."""
+    name, more, file = BESIDE[case]
+    method, options = online(name)[1], {**OPTIONS, **more}
+    whole_reward, first, second = (MoreSevens() if method.compares else Odd() for _ in range(3))
+    whole = run(tmp_path / "whole", reward=whole_reward, method=method, **options)
+    with pytest.raises(Pulled):
+        run(tmp_path / "broken", reward=first, method=method, sampler=breaking(after), **options)
+    again = run(tmp_path / "broken", reward=second, method=method, **options)
+    assert losses(again) == losses(whole)
+    for name, weight in weights(again).items():
+        assert bool((weight == weights(whole)[name]).all()), name
+    assert (tmp_path / "broken" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    assert first.seen
+    assert sorted(first.seen + second.seen) == sorted(whole_reward.seen)  # nothing was judged or compared twice
+
+
+def test_batches_that_were_lost_before_a_kill_still_count(tmp_path, monkeypatch):
+    class Broken(Sevens):
+        def __call__(self, samples):
+            raise ConnectionError("no route to the judge")
+
+    options = {"rows": 8, "epochs": 4, "save_steps": 1}
+    collected, made = [], OnlineTrainer._collected
+    monkeypatch.setattr(OnlineTrainer, "_collected", lambda self, *a, **k: collected.append(1) or made(self, *a, **k))
+    monkeypatch.setattr(trainer, "LONGEST", 3)
+    with pytest.raises(Pulled):  # two batches, and no third
+        run(tmp_path, reward=Broken(), sampler=breaking(2), **options)
+    collected.clear()
+    with pytest.raises(PlauditError, match="no completion of the last 3 batches has a reward"):
+        run(tmp_path, reward=Broken(), **options)
+    assert len(collected) == 1
 
 
 def test_another_run_does_not_take_over_what_lies_there(tmp_path):
@@ -120,7 +176,7 @@ def test_twenty_kills_at_random_instants_change_nothing(tmp_path):
 SCRIPT = """
 import json, sys
 from small_policies import run, losses
-found = run(sys.argv[1], rows=8, epochs=2, batch_size=int(sys.argv[2]), kl_coef=0.05, passes=2)
+found = run(sys.argv[1], rows=8, epochs=2, batch_size=int(sys.argv[2]), kl_coef=0.05, passes=2, tokens_per_row=60)
 if found.model is not None and __import__("os").environ.get("RANK", "0") == "0":
     rows = [[row["loss"], row.get("reward", 0.0), row.get("kl", 0.0)] for row in found.history]
     open(sys.argv[1] + "/told.json", "w").write(json.dumps(rows))
