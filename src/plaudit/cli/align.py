@@ -89,6 +89,7 @@ def _online(args: argparse.Namespace) -> int:
 
     from plaudit.policy.online.entry import align_online
     from plaudit.records import read
+    from plaudit.report.policy_page import write_policy_run
     from plaudit.rewards.folders import check_folder
 
     check_folder(args.model)
@@ -103,7 +104,8 @@ def _online(args: argparse.Namespace) -> int:
         return 0
     for line in aligned.lines():
         print(line)
-    print(f"saved {args.out}/model; every completion with its reward: {args.out}/samples.jsonl")
+    page = write_policy_run(args.out)
+    print(f"saved {args.out}/model; every completion with its reward: {args.out}/samples.jsonl; the run: {page}")
     return 0
 
 

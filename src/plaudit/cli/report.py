@@ -8,8 +8,10 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    parser.add_argument("run", help="run folder that holds report.json")
-    parser.add_argument("--no-texts", action="store_true", help="leave the texts of the wrong pairs out of the page")
+    parser.add_argument("run", help="run folder of plaudit run, or of plaudit align with a reward")
+    parser.add_argument(
+        "--no-texts", action="store_true", help="leave the texts of pairs and completions out of the page"
+    )
     parser.add_argument("--out", metavar="FILE", help="the page (default: RUN/report.html)")
 
 
@@ -18,8 +20,12 @@ def run(args: argparse.Namespace) -> int:
     from plaudit.errors import InputError
     from plaudit.report.folder import read_report
     from plaudit.report.page import render
+    from plaudit.report.policy_page import is_policy_run, write_policy_run
     from plaudit.runs.atomic import write_text
 
+    if not (Path(args.run) / "report.json").is_file() and is_policy_run(args.run):
+        print(write_policy_run(args.run, texts=not args.no_texts, out=Path(args.out) if args.out else None))
+        return 0
     try:
         data = read_report(args.run)
     except InputError as error:

@@ -271,3 +271,62 @@ def histogram(data: MarginHistogram, *, width: float, label: str) -> Markup:
     axis = "margin, reward units" if width < NARROW else "margin: reward of chosen minus rejected, in reward units"
     parts.append(svg.text((left + width - 10) / 2, bottom + 36, axis, "axis", "middle"))
     return svg.figure(width, bottom + 44, parts, label)
+
+
+@dataclass(frozen=True)
+class History:
+    """One number over a run.
+
+    Attributes:
+        label: at the line's end.
+        css: `true`, `proxy` or `oracle`.
+        values: one an update; NaN where it was not measured.
+    """
+
+    label: str
+    css: str
+    values: tuple[float, ...]
+
+
+def history(steps: Sequence[float], series: Sequence[History], *, width: float, label: str, axis: str) -> Markup:
+    """Numbers over the updates of a run: every value faint, a running mean of a tenth of them bold.
+
+    Args:
+        steps: number of each update, ascending.
+        series: what to draw.
+        width: pixels.
+        label: for screen readers.
+        axis: what the vertical axis shows.
+    """
+    narrow = width < NARROW
+    left, top, height = 52, 24, (150 if narrow else 170)
+    right = max(len(s.label) for s in series) * svg.CHAR + 16
+    bottom = top + height
+    domain = svg.padded([v for s in series for v in s.values])
+    x = svg.Scale((steps[0], max(steps[-1], steps[0] + 1)), (left + 8, width - right))
+    y = svg.Scale(domain, (bottom, top))
+    parts = [svg.text(left - 44, top - 8, axis, "axis")]
+    for tick in svg.nice_ticks(*domain, count=4):
+        parts.append(svg.line(left, y(tick), width - right, y(tick), "grid"))
+        parts.append(svg.text(left - 6, y(tick) + 4, svg.number(tick, 3), "tick", "end"))
+    for tick in svg.nice_ticks(float(steps[0]), float(steps[-1]), count=4 if narrow else 7):
+        parts.append(svg.text(x(tick), bottom + 17, svg.number(tick, 0), "tick", "middle"))
+    ends = []
+    for one in series:
+        known = [(s, v) for s, v in zip(steps, one.values, strict=True) if math.isfinite(v)]
+        smooth = _running([v for _, v in known], max(1, len(known) // 10))
+        parts.append(svg.path([(x(s), y(v)) for s, v in known], f"curve faint {one.css}"))
+        parts.append(svg.path([(x(s), y(m)) for (s, _), m in zip(known, smooth, strict=True)], f"curve {one.css}"))
+        ends.append(y(smooth[-1]) if smooth else bottom)
+    for one, place in zip(series, svg.spread(ends, 16), strict=True):
+        parts.append(svg.text(width - right + 8, place + 4, one.label, f"series {one.css}"))
+    return svg.figure(width, bottom + 26, parts, label)
+
+
+def _running(values: Sequence[float], window: int) -> list[float]:
+    """Mean of the last `window` values at each place; of fewer at the beginning."""
+    found, total = [], 0.0
+    for i, v in enumerate(values):
+        total += v - (values[i - window] if i >= window else 0.0)
+        found.append(total / min(i + 1, window))
+    return found
