@@ -25,11 +25,14 @@ class Question:
         row: the prompt, its reference, and what else its row holds.
         ids: token ids up to where the assistant speaks.
         key: names the prompt and its place in the run; completions depend on it and on nothing else of the batch.
+        together: names what a reward that compares a group sees as one, such as all wordings of a question; empty for
+            the question alone.
     """
 
     row: PromptOnly
     ids: tuple[int, ...]
     key: str
+    together: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,7 +211,7 @@ def test_unfinished_completions_can_be_left_out_of_the_loss(tmp_path):
 
 def test_the_schedule_repeats_batches_and_shuffles_passes():
     config = OnlineConfig(batch_size=2, accumulation=2, epochs=2, passes=3, completions=2)
-    found = schedule(6, config)
+    found = schedule([[i] for i in range(6)], config)
     assert len(found) == 3 * 4 * 3  # 12 asked in batches of 4, each three times
     assert [a.key for a in found[:4]] == [a.key for a in found[4:8]] == [a.key for a in found[8:12]]
     assert sorted(a.row for a in found[:4] + found[12:14]) == [0, 1, 2, 3, 4, 5]

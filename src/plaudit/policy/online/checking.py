@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from plaudit.errors import InputError
+from plaudit.policy.online.config import OnlineConfig
 from plaudit.policy.online.method import Method
 from plaudit.records.rows import PromptOnly
 from plaudit.rewards.base import Comparison, Reward
@@ -27,6 +28,38 @@ def check_columns(rows: Sequence[PromptOnly]) -> None:
                 f"align: row {i + 1} has a column {taken[0]!r}, which samples.jsonl keeps of a completion; rename or "
                 "remove it"
             )
+
+
+def judged_together(rows: Sequence[PromptOnly], config: OnlineConfig) -> list[list[int]]:
+    """Numbers of the prompts, those of one value of the column `config.together` in one list; without it each alone.
+
+    Raises:
+        InputError: if a row lacks the column, values have different numbers of prompts, or a batch would divide them.
+    """
+    if not config.together:
+        return [[i] for i in range(len(rows))]
+    found: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        if row.meta.get(config.together) is None:
+            raise InputError(
+                f"align: prompt {i + 1} has no column {config.together!r}, which says what is judged "
+                "together; add it, or leave together out"
+            )
+        found.setdefault(str(row.meta[config.together]), []).append(i)
+    sizes = {len(members): name for name, members in found.items()}
+    if len(sizes) > 1:
+        (few, one), (many, other) = sorted(sizes.items())[0], sorted(sizes.items())[-1]
+        raise InputError(
+            f"align: {config.together} {one!r} has {few} prompts and {other!r} {many}; give as many of each (prompts "
+            "that leave no room for a completion are not asked)"
+        )
+    size = next(iter(sizes))
+    if config.batch_size % size:
+        raise InputError(
+            f"align: {size} prompts of a {config.together} are judged together, and batch_size is {config.batch_size}; "
+            f"give a multiple of {size}"
+        )
+    return list(found.values())
 
 
 def check_kind(reward: Reward | Comparison, method: Method) -> None:

@@ -66,6 +66,8 @@ class OnlineConfig:
     """Siblings that each completion is compared with, of algorithms that compare; 0 for all of them."""
     both_orders: bool = False
     """Whether a comparison is asked in both orders, at twice the price: what a judge gives to the first place goes."""
+    together: str = ""
+    """Column of prompts that a reward judges together, such as the wordings of a question: one group to the reward."""
     drop_unfinished: bool = False
     """Whether completions that the limit of tokens ended are left out of the loss; their rewards still count."""
     reward_seconds: float = 120.0
@@ -133,6 +135,8 @@ class OnlineConfig:
             raise InputError(f"{given} has no effect on {method.title}, which compares nothing; leave it out")
         if method.compares and self.completions < 2:
             raise InputError(f"{method.title} compares siblings and completions is {self.completions}; give at least 2")
+        if method.compares and self.together:
+            raise InputError(f"together has no effect on {method.title}, which compares the siblings of a prompt")
         if self.comparisons_per_sample == 1 and self.completions % 2:
             raise InputError(
                 f"comparisons_per_sample is 1 and completions {self.completions}: one would meet nobody; give an even "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, final
 
@@ -85,8 +85,7 @@ class Collector:
 
     def __call__(self, questions: Sequence[Question], *, progress: Callable[[int], object] | None = None) -> Experience:
         """The completions of questions and their rewards; what a reward could not judge has none, and says why."""
-        size = max(1, self.sampling.sequences // self.sampling.completions)
-        parts = [questions[i : i + size] for i in range(0, len(questions), size)]
+        parts = _parts(questions, max(1, self.sampling.sequences // self.sampling.completions))
         whole = any(s.reward.scope == "batch" for s in (self.scorer, *self.watched.values()))
         rollouts: list[list[Rollout]] = []
         told: list[Future[dict[str, RewardBatch]]] = []
@@ -126,13 +125,34 @@ class Collector:
         todo = [i for i, key in enumerate(keys) if key not in self.log]
         if todo and scorer.reward.scope == "batch":
             todo = list(range(len(keys)))
-        batch = scorer([rollout.sample for i in todo for rollout in rollouts[i]])
+        if scorer.reward.scope == "group":  # what is judged together is judged again together
+            missing = {questions[i].together or keys[i] for i in todo}
+            todo = [i for i, q in enumerate(questions) if (q.together or keys[i]) in missing]
+        batch = scorer([_shown(questions[i], rollout.sample) for i in todo for rollout in rollouts[i]])
         start = 0
         for i in todo:
             cells = [reward_cells(batch, start + k) for k in range(len(rollouts[i]))]
             self.log.put(keys[i], cells)
             start += len(cells)
         return batch_from_cells([cell for key in keys for cell in self.log[key]])
+
+
+def _parts(questions: Sequence[Question], size: int) -> list[Sequence[Question]]:
+    """The questions in order, so many at a time or, where more are judged together, those."""
+    found: list[list[Question]] = []
+    for question in questions:
+        room = found and len(found[-1]) < size
+        same = found and question.together and question.together == found[-1][-1].together
+        if room or same:
+            found[-1].append(question)
+        else:
+            found.append([question])
+    return [*found]
+
+
+def _shown(question: Question, sample: Sample) -> Sample:
+    """A sample as a reward sees it: in the group that it is judged in."""
+    return replace(sample, group=question.together) if question.together else sample
 
 
 def drawn_key(question: Question) -> str:

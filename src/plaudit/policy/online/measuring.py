@@ -72,7 +72,7 @@ class Measurer:
             if not again:
                 fresh, metrics = self._learnt(self.process, experience, ref)
             logps = self._kept("process", experience, lambda: fresh, again)
-            # two passes differ by rounding, which an estimator that normalises would blow up while the model is the start
+            # passes differ by rounding, which an estimator that normalises blows up while the model is the start
             logps = np.where(np.abs(logps - ref) <= ROUNDING * np.maximum(1, np.abs(ref)), ref, logps)
             rewards = implicit_rewards(torch.from_numpy(logps), torch.from_numpy(ref)).numpy()
         return Measured(old, ref, values, rewards, metrics)

@@ -21,7 +21,7 @@ from plaudit.engine.values import install_value_head, remove_value_head, save_va
 from plaudit.engine.vocabulary import install_logp_head
 from plaudit.errors import InputError
 from plaudit.policy.losses.kl import AdaptiveCoefficient
-from plaudit.policy.online.checking import check_bounds, check_columns, check_kind
+from plaudit.policy.online.checking import check_bounds, check_columns, check_kind, judged_together
 from plaudit.policy.online.comparing import Duels
 from plaudit.policy.online.config import OnlineConfig
 from plaudit.policy.online.experience import Collector, Scoring, drawn_key, reward_key
@@ -110,6 +110,7 @@ def improve(
         )
     check_columns(rows)
     config.check(method)
+    units = judged_together([row for row, _ in kept], config)
     core, layers = taken_apart(reward)
     check_kind(core, method)
     check_bounds(core, method)
@@ -128,6 +129,8 @@ def improve(
             install_logp_head(one)
     if method.critic is not None:
         install_value_head(model, trunk=method.critic.trunk)
+    asked = schedule(units, config, processes=processes)
+    question_of = partial(_question, kept, len(units[0]))
     patience = Patience(seconds=config.reward_seconds, tries=config.reward_tries)
     scorer = _scoring(core, patience, config, method)
     with DurableLog(out / f"rollouts{f'-{rank}' if rank else ''}.log", fingerprint=key) as log:
@@ -138,9 +141,8 @@ def improve(
         state = State(
             method, layers, AdaptiveCoefficient(config.kl_coef, config.kl_target or 6.0) if config.kl_coef else None
         )
-        asked = schedule(len(kept), config, processes=processes)
         kind = partial(
-            OnlineTrainer, collect=collect, questions=partial(_question, kept), state=state, options=config,
+            OnlineTrainer, collect=collect, questions=question_of, state=state, options=config,
             reference=reference, process=process, watch=Watch(), tree=gate.open,
             pad_id=int(tokenizer.pad_token_id or 0),
         )  # fmt: skip
@@ -148,7 +150,7 @@ def improve(
             model, tokenizer, asked, config=_as_fit(config), out=out, key=key, progress=progress, collator=collated,
             kind=kind,
         )  # fmt: skip
-        write(out / f"samples{f'-{rank}' if rank else ''}.jsonl", said(asked, partial(_question, kept), log))
+        write(out / f"samples{f'-{rank}' if rank else ''}.jsonl", said(asked, question_of, log))
     head = value_head(trainer.model)
     remove_value_head(trainer.model)
     policy = merged(trainer.model)
@@ -171,16 +173,21 @@ def improve(
     )  # fmt: skip
 
 
-def schedule(prompts: int, config: OnlineConfig, *, processes: int = 1) -> list[Asked]:
+def schedule(prompts: Sequence[Sequence[int]], config: OnlineConfig, *, processes: int = 1) -> list[Asked]:
     """Which prompts each update asks, in order: every batch `updates` times, passes over the prompts shuffled anew.
 
     The last batch is filled from a further pass, so that all are of one size.
+
+    Args:
+        prompts: numbers of the prompts, those that are judged together as one entry; all entries are equally long.
+        config: of the run.
+        processes: that divide each batch.
     """
     size = config.batch_size * config.accumulation * processes
-    batches = max(1, int(np.ceil(prompts * config.epochs / size)))
+    batches = max(1, int(np.ceil(sum(map(len, prompts)) * config.epochs / size)))
     rng, order = np.random.default_rng([config.seed, 17]), list[int]()
     while len(order) < batches * size:
-        order += rng.permutation(prompts).tolist()
+        order += [row for unit in rng.permutation(len(prompts)) for row in prompts[unit]]
     found: list[Asked] = []
     for step in range(batches):
         part = order[step * size : (step + 1) * size]
@@ -215,9 +222,11 @@ def collated(batch: Sequence[Asked]) -> dict[str, Any]:
     return {"asked": list(batch)}
 
 
-def _question(kept: Sequence[tuple[PromptOnly, tuple[int, ...]]], asked: Asked) -> Question:
+def _question(kept: Sequence[tuple[PromptOnly, tuple[int, ...]]], together: int, asked: Asked) -> Question:
+    """What an entry of the schedule asks; so many that follow one another are judged together."""
     row, ids = kept[asked.row]
-    return Question(row, ids, asked.key)
+    step, place, _ = asked.key.split(".")
+    return Question(row, ids, asked.key, f"{step}.{int(place) // together}" if together > 1 else "")
 
 
 def _reference(model: Any, config: OnlineConfig, method: Method) -> Any:
