@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from plaudit.shaping.transforms.references import References
 
 
-NEEDING = {"length-controlled": "length-controlled?slope=0.1"}
+NEEDING = {"length-controlled": "length-controlled?slope=0.1", "group-matched": "group-matched?column=group"}
 """Transforms without a default that does something, as `plot all` draws them."""
 
 
@@ -42,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _plot(args: argparse.Namespace) -> int:
     from plaudit.report.shapes import Example, shape_picture
+    from plaudit.rewards.base import RewardBatch
     from plaudit.runs.atomic import write_text
+    from plaudit.shaping.transforms.matched import GroupMatched
     from plaudit.shaping.transforms.naming import TRANSFORMS
 
     example = Example.drawn(args.seed)
@@ -53,6 +55,8 @@ def _plot(args: argparse.Namespace) -> int:
         if kind == "all":
             out = (args.out or Path()) / f"shape-{by.kind}.svg"
         shown = example.stated() if by.kind == "confidence" else example
+        if isinstance(by, GroupMatched) and not by.groups:  # it is read from what it is shown on
+            by = by.fitted(RewardBatch(shown.reward), shown.samples)
         write_text(out, str(shape_picture(by, shown, title=f"shape/{name.removeprefix('shape/')}")))
         print(f"shape: {out}")
     return 0

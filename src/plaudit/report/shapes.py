@@ -51,7 +51,10 @@ class Example:
         reward = np.repeat(level, EACH) + rng.normal(size=n) + 6.0 * far
         words = np.maximum(np.rint(20 + 4 * (reward - np.repeat(level, EACH)) + 4 * rng.normal(size=n)), 1)
         prompts = [conversation(f"prompt {i}") for i in range(PROMPTS)]
-        samples = tuple(Sample(prompts[i // EACH], "word " * int(k)) for i, k in enumerate(words.tolist()))
+        samples = tuple(
+            Sample(prompts[i // EACH], "word " * int(k), meta={"group": "ab"[i % 2]})
+            for i, k in enumerate(words.tolist())
+        )
         first = rng.normal(size=(PROMPTS, REFERENCES)) + level[:, None]
         rows = {key_of(samples[i * EACH].prompt): tuple(first[i].tolist()) for i in range(PROMPTS)}
         return cls(samples, reward, far, References(rows))

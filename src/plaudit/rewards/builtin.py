@@ -70,6 +70,7 @@ BUILTIN: dict[str, Entry] = {
             "centred": "less the mean reward of the prompt's reference completions",
             "clip": "kept between low and high",
             "confidence": "more for stated confidence above the running mean, less below it",
+            "group-matched": "groups of completions made alike within prompts: column=NAME, fitted state",
             "length-controlled": "less what its words are worth: slope=PER_WORD",
             "log-sigmoid": "log-probability of beating a good reference: its sum is a conjunction",
             "min-max": "place within the range of all rewards seen",

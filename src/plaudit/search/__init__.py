@@ -6,7 +6,12 @@ __getattr__, __all__ = exports(
     __name__,
     {
         "BestOfNCurve": "best_of_n",
+        "CommitteePoint": "committees",
         "Turn": "best_of_n",
+        "committee_curve": "committees",
+        "committee_score": "committees",
+        "proportional_quotas": "committees",
+        "select_committee": "committees",
         "Selection": "selection",
         "best_of_n_values": "best_of_n",
         "best_of_n_curve": "best_of_n",

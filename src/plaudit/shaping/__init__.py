@@ -28,5 +28,6 @@ __getattr__, __all__ = exports(
         "worst_case": "ensembles",
         "SpreadFilter": "filtering",
         "group_spread": "filtering",
+        "fair_tree_values": "trees",
     },
 )

@@ -15,6 +15,7 @@ from plaudit.records.sample import Sample
 from plaudit.rewards.base import RewardBatch
 from plaudit.shaping import ConfidenceShaping
 from plaudit.shaping.transforms import (
+    GroupMatched,
     MinMax,
     Quantile,
     Rank,
@@ -31,9 +32,20 @@ REMEMBERING = {
     "min-max": MinMax(),
     "confidence": ConfidenceShaping(rate=0.3),
     "quantile": Quantile([0.1, 2.0 / 3, 5.0]),
+    "group-matched": GroupMatched(
+        "who", "affine", ("x", "y"), (-1.0 / 3, 0.25), (0.5, 1.0), ((0.0, 1.0), (-1.0, 0.1), (0.0, 2.0 / 3))
+    ),
 }
-OPTIONS = {"standardise": {"rate": 0.3}, "running-clip": {"rate": 0.3, "width": 0.7}, "confidence": {"rate": 0.3}}
-SAMPLES = [Sample("a", "one two three\nConfidence: 9"), Sample("a", "one"), Sample("b", "one " * 5 + "Confidence: 2")]
+OPTIONS = {
+    "group-matched": {"column": "who", "match": "affine"},
+    "standardise": {"rate": 0.3},
+    "running-clip": {"rate": 0.3, "width": 0.7},
+    "confidence": {"rate": 0.3},
+}
+SAMPLES = [
+    Sample("a", "one two three\nConfidence: 9", meta={"who": "x"}), Sample("a", "one", meta={"who": "y"}),
+    Sample("b", "one " * 5 + "Confidence: 2", meta={"who": "y"}),
+]  # fmt: skip
 
 
 def trained(by):
@@ -67,7 +79,7 @@ def test_saved_in_a_loop_and_loaded_by_reference_in_a_new_process(tmp_path):
         options = {"of": "rule/length", "state": state, **OPTIONS.get(kind, {})}
         (tmp_path / f"{kind}.yaml").write_text(yaml.safe_dump({f"shape/{kind}": options}))
         references += [f"{kind}.yaml", f"shape/{kind}?" + "&".join(f"{k}={v}" for k, v in options.items())]
-    rows = [{"prompt": s.prompt[0].text, "completion": s.text} for s in SAMPLES]
+    rows = [{"prompt": s.prompt[0].text, "completion": s.text, **s.meta} for s in SAMPLES]
     (tmp_path / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *references],

@@ -175,6 +175,7 @@ CHANGES = {
     "RunningClip": {"rate": 0.9, "width": 0.1}, "MinMax": {}, "Rank": {},
     "Whiten": {"center": False, "epsilon": 1.0, "limit": 0.1},
     "Quantile": {"output": "normal", "interpolate": True},
+    "GroupMatched": {"column": "two", "match": "affine"},
     "ConfidenceShaping": {"mode": "threshold", "weight": 0.1, "rate": 0.9, "clamp": 0.5},
 }  # fmt: skip
 
@@ -182,7 +183,10 @@ CHANGES = {
 @pytest.mark.parametrize("kind", sorted(TRANSFORMS))
 def test_every_option_has_an_effect(kind):
     made = TRANSFORMS[kind]
-    samples = [Sample("a", "b", group="g"), Sample("a", "c d\nConfidence: 9", group="g")]
+    samples = [
+        Sample("a", "b", group="g", meta={"one": "x", "two": "y"}),
+        Sample("a", "c d\nConfidence: 9", group="g", meta={"one": "y", "two": "x"}),
+    ]
     earlier = [RewardBatch(np.array(x)) for x in ([0.0, 1.0], [3.0, 9.0])]
     batch = RewardBatch(np.array([2.0, 3.0]))
     given = (
@@ -193,6 +197,8 @@ def test_every_option_has_an_effect(kind):
 
     if kind == "length-controlled":
         given = {"slope": 1.0}
+    if kind == "group-matched":
+        given = {"column": "one", "groups": ("x", "y"), "offset": (0.25, -0.25), "scale": (2.0, 0.5)}
 
     def shaped(**changes):
         by = made(**(given | changes))

@@ -5,6 +5,7 @@ from plaudit._lazy import exports
 __getattr__, __all__ = exports(
     __name__,
     {
+        "AttributeAttention": "attribute_attention",
         "ComposedHead": "composed",
         "Network": "composed",
         "install_network": "installing",

@@ -8,6 +8,7 @@ __getattr__, __all__ = exports(
         "Affine": "fixed",
         "Centred": "references",
         "Clip": "fixed",
+        "GroupMatched": "matched",
         "LogSigmoid": "references",
         "MinMax": "adaptive",
         "Par": "references",

@@ -15,6 +15,7 @@ from plaudit.shaping.length.controlled import LengthControlled
 from plaudit.shaping.transforms.adaptive import MinMax, RunningClip, Standardise
 from plaudit.shaping.transforms.base import Shaped, ValueTransform
 from plaudit.shaping.transforms.fixed import Affine, Clip, Squash
+from plaudit.shaping.transforms.matched import GroupMatched
 from plaudit.shaping.transforms.quantiles import Quantile
 from plaudit.shaping.transforms.ranked import Rank, Whiten
 from plaudit.shaping.transforms.references import Centred, LogSigmoid, Par, references_of
@@ -26,7 +27,7 @@ TRANSFORMS: dict[str, type[ValueTransform]] = {
         *(Par, Centred, LogSigmoid, Quantile),
         *(Clip, Squash, Affine, LengthControlled),
         *(Standardise, RunningClip, MinMax, ConfidenceShaping),
-        *(Rank, Whiten),
+        *(Rank, Whiten, GroupMatched),
     )
 }
 """Kind to class: what follows `shape/`."""
@@ -76,3 +77,4 @@ clip, squash, affine = _opener(Clip), _opener(Squash), _opener(Affine)
 standardise, running_clip, min_max = _opener(Standardise), _opener(RunningClip), _opener(MinMax)
 confidence = _opener(ConfidenceShaping)
 rank, whiten, length_controlled = _opener(Rank), _opener(Whiten), _opener(LengthControlled)
+group_matched = _opener(GroupMatched)
