@@ -110,3 +110,49 @@ def test_what_cannot_be_done_is_one_line(tmp_path, start, asked, capsys, more, w
     assert words in said.err
     assert said.err.count("\n") == 1
     assert not (tmp_path / "run" / "model").exists()
+
+
+JUDGE = '''
+import numpy as np
+from plaudit.rewards.base import PreferenceBatch
+
+
+class Shorter:
+    name, fingerprint = "shorter", "shorter"
+
+    def __call__(self, first, second):
+        ahead = np.sign([len(b.text) - len(a.text) for a, b in zip(first, second, strict=True)])
+        return PreferenceBatch((ahead + 1) / 2, np.zeros(len(first), dtype=np.int8))
+
+
+judge = Shorter()
+'''
+
+
+def test_a_comparison_takes_the_place_of_a_reward(tmp_path, start, asked, capsys):
+    (tmp_path / "judge.py").write_text(JUDGE)
+    command = ["align", asked, "--model", start, "--reward", f"{tmp_path}/judge.py:judge", *OPTIONS]
+    assert main([*command, "--algorithm", "pref-grpo", "--comparisons-per-sample", "2", "--out", f"{tmp_path}/a"]) == 0
+    said = capsys.readouterr().out
+    assert "pref-grpo: 2 updates" in said
+    assert "reward 0.500 -> 0.500" in said
+    row = json.loads((tmp_path / "a" / "samples.jsonl").read_text().splitlines()[0])
+    assert set(row["detail"]["against"]) == {"1", "2"}
+    # where a reward is needed, and where an option has nothing to say
+    assert main([*command, "--out", f"{tmp_path}/b"]) == 2
+    assert "turn it into one with shape/win-rate" in capsys.readouterr().err
+    assert main([*command, "--both-orders", "--out", f"{tmp_path}/c"]) == 2
+    assert "both_orders has no effect on grpo, which compares nothing" in capsys.readouterr().err
+
+
+def test_a_reward_does_not_take_the_place_of_a_comparison(tmp_path, start, asked, capsys):
+    command = ["align", asked, "--model", start, "--reward", "rule/length?target=4", *OPTIONS]
+    assert main([*command, "--algorithm", "pairwise-rlhf", "--out", f"{tmp_path}/a"]) == 2
+    assert "pairwise-rlhf compares completions, and" in capsys.readouterr().err
+
+
+def test_a_value_function_is_saved_beside_the_policy(tmp_path, start, asked):
+    command = ["align", asked, "--model", start, "--reward", "rule/length?target=4", *OPTIONS]
+    assert main([*command, "--algorithm", "ppo?trunk=false", "--out", f"{tmp_path}/a"]) == 0
+    assert (tmp_path / "a" / "value_head.safetensors").is_file()
+    assert main([*command, "--algorithm", "ppo?trunk=no", "--out", f"{tmp_path}/b"]) == 2

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="folder or hub id of the policy to start from")
     parser.add_argument("--out", help="run folder; the model is saved under OUT/model")
     parser.add_argument("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
-    parser.add_argument("--reward", metavar="REF", help="what an online algorithm raises: a reward to be named")
+    parser.add_argument("--reward", metavar="REF", help="what an online algorithm raises, or a comparison to win by")
     parser.add_argument(
         "--watch", metavar="REF", action="append", default=[], help="another reward to show beside it; may be repeated"
     )
