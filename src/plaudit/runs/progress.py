@@ -1,7 +1,8 @@
 """Progress that speaks on a terminal and without one.
 
-On a terminal: a bar. Elsewhere (a log file, a CI job): a plain line at most every few seconds while something
-advances, and a heartbeat when nothing does, so that a stalled step can be told from a slow one.
+On a terminal: a bar, and under it a table where a job has figures of its own. Elsewhere (a log file, a CI job): a plain
+line at most every few seconds while something advances, and a heartbeat when nothing does, so that a stalled step can
+be told from a slow one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, TextIO, final
 
 
@@ -50,6 +52,7 @@ class Progress:
         self._stop = threading.Event()
         self._bar: Any = None
         self._task: Any = None
+        self._live: Any = None
         self._thread: threading.Thread | None = None
         self._start = self._moved = self._spoke = time.monotonic()
 
@@ -58,8 +61,8 @@ class Progress:
         if self._quiet:
             return self
         if self._stream.isatty():
-            self._bar = _bar(self._stream)
-            self._bar.start()
+            self._bar, self._live = _display(self._stream)
+            self._live.start()
             self._task = self._bar.add_task(self.label, total=self.total, note="")
         else:
             self._thread = threading.Thread(target=self._watch, name=f"progress {self.label}", daemon=True)
@@ -91,10 +94,20 @@ class Progress:
             elif not self._quiet and time.monotonic() - self._spoke >= self._every:
                 self._say(self._line())
 
+    def table(self, rows: Mapping[str, Sequence[float]]) -> None:
+        """Shows figures under the bar: first, latest, and how each has moved. Only on a terminal.
+
+        Args:
+            rows: name to its values so far, oldest first; a name without values is left out.
+        """
+        with self._mutex:
+            if self._live is not None:
+                self._live.update(_under(self._bar, rows), refresh=True)
+
     def __exit__(self, kind: object, *rest: object) -> None:
         self._stop.set()
-        if self._bar is not None:
-            self._bar.stop()
+        if self._live is not None:
+            self._live.stop()
         elif self._thread is not None:
             self._thread.join()
             # a job shorter than one interval has nothing to add to the line that its result gets
@@ -125,8 +138,45 @@ class Progress:
                     self._say(f"{self.label}: still at {self.done}{of} after {waited} without advance")
 
 
-def _bar(stream: TextIO) -> Any:
+def sparkline(values: Sequence[float], width: int = 24) -> str:
+    """Values as a line of blocks, lowest to highest; each block is the mean of its share of them.
+
+    Args:
+        values: oldest first; those that are no number are left out.
+        width: blocks at most.
+    """
+    known = [v for v in values if v == v]
+    if not known:
+        return ""
+    count = min(width, len(known))
+    means = []
+    for i in range(count):
+        part = known[i * len(known) // count : (i + 1) * len(known) // count]
+        means.append(sum(part) / len(part))
+    low, high = min(means), max(means)
+    return "".join(BLOCKS[round((v - low) / (high - low) * (len(BLOCKS) - 1)) if high > low else 3] for v in means)
+
+
+BLOCKS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
+
+
+def _under(bar: Any, rows: Mapping[str, Sequence[float]]) -> Any:
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, justify in (("", "left"), ("first", "right"), ("now", "right"), ("", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for name, values in rows.items():
+        if values:
+            table.add_row(name, f"{values[0]:.3g}", f"{values[-1]:.3g}", sparkline(values))
+    return Group(bar, table)
+
+
+def _display(stream: TextIO) -> tuple[Any, Any]:
+    """The bar, and what redraws it together with what stands under it."""
     from rich.console import Console
+    from rich.live import Live
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -136,16 +186,17 @@ def _bar(stream: TextIO) -> Any:
     )
     from rich.progress import Progress as RichProgress
 
-    return RichProgress(
+    console = Console(file=stream)
+    bar = RichProgress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-        console=Console(file=stream),
-        transient=True,
+        console=console,
     )
+    return bar, Live(bar, console=console, transient=True, refresh_per_second=4)
 
 
 def _clock(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers is untype
             )
         if state.log_history:
             self.progress.update(state.global_step, note=told(state.log_history[-1]))
+            self.progress.table(followed(state.log_history))
         if state.is_world_process_zero and state.log_history:
             with self.metrics.open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps(state.log_history[-1]) + "\n")
@@ -67,3 +69,21 @@ SHOWN = ("loss", "accuracy", "reward", "kl", "length", "included")
 def told(row: dict[str, float]) -> str:
     """The latest of them in one line: `loss 0.412, reward 0.31`."""
     return ", ".join(f"{name} {row[name]:.3g}" for name in SHOWN if name in row)
+
+
+FOLLOWED = ("reward", "shaped", "kl", "length", "entropy", "reward_std", "finished", "distinct", "included")
+"""Metrics of an online run that the table under the bar shows, after the watched rewards and before the outcomes."""
+
+
+def followed(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """What the table under the bar shows: nothing but for runs that have rewards.
+
+    Args:
+        history: a mapping a logged step.
+    """
+    rows = [row for row in history if "reward" in row]
+    names = {name for row in rows for name in row}
+    outcomes = sorted(n for n in names if n.startswith("outcome/") and any(row.get(n) for row in rows))
+    watched = sorted(n for n in names if n.startswith("watched/"))
+    shown = [FOLLOWED[0], *watched, *FOLLOWED[1:], *outcomes]
+    return {name: [row[name] for row in rows if name in row] for name in shown if name in names}
