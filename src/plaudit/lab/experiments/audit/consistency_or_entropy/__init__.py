@@ -1,0 +1,1 @@
+"""Consistency against entropy: about the runs of `several_answers`."""

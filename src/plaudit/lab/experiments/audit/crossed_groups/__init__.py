@@ -1,0 +1,1 @@
+"""Groups that only two attributes together make out."""

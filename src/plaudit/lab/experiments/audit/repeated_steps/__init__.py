@@ -1,0 +1,1 @@
+"""Repeated right steps under process rewards that are summed, clipped, telescoped."""

@@ -1,0 +1,1 @@
+"""Uncertainty from sampled answers where several answers are right."""

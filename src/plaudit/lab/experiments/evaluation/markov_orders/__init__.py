@@ -1,0 +1,1 @@
+"""Which orders of policies rewards can express, with and without memory."""

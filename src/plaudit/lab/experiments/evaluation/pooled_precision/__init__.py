@@ -1,0 +1,1 @@
+"""Average precision of all classes in one ranking, and calibration of each class."""

@@ -1,0 +1,1 @@
+"""Inference-time probing: whether its confidence says which decisions are right."""

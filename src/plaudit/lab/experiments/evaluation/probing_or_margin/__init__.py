@@ -1,0 +1,1 @@
+"""Probing against the plain margin: about the runs of `probing_confidence`."""

@@ -1,0 +1,1 @@
+"""The whole set of samples against the best of them."""
