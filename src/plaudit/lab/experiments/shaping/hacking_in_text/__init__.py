@@ -1,0 +1,1 @@
+"""Reward hacking in the assistant world: a policy trained against shaped and unshaped rewards."""
