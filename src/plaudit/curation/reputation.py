@@ -37,8 +37,6 @@ from plaudit.errors import InputError, ShapeError
 from plaudit.records.rows import Pair
 
 Floats = NDArray[np.float64]
-ERRORS = 2.0
-"""Standard errors below which a mean gradient counts as noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +107,7 @@ def annotator_reputations(
     rate: float = 0.1,
     memory: float = 0.95,
     threshold: float = 1 / 3,
+    errors: float = 2.0,
 ) -> Reputations:
     """Reputations of annotators while a linear Bradley-Terry model is fitted to their pairs.
 
@@ -122,6 +121,8 @@ def annotator_reputations(
         rate: length of a step, in standard deviations of a feature's weight.
         memory: see `updated_reputations`.
         threshold: an annotator below `threshold / N` is dropped; the paper's 1/3. 0 drops nobody.
+        errors: standard errors below which the mean gradient counts as noise, which ends it; 0 never does, as in the
+            paper.
 
     Returns:
         The reputations. The last annotator is never dropped.
@@ -138,8 +139,11 @@ def annotator_reputations(
     names, code = np.unique(who, return_inverse=True)
     if len(names) < 2 or not np.isfinite(x).all():
         raise InputError(f"reputation: {len(names)} annotators and finite features are needed: at least two, and all")
-    if rounds < 1 or not rate > 0 or not 0 <= threshold <= 1:
-        raise InputError(f"reputation: rounds {rounds}, rate {rate}, threshold {threshold}; give >= 1, > 0, 0 to 1")
+    if rounds < 1 or not rate > 0 or not 0 <= threshold <= 1 or not errors >= 0:
+        raise InputError(
+            f"reputation: rounds {rounds}, rate {rate}, threshold {threshold}, errors {errors}; give >= 1, > 0, 0 to 1, "
+            ">= 0"
+        )
     size = np.sqrt((x**2).mean(axis=0))
     x = x / np.where(size > 0, size, 1.0)
     count = np.bincount(code)
@@ -150,7 +154,7 @@ def annotator_reputations(
     for t in range(1, rounds + 1):
         there = r > 0
         gradient = (share * _wrong(x @ w)) @ x
-        clear = _signal(gradient, r) > ERRORS**2
+        clear = _signal(gradient, r) > errors**2
         if risen and not clear:
             break
         risen = risen or clear

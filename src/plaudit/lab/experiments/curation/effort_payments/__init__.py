@@ -1,0 +1,1 @@
+"""Annotators who learn whether looking pays."""

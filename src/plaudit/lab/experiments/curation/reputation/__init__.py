@@ -1,0 +1,1 @@
+"""Annotators who turn labels round, weighed by reputation."""

@@ -1,0 +1,1 @@
+"""Subsets from biased rankings, with and without quotas."""

@@ -1,0 +1,1 @@
+"""Penalties of one attribute at a time, and of all together."""

@@ -1,0 +1,1 @@
+"""Penalties of crossed attributes where the model is shown the cell."""

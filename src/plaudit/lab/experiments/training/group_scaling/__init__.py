@@ -1,0 +1,1 @@
+"""Loss scaled by group where a minority wants other things."""

@@ -1,0 +1,1 @@
+"""Fair Identity Scaling on the runs of group scaling."""

@@ -1,0 +1,1 @@
+"""Parity of outcomes learned from a stream, without keeping it."""
