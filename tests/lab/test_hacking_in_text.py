@@ -16,7 +16,7 @@ def test_smoke(smoke):
     assert len({numbers["true_high"] for numbers in arms.values()}) > 1  # what is optimised makes a difference
     for numbers in arms.values():
         assert np.isfinite(numbers["true_high"])
-        assert numbers["kl"] >= -1e-6
+        assert abs(numbers["kl"]) < 1  # k1 on a few samples: about zero after two updates, of either sign
 
 
 class Words:
