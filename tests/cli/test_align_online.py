@@ -97,7 +97,7 @@ def test_help_lists_both_kinds(capsys):
         (["--algorithm", "grpo"], "an online algorithm needs --reward REF"),
         (["--algorithm", "dpo", "--reward", "verify/math"], "dpo learns from preferences, not from a reward"),
         (["--algorithm", "grop", "--reward", "verify/math"], "'grop' is not known"),
-        (["--algorithm", "grpo", "--reward", "verify/math", "--reference", "x"], "--reference has no effect on grpo"),
+        (["--reward", "verify/math", "--reference", "x/", "--max-tokens", "10", "--max-length", "96"], "x/: no such"),
         (["--algorithm", "dpo", "--completions", "4"], "--completions has no effect on dpo"),
         (["--reward", "verify/maths"], "did you mean 'verify/math'"),
         (["--reward", "verify/math", "--completions", "0"], "completions is 0"),
@@ -112,7 +112,7 @@ def test_what_cannot_be_done_is_one_line(tmp_path, start, asked, capsys, more, w
     assert not (tmp_path / "run" / "model").exists()
 
 
-JUDGE = '''
+JUDGE = """
 import numpy as np
 from plaudit.rewards.base import PreferenceBatch
 
@@ -126,7 +126,7 @@ class Shorter:
 
 
 judge = Shorter()
-'''
+"""
 
 
 def test_a_comparison_takes_the_place_of_a_reward(tmp_path, start, asked, capsys):

@@ -114,6 +114,34 @@ def test_every_algorithm_runs(tmp_path, name):
     assert json.loads((tmp_path / "model" / "alignment.json").read_text())["algorithm"] == name
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ppo?value_rate=3",
+        "pairwise-rlhf",
+        "online-dno?beta=1",
+        "online-inpo?eta=0.05&tau=0.01",
+        "prime?low=0&high=1",
+        "oreal",
+    ],
+)
+def test_what_is_rewarded_is_said_more_often(tmp_path, text):
+    """The share of sevens, by algorithms whose loss or advantages are not those of GRPO."""
+
+    class HasSeven(Sevens):
+        def one(self, told):
+            return float("7" in told)
+
+    method = online(text)[1]
+    reward = MoreSevens() if method.compares else HasSeven()
+    found = run(
+        tmp_path, rows=16, epochs=12, batch_size=8, completions=8, learning_rate=2e-2, reward=reward, method=method,
+        watched={"sevens": Sevens()},
+    )  # fmt: skip
+    sevens = [row["watched/sevens"] for row in found.history if "watched/sevens" in row]
+    assert np.mean(sevens[-4:]) > np.mean(sevens[:4]) + 0.1
+
+
 def test_a_method_of_ones_own_is_recorded_as_what_it_is(tmp_path):
     """Not by the configuration's algorithm, which is another."""
     run(tmp_path, rows=4, method=Method(LeaveOneOut(), reinforce, "token"))

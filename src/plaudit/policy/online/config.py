@@ -58,6 +58,8 @@ class OnlineConfig:
     """Whose gradient is followed in the loss (k3 descends the KL of the other direction); in the reward k1 is used."""
     kl_target: float = 0.0
     """KL a completion, nats, that the coefficient is moved towards; 0 keeps it as it is."""
+    reference: str = ""
+    """Folder or hub id of the policy that the KL is to; by default the one that the run starts from."""
     skip_kl: bool = False
     """Whether the KL is not even measured where nothing needs it: saves a forward pass and a copy of the policy."""
     entropy_coef: float = 0.0
@@ -142,8 +144,16 @@ class OnlineConfig:
                 f"comparisons_per_sample is 1 and completions {self.completions}: one would meet nobody; give an even "
                 "number of completions, or 2 comparisons"
             )
+        if self.reference and not needs_reference(self, method):
+            raise InputError("reference is given and nothing asks it: skip_kl is set; leave one of the two out")
         if method.process is not None and self.kl_coef and self.kl_in == "reward":
             raise InputError(f"{method.title}: kl_in is 'reward', where its own token rewards are; give kl_in 'loss'")
+
+
+def needs_reference(options: OnlineConfig, method: Method) -> bool:
+    """Whether a reference is asked: to hold the policy back, by the algorithm, or to be measured."""
+    asked = "ref_logp" in method.needs or method.process is not None
+    return options.kl_coef > 0 or not options.skip_kl or asked
 
 
 _POSITIVE = (

@@ -103,9 +103,9 @@ def align_online(
     asked = [prompt_of(row, i) for i, row in enumerate(rows)]
     method = online(config.algorithm)[1]
     config.check(method)
-    main = _reward(reward, compares=method.compares)
+    main = reward_of(reward, compares=method.compares)
     check_kind(taken_apart(main)[0], method)
-    others = _named([_reward(other) for other in watched])
+    others = _named([reward_of(other) for other in watched])
     language = LanguageModel.open(model, max_length=config.max_length, mode="padded")  # the run opens the gate itself
     ensure_pad(language.tokenizer, language.model)
     run = improve(
@@ -133,8 +133,13 @@ def prompt_of(row: Any, index: int) -> PromptOnly:
     return PromptOnly(prompt, None, row.meta)
 
 
-def _reward(reference: Any, *, compares: bool = False) -> Any:
-    """A reward (or a comparison, where one is learnt from), or what a reference names."""
+def reward_of(reference: Any, *, compares: bool = False) -> Any:
+    """A reward, or what a reference names.
+
+    Args:
+        reference: either.
+        compares: whether a comparison is learnt from, and may be named too.
+    """
     if callable(reference):
         return reference
     return resolve(reference) if compares else load(reference)
@@ -157,4 +162,4 @@ def _mean(rows: Sequence[Any], name: str) -> float:
     return float(np.mean(there)) if there else math.nan
 
 
-__all__ = ["AlignedOnline", "align_online", "prompt_of"]
+__all__ = ["AlignedOnline", "align_online", "prompt_of", "reward_of"]

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from plaudit.errors import IntegrityError
 from plaudit.policy.losses.implicit import implicit_rewards, right_order
-from plaudit.policy.online.config import OnlineConfig
+from plaudit.policy.online.config import OnlineConfig, needs_reference
 from plaudit.policy.online.experience import Collector, Experience
 from plaudit.policy.online.lessons import Measured, correct_of
 from plaudit.policy.online.method import Method
 from plaudit.policy.online.packing import Learned
 from plaudit.policy.online.process import ProcessModel
 from plaudit.policy.online.reading import indexed, read_flat
-from plaudit.policy.online.state import needs_reference
 
 Floats = NDArray[np.float64]
 ROUNDING = 1e-5

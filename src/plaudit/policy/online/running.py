@@ -23,11 +23,11 @@ from plaudit.errors import InputError
 from plaudit.policy.losses.kl import AdaptiveCoefficient
 from plaudit.policy.online.checking import check_bounds, check_columns, check_kind, judged_together
 from plaudit.policy.online.comparing import Duels
-from plaudit.policy.online.config import OnlineConfig
+from plaudit.policy.online.config import OnlineConfig, needs_reference
 from plaudit.policy.online.experience import Collector, Scoring, drawn_key, reward_key
 from plaudit.policy.online.method import Method
 from plaudit.policy.online.process import ProcessModel
-from plaudit.policy.online.state import Asked, State, needs_reference, taken_apart
+from plaudit.policy.online.state import Asked, State, taken_apart
 from plaudit.policy.online.trainer import VALUES, OnlineTrainer
 from plaudit.policy.online.watching import Watch
 from plaudit.policy.rollout import LocalSampler, Question, Rollout, Sampler, Sampling, questions_of
@@ -39,6 +39,7 @@ from plaudit.records.writing import write
 from plaudit.rewards import folders
 from plaudit.rewards.base import Comparison, Reward
 from plaudit.rewards.files import batch_from_cells, scored_rows
+from plaudit.rewards.likelihood.language import open_causal
 from plaudit.runs.log import DurableLog
 from plaudit.runs.origin import versions
 from plaudit.runs.progress import Progress
@@ -117,10 +118,12 @@ def improve(
     rendering = content_hash([template.to_dict(), tokenizer.chat_template, folders.vocabulary(tokenizer)])
     start = folders.weights_hash(model, rendering)
     rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    key = _key(rows, config, method, core, layers, watched or {}, start, processes=processes)
     disable_dropout(model)  # with it, the tokens of a fresh sample would have another probability than they had
     gate = open_gate(model)
-    reference = _reference(model, config, method)  # a copy of what the gate has opened
+    reference = _reference(model, tokenizer, config, method)  # a copy of what the gate has opened
+    other = folders.weights_hash(reference) if config.reference else ""
+    key = _key(rows, config, method, core, layers, watched or {}, start + other, processes=processes)
+
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
     process = None if method.process is None else ProcessModel(model, method.process, device)
     model = with_lora(model, _as_fit(config), task="CAUSAL_LM") if config.lora_rank else model
@@ -229,11 +232,28 @@ def _question(kept: Sequence[tuple[PromptOnly, tuple[int, ...]]], together: int,
     return Question(row, ids, asked.key, f"{step}.{int(place) // together}" if together > 1 else "")
 
 
-def _reference(model: Any, config: OnlineConfig, method: Method) -> Any:
-    """A frozen copy of the starting policy, where one is needed and adapters do not keep it."""
-    if config.lora_rank or not needs_reference(config, method):
+def _reference(model: Any, tokenizer: Any, config: OnlineConfig, method: Method) -> Any:
+    """The frozen policy that the KL is to: the one that is named, else a copy of the start.
+
+    Returns:
+        None where none is asked, or where adapters leave the start as it is.
+
+    Raises:
+        InputError: if the named one has another tokenizer.
+    """
+    if not needs_reference(config, method) or (config.lora_rank and not config.reference):
         return None
-    return copy.deepcopy(model).eval().requires_grad_(False)
+    if not config.reference:
+        return copy.deepcopy(model).eval().requires_grad_(False)
+    if folders.vocabulary(folders.open_tokenizer(config.reference)) != folders.vocabulary(tokenizer):
+        raise InputError(
+            f"reference {config.reference} has another tokenizer than the policy, so its probabilities are of other "
+            "tokens; give a reference of the same family"
+        )
+    found = open_causal(config.reference, dtype=model.dtype).eval().requires_grad_(False)
+    if open_gate(model).open and not (gate := open_gate(found)).open:
+        raise InputError(f"reference {config.reference} cannot run on the policy's prefix trees: {gate.reason}")
+    return found
 
 
 def _sampling(config: OnlineConfig) -> Sampling:

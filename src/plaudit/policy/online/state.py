@@ -8,7 +8,6 @@ from typing import Any
 
 from plaudit.errors import UnsupportedError
 from plaudit.policy.losses.kl import AdaptiveCoefficient
-from plaudit.policy.online.config import OnlineConfig
 from plaudit.policy.online.experience import Collector
 from plaudit.policy.online.method import Method
 from plaudit.records.sample import Sample
@@ -67,12 +66,6 @@ class Asked:
 
     row: int
     key: str
-
-
-def needs_reference(options: OnlineConfig, method: Method) -> bool:
-    """Whether the starting policy is asked: to hold the policy back, by the algorithm, or to be measured."""
-    asked = "ref_logp" in method.needs or method.process is not None
-    return options.kl_coef > 0 or not options.skip_kl or asked
 
 
 def check_divisible(state: State, collect: Collector) -> None:
