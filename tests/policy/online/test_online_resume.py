@@ -176,7 +176,9 @@ def test_twenty_kills_at_random_instants_change_nothing(tmp_path):
 SCRIPT = """
 import json, sys
 from small_policies import run, losses
-found = run(sys.argv[1], rows=8, epochs=2, batch_size=int(sys.argv[2]), kl_coef=0.05, passes=2, tokens_per_row=60)
+from plaudit.policy.online.methods import online
+found = run(sys.argv[1], rows=8, epochs=2, batch_size=int(sys.argv[2]), kl_coef=0.05, passes=2, tokens_per_row=60,
+            method=online(sys.argv[3])[1])
 if found.model is not None and __import__("os").environ.get("RANK", "0") == "0":
     rows = [[row["loss"], row.get("reward", 0.0), row.get("kl", 0.0)] for row in found.history]
     open(sys.argv[1] + "/told.json", "w").write(json.dumps(rows))
@@ -184,7 +186,8 @@ if found.model is not None and __import__("os").environ.get("RANK", "0") == "0":
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
+@pytest.mark.parametrize("method", ["grpo?weights=token", "ppo?whiten=false&value_rate=5"])
+def test_two_processes_equal_one_with_twice_the_batch(tmp_path, method):
     tests = os.path.dirname(__file__).rsplit("/policy", 1)[0]
     environment = {
         **os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": tests, "PLAUDIT_QUIET": "1",
@@ -194,7 +197,7 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
     script.write_text(SCRIPT)
     told = {}
     for start, out, size in (([sys.executable], "one", 4), (launch, "two", 2)):
-        command = [*start, str(script), str(tmp_path / out), str(size)]
+        command = [*start, str(script), str(tmp_path / out), str(size), method]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
         told[out] = json.loads((tmp_path / out / "told.json").read_text())
