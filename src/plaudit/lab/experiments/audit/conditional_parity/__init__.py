@@ -1,0 +1,1 @@
+"""Parity at equal merit and parity at large."""

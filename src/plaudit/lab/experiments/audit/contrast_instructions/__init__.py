@@ -1,0 +1,1 @@
+"""Contrast instructions: whether they foretell what a reward is good for."""

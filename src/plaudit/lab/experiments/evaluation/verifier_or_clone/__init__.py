@@ -1,0 +1,1 @@
+"""Learning from a verifier and imitating right answers."""
