@@ -1,0 +1,146 @@
+"""Smoke runs of the experiments on evaluation and audit: the machinery, not the claims."""
+
+import numpy as np
+import pytest
+
+from plaudit.errors import InputError
+from plaudit.lab.catalog import find_experiment
+from plaudit.lab.experiments.audit.linear import demonstrated, features, fit_words
+from plaudit.lab.experiments.audit.repeated_steps import experiment as repeated
+from plaudit.lab.experiments.evaluation.markov_orders.experiment import _memory
+from plaudit.records.message import Message
+from plaudit.records.sample import Sample
+
+BOUNDED = {
+    "audit/conditional_parity": (0, 1),
+    "audit/contrast_instructions": (-1, 1),
+    "audit/crossed_groups": (-1, 1),
+    "audit/master_keys": (0, 1),
+    "audit/null_model": (0, 1),
+    "audit/poisoning_dose": (0, 1),
+    "audit/repeated_steps": (0, 3),
+    "audit/several_answers": (0, 1),
+    "evaluation/area_under_precision": (-1, 1),
+    "evaluation/borda_tasks": (-1, 1),
+    "evaluation/length_control": (-1, 1),
+    "evaluation/markov_orders": (0, 1),
+    "evaluation/one_against_nine": (-1, 1),
+    "evaluation/optimisation_law": (0, np.inf),
+    "evaluation/pooled_precision": (0, 1),
+    "evaluation/probing_confidence": (0, 1),
+    "evaluation/reward_distances": (-1, 1),
+    "evaluation/sample_sets": (0, 1),
+    "evaluation/verifier_or_clone": (-np.inf, np.inf),
+}
+"""Range of each experiment's primary metric."""
+
+
+@pytest.fixture(scope="session")
+def found_before():
+    return {}
+
+
+@pytest.fixture
+def found(smoke, found_before):
+    """Smoke runs, each made once."""
+
+    def run(name):
+        if name not in found_before:
+            found_before[name] = smoke(name)
+        return found_before[name]
+
+    return run
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_arms_differ_and_stay_in_range(found, name):
+    claim, numbers = find_experiment(name).claim, found(name)
+    low, high = BOUNDED[name]
+    values = [row[claim.metric] for row in numbers.values()]
+    assert all(low <= v <= high for v in values)
+    assert len(set(values)) >= 2  # the arms are not one another
+
+
+@pytest.mark.parametrize(
+    ("name", "arm"),
+    [
+        ("evaluation/one_against_nine", "styled_four"), ("audit/null_model", "seen@0"),
+        ("audit/poisoning_dose", "rare_7"), ("evaluation/reward_distances", "val@1"),
+    ],
+)  # fmt: skip
+def test_arms_that_look_like_others_are_refused(name, arm):
+    experiment = find_experiment(name)
+    with pytest.raises(InputError, match=f"arm '{arm}' is not known; the claim lists the arms"):
+        experiment.run_instance(1, arm, budget=experiment.claim.budget["smoke"], fit=None)
+
+
+def test_controls_vanish_where_they_must(found):
+    assert found("audit/master_keys")["oracle"]["accuracy"] == 1.0
+    # the true reward grants whatever beats it, so no win is undeserved
+    assert found("audit/null_model")["found@0"]["rate"] == found("audit/null_model")["drawn@0"]["rate"] == 0
+    repeats = found("audit/repeated_steps")
+    assert repeats["delta@0"] == repeats["sum@0"] == repeats["outcome"]
+    orders = found("evaluation/markov_orders")
+    assert orders["markov@2"]["expressed"] == orders["memory@2"]["expressed"] == 1.0
+    assert orders["single"] == orders["markov"]  # a machine with one state is a Markov reward
+    # one monotone map of the pool changes no order, and no map of a class changes its own
+    pooled = found("evaluation/pooled_precision")
+    assert pooled["one"]["precision"] == pytest.approx(pooled["raw"]["precision"])
+    assert len({round(v["by_class"], 9) for k, v in pooled.items() if "@" not in k}) == 1
+    # shaping and a redistribution over next states change neither STARC's distance nor the regret
+    distances = found("evaluation/reward_distances")
+    assert distances["val@more"]["agreement"] == pytest.approx(distances["val"]["agreement"])
+    assert distances["val@more"]["regret"] == pytest.approx(distances["val"]["regret"])
+    assert found("evaluation/length_control")["plain@0"]["gamed"] == pytest.approx(0, abs=2)
+
+
+def test_ceilings_are_reached(found):
+    assert found("audit/conditional_parity")["bias"]["area"] == 1.0
+    learned = found("evaluation/verifier_or_clone")
+    # at the clone's own distance no direction is better than what is true
+    assert learned["oracle"]["gain"] >= max(learned[k]["gain"] for k in ("verifier", "clone", "dealt")) - 1e-9
+    assert learned["verifier"]["kl"] == pytest.approx(learned["clone"]["kl"])
+    assert learned["sharper"]["kl"] == pytest.approx(2 * learned["clone"]["kl"])
+
+
+def test_words_are_counted():
+    sample = Sample((Message("user", "the maker of the drum ?"),), "the drum the end")
+    words = {"the": 0, "drum": 1, "is": 2}
+    # counts of the, drum, is; of those that the prompt has too; log(1 + 4 words)
+    assert features([sample], words)[0] == pytest.approx([2, 1, 0, 2, 1, 0, np.log(5)])
+
+
+def test_the_word_reward_learns_what_its_pairs_prefer():
+    pairs = demonstrated(11, 120, 0)
+    assert pairs == demonstrated(11, 120, 0)
+    margins = fit_words(pairs)([s for p in pairs for s in p.samples()]).reward.reshape(-1, 2)
+    assert (margins[:, 0] > margins[:, 1]).mean() > 0.7  # on what it was fitted to
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("sum", 6.15, 6.27), ("delta", 0.82, 0.87), ("clipped", -0.32, -0.26), ("both", -0.08, -0.05)],
+)
+def test_what_repetition_is_paid(name, low, high):
+    # careful, three repetitions: four steps at 0.85 and three at 0.95 sum to 6.25, less what the cut at 1 takes; the
+    # differences telescope to the first step's 0.85. With X normal about m, deviation 0.08, E min(X, 0) is
+    # m Phi(-m / 0.08) - 0.08 phi(m / 0.08): -0.063 at m = -0.05 and -0.013 at 0.05, so that clipping at 0.9 costs
+    # 4 * 0.063 + 3 * 0.013 = 0.29, and clipped differences telescope to -0.063
+    action = np.full(4000, 1 * 9 + 3)
+    paid = repeated._paid(name, action, 4, 8, np.random.default_rng(0)).mean()
+    assert low <= paid <= high
+
+
+def test_memories_move_as_they_are_said_to():
+    # the last action: whatever the memory was, it is the action now
+    moves = _memory("memory", 1, 2, 2)
+    assert moves.shape == (2, 2, 2, 2)
+    assert (moves[:, :, 0] == 0).all()
+    assert (moves[:, :, 1] == 1).all()
+    # a row of second actions, up to two; the first action ends it
+    row = _memory("three", 1, 2, 2)
+    assert (row[:, 0, 0, 0] == 0).all()
+    assert row[:, 0, 1, 0].tolist() == [1, 2, 2]
+    # parity: each move turns both memories round, or neither
+    parity = _memory("parity", 1, 2, 2)
+    assert (parity[0] + parity[1] == 1).all()
