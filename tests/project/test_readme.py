@@ -30,7 +30,7 @@ def test_the_python_example_runs_and_picks_the_nearer_length(tmp_path):
 
 def test_the_table_of_verbs_has_every_verb():
     in_table = re.findall(r"^\| `plaudit (\w+)", TEXT, re.MULTILINE)
-    assert sorted(in_table) == sorted(cli.VERBS)
+    assert sorted(set(in_table)) == sorted(cli.VERBS)  # a verb may have two uses, and a line for each
 
 
 def test_links_and_the_picture_lead_somewhere():

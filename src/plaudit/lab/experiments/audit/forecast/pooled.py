@@ -84,7 +84,6 @@ def _estimate(value: float, drawn: Floats, n: int) -> Estimate:
 
 def main() -> None:
     """Prints the table of a folder of results: `python -m plaudit.lab.experiments.audit.forecast.pooled FOLDER`."""
-    from plaudit.cli.output import show
     from plaudit.lab import find_experiment
     from plaudit.lab.running import read_results
 
@@ -95,7 +94,9 @@ def main() -> None:
     found = pooled(runs, claim.arms)
     table = {arm: p.spearman for arm, p in found.items()}
     table |= {f"audit - {arm}": p.difference for arm, p in found.items() if p.difference is not None}
-    show(table, title=f"rank correlation with minus the regret of best-of-256, {found['audit'].models} models")
+    print(f"rank correlation with minus the regret of best-of-256, {found['audit'].models} models")
+    for name, estimate in table.items():
+        print(f"{name:<24}{estimate.format()}  {estimate.method}")
 
 
 if __name__ == "__main__":
