@@ -8,6 +8,7 @@ from plaudit.lab.catalog import find_experiment
 from plaudit.lab.experiments.audit.linear import demonstrated, features, fit_words
 from plaudit.lab.experiments.audit.repeated_steps import experiment as repeated
 from plaudit.lab.experiments.evaluation.markov_orders.experiment import _memory
+from plaudit.lab.experiments.evaluation.minimum_at_end.experiment import _reaches, _until
 from plaudit.records.message import Message
 from plaudit.records.sample import Sample
 
@@ -24,6 +25,7 @@ BOUNDED = {
     "evaluation/borda_tasks": (-1, 1),
     "evaluation/length_control": (-1, 1),
     "evaluation/markov_orders": (0, 1),
+    "evaluation/minimum_at_end": (0, 1),
     "evaluation/one_against_nine": (-1, 1),
     "evaluation/optimisation_law": (0, np.inf),
     "evaluation/pooled_precision": (0, 1),
@@ -144,3 +146,18 @@ def test_memories_move_as_they_are_said_to():
     # parity: each move turns both memories round, or neither
     parity = _memory("parity", 1, 2, 2)
     assert (parity[0] + parity[1] == 1).all()
+
+
+def test_labels_end_with_the_first_fault():
+    label, kept = _until(np.array([[False, True, False, True], [False, False, False, False]]))
+    assert label.tolist() == [[1, 0, 1, 0], [1, 1, 1, 1]]
+    assert kept.tolist() == [[True, True, False, False], [True, True, True, True]]
+
+
+def test_completions_reach_the_right_answer_as_often_as_they_should():
+    rng, n = np.random.default_rng(0), 20_000
+    # nothing left to write: the outcome itself; one step left, never mended: broken stays broken
+    assert _reaches(rng, np.array([True, False]), 0, 0.5).tolist() == [False, True]
+    assert not _reaches(rng, np.ones(50, dtype=bool), 1, 0.0).any()
+    # mended with 0.15 and then not wrong with 0.8 in one of eight completions: 1 - (1 - 0.12)^8 = 0.640
+    assert _reaches(rng, np.ones(n, dtype=bool), 1, 0.15).mean() == pytest.approx(0.640, abs=0.015)
