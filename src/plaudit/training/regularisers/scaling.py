@@ -6,6 +6,9 @@
 with the losses l of the pairs, their mean L, and the mean L_g over group g. Both have mean 1 over the pairs, so that a
 learning rate keeps its meaning, and no gradient passes through them.
 
+**When they do nothing.** The losses are those of training: a model that fits its pairs has equal ones for all groups,
+however differently it serves them elsewhere (`training/group_scaling`).
+
 **What they cost.** A group that is hard because its labels are noise is weighed up all the same; the individual part of
 [0] (c below 1) does so within every group. They do not find a direction that no weight can find: where two groups want
 opposite things of one scorer, weights choose whom to serve.
