@@ -124,6 +124,23 @@ def test_the_users_own_files(tiny, tmp_path):
     assert "evaluate" in run(tiny, out, *FILES, *files)[1]
 
 
+def test_samples_of_a_shifted_policy_are_trained_with_and_a_changed_file_trains_again(tiny, tmp_path):
+    train = write_rows(tmp_path / "a.jsonl", pair_rows(40))
+    test = write_rows(tmp_path / "b.jsonl", pair_rows(20, start=100))
+    rows = [
+        {"prompt": f"question {i}", "completion": f"a {w} answer"} for i in range(6) for w in ("good", "bad", "new")
+    ]
+    shifted = write_rows(tmp_path / "s.jsonl", rows)
+    files = [f"data.train={train}", f"data.test={test}", f"data.shifted={shifted}", "train.meta_rate=1e-3"]
+    run(tiny, tmp_path / "run", *FILES, *files)
+    assert load(tmp_path / "run").manifest.training["shifted"]["completions"] == 18
+    assert run(tiny, tmp_path / "run", *FILES, *files)[1] == []
+    write_rows(shifted, rows[:9])
+    assert "train" in run(tiny, tmp_path / "run", *FILES, *files)[1]
+    with pytest.raises(InputError, match="shifted"):
+        run(tiny, tmp_path / "bare", *FILES, *files[:2], "train.meta_rate=1e-3")
+
+
 def test_one_file_is_split_by_prompt_and_missing_columns_are_told(tiny, pairs_file, tmp_path, capsys):
     settings = [
         "--set",

@@ -16,7 +16,7 @@ from plaudit.errors import InputError
 from plaudit.evaluation.pairs import evaluate_pairs, pair_margins
 from plaudit.lab.worlds.assistant import Prepared, counterfactual
 from plaudit.recipes.schema import Recipe
-from plaudit.recipes.sources import columns
+from plaudit.recipes.sources import columns, read_shifted
 from plaudit.records import read
 from plaudit.records.rows import Pair
 from plaudit.records.sample import Sample
@@ -190,6 +190,7 @@ def _fold_model(recipe: Recipe, train: Sequence[Pair], folder: Path) -> Reward:
     """The model of a fold: a saved one is whole, and was fitted before a kill during its scoring."""
     if (folder / "model").is_dir():
         return load(folder)
-    made = train_reward(train, backbone=recipe.model, config=recipe.train, out=folder).reward
+    shifted = read_shifted(recipe.data.shifted)
+    made = train_reward(train, backbone=recipe.model, config=recipe.train, out=folder, shifted=shifted).reward
     assert isinstance(made, Reward)  # a recipe refuses objectives that give a comparison
     return made

@@ -21,7 +21,7 @@ from plaudit.lab.worlds.assistant.world import VERSION as WORLD_VERSION
 from plaudit.recipes import measuring
 from plaudit.recipes.loading import apply_setting, load_recipe, parse_recipe, to_yaml
 from plaudit.recipes.schema import Recipe
-from plaudit.recipes.sources import copy_candidates, input_hash, make_data, prepared
+from plaudit.recipes.sources import copy_candidates, input_hash, make_data, prepared, read_shifted
 from plaudit.recipes.summarising import warnings, write_run_report
 from plaudit.runs.atomic import write_text
 from plaudit.runs.fresh import vacating
@@ -91,16 +91,17 @@ class _Job:
             )  # fmt: skip
         return Verdict.from_dict(done.value["verdict"])
 
-    def _files(self) -> tuple[Any, Any]:
+    def _files(self) -> tuple[Any, Any, Any]:
         """Content of the files that are read; asked for before anything is written."""
         spec = self.recipe.data
-        return input_hash(spec.train, spec.test), input_hash(spec.candidates)
+        return input_hash(spec.train, spec.test), input_hash(spec.candidates), input_hash(spec.shifted)
 
-    def _measured(self, stages: Stages, files: tuple[Any, Any]) -> dict[str, Any]:
+    def _measured(self, stages: Stages, files: tuple[Any, Any, Any]) -> dict[str, Any]:
         r, out = self.recipe, self.out
         whole = asdict(r)
         pool = {key: (whole["data"]["world"] or {}).pop(key, None) for key in ("pool_prompts", "pool_completions")}
-        candidates = whole["data"].pop("candidates")
+        candidates, shifted = (whole["data"].pop(name) for name in ("candidates", "shifted"))
+        more = [shifted, files[2]] if shifted else []  # a run without them is the run that it was
         data = stages.run(
             "data", lambda _: make_data(r, out),
             inputs=[whole["data"], r.seed, files[0], WORLD_VERSION, __version__],
@@ -117,7 +118,7 @@ class _Job:
                 headline=_candidates_line,
             )  # fmt: skip
         train = stages.run(
-            "train", self._train, inputs=[whole["model"], whole["train"]], after=("data",),
+            "train", self._train, inputs=[whole["model"], whole["train"], *more], after=("data",),
             outputs=("model", "metrics.jsonl") if not r.train.freeze else ("model",), headline=_train_line,
         )  # fmt: skip
         stages.run(
@@ -169,7 +170,10 @@ class _Job:
             facts: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
             return facts
         rows = measuring.read_pairs(self.out, "train")
-        facts = train_reward(rows, backbone=self._backbone(), config=self.recipe.train, out=self.out).facts
+        facts = train_reward(
+            rows, backbone=self._backbone(), config=self.recipe.train, out=self.out,
+            shifted=read_shifted(self.recipe.data.shifted),
+        ).facts  # fmt: skip
         write_text(kept, json.dumps(facts) + "\n")
         return facts
 

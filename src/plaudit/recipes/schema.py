@@ -63,6 +63,8 @@ class DataSpec:
     """Rows taken from the beginning of the training source; 0 for all."""
     candidates: str = ""
     """Samples to pick the best of, by prompt; the winners become `best.jsonl` in the run folder."""
+    shifted: str = ""
+    """Samples of a shifted policy, two or more a prompt and without labels, for `train.meta_rate`."""
     skip_broken: bool = False
     """Set broken rows aside in the run folder instead of stopping at the first."""
 

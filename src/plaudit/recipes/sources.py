@@ -19,7 +19,7 @@ from plaudit.records.decoding import file_format
 from plaudit.records.hub import is_hub_id
 from plaudit.records.reading import Records, data_hash
 from plaudit.records.rows import Pair
-from plaudit.records.sample import completion_text, content_hash
+from plaudit.records.sample import Sample, completion_text, content_hash
 from plaudit.records.splitting import split_by_prompt
 from plaudit.runs.progress import Progress
 from plaudit.stats.bootstrap import bootstrap_mean
@@ -59,6 +59,17 @@ def make_data(recipe: Recipe, folder: Path) -> dict[str, Any]:
         "columns": sorted(columns(source.test or source.train)),
     }  # fmt: skip
     return facts | source.facts
+
+
+def read_shifted(source: str) -> list[Sample]:
+    """The samples of `data.shifted`; none where no file is named.
+
+    Args:
+        source: file, folder or hub id, or several divided by ` | `.
+    """
+    if not source:
+        return []
+    return [row for row in read(first_there(source), kind="samples").rows if isinstance(row, Sample)]
 
 
 def columns(pairs: Sequence[Pair]) -> set[str]:
