@@ -20,7 +20,10 @@ class Rule:
     name, scope, bounds, fingerprint = "{name}", "sample", (-100.0, 100.0), "{name}"
 
     def __call__(self, samples):
-        return RewardBatch(np.array([("because" in s.text) + {extra} + (sum(map(ord, s.text)) % 7) / 50 for s in samples]))
+        return RewardBatch(np.array([self.one(s) for s in samples]))
+
+    def one(self, s):
+        return ("because" in s.text) + {extra} + (sum(map(ord, s.text)) % 7) / 50
 
 def reward():
     return Rule()
@@ -77,6 +80,18 @@ def test_a_recipe_holds_groups_thresholds_and_what_fails(folder, capsys):
     (folder / "audit.yaml").write_text("treshold: 1\n")
     assert main(words) == 2
     assert "unknown key 'treshold'" in capsys.readouterr().err
+
+
+def test_a_misspelt_threshold_and_what_was_not_measured_do_not_pass(folder, capsys):
+    words = ["audit", "pairs.jsonl", "--reward", "sound.py:reward", *QUICK, "--skip", "bias", "--recipe", "audit.yaml"]
+    (folder / "audit.yaml").write_text("thresholds: {attack/openr: 0.3, bias/length: 1}\n")
+    assert main(words) == 2
+    assert "no check 'attack/openr'; did you mean 'attack/opener'" in capsys.readouterr().err
+    (folder / "audit.yaml").write_text("fail_on: [attack/search, fairness]\n")
+    assert main(words) == 1
+    said = capsys.readouterr().out
+    assert "failed: attack/search was not measured: no true reward" in said
+    assert "failed: fairness/gaps was not measured: no attribute was named" in said
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_readme_has_the_verbs():
     rows = re.findall(r"^\| `plaudit (\w+)", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
-    assert set(rows) == set(VERBS)
-    assert len(rows) == len(VERBS)
+    assert set(rows) == set(VERBS)  # a verb may have two uses, and a line for each
 
 
 @pytest.mark.parametrize("verb", VERBS)
