@@ -155,6 +155,28 @@ def test_undefined_resamples_are_counted_in_the_method():
     assert "resamples undefined" in estimate.method
 
 
+def test_without_most_resamples_there_is_no_interval():
+    # a sum of two ratios, each defined where its one cluster of ten is drawn: together in (1 - 0.9^10)^2, less
+    # what both exclude, about 40% of the resamples, and then always 2
+    one, two = np.zeros(10), np.zeros(10)
+    one[0], two[1] = 1.0, 1.0
+    estimate = bootstrap_totals(
+        lambda t: t[:, 0] / t[:, 1] + t[:, 2] / t[:, 3], [one, one, two, two], seed=0, resamples=400
+    )
+    assert estimate.value == 2.0
+    assert math.isnan(estimate.low)
+    assert math.isnan(estimate.high)
+    assert estimate.method.endswith("no interval")
+
+
+def test_between_infinities_there_is_no_interval():
+    # 3/0 wherever the one cluster with a denominator is not drawn: (2/3)^3 = 30% of the resamples
+    estimate = bootstrap_totals(lambda t: t[:, 0] / t[:, 1], [[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]], seed=0, resamples=400)
+    assert estimate.value == 3.0
+    assert math.isnan(estimate.high)
+    assert estimate.method.endswith("no interval")
+
+
 def test_paired_difference_leaves_out_what_either_lacks():
     estimate = paired_difference([1.0, 2.0, math.nan, 5.0], [0.0, 1.0, 7.0, math.nan], seed=0)
     assert estimate.value == 1.0

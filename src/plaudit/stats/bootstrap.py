@@ -273,9 +273,15 @@ def _percentile(value: float, drawn: Floats, k: int, level: float, recentre: boo
     method = f"bootstrap over {k} clusters, {drawn.size} resamples, {level:.0%}"
     if defined.size < drawn.size:
         method += f" ({drawn.size - defined.size} resamples undefined)"
+    if 2 * defined.size < drawn.size:
+        # what most resamples lack stands in the others by the same few clusters: their spread is none of the value's
+        return Estimate(value, n=k, method=f"{method}: no interval")
     if math.isnan(value) or not defined.size:
         return Estimate(value, n=k, method=method)
     if recentre:
         method, defined = f"recentred {method}", defined - defined.mean() + value
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    with np.errstate(invalid="ignore"):  # between two infinities there is no number
+        low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    if math.isnan(low) or math.isnan(high):
+        return Estimate(value, n=k, method=f"{method}: no interval")
     return Estimate(value, float(low), float(high), k, method)
