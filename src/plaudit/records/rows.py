@@ -27,8 +27,12 @@ class Pair:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def samples(self) -> tuple[Sample, Sample]:
-        """Chosen and rejected as samples."""
-        return Sample(self.prompt, self.chosen, meta=self.meta), Sample(self.prompt, self.rejected, meta=self.meta)
+        """Chosen and rejected as samples; a column `reference` of the pair is the reference of both."""
+        reference = self.meta.get("reference")
+        return (
+            Sample(self.prompt, self.chosen, reference, meta=self.meta),
+            Sample(self.prompt, self.rejected, reference, meta=self.meta),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from plaudit.audit.consistency import contrast_rates, near_prompts
 from plaudit.audit.consistency.contrast import Contrast, contrast
 from plaudit.errors import InputError
 from plaudit.records.sample import Sample
+from plaudit.rewards.registry import load
 from small_audits import Rule, noisy, pair, sound, world_pairs
 
 
@@ -71,3 +72,12 @@ def test_too_few_are_grey():
     found = contrast(rows, Rule(lambda s: 1.0))
     assert found.light == "grey"
     assert "0 near prompts" in found.skipped
+
+
+def test_a_verifier_judges_each_prompt_by_its_own_reference():
+    first, second = (
+        Sample("1 + 1?", r"\boxed{2}", reference="2"), Sample("1 + 2?", r"\boxed{3}", reference="3"),
+    )  # fmt: skip
+    rates = contrast_rates([Contrast(first, second)], load("verify/math"))
+    # each answer is right at home and wrong abroad
+    assert rates.rewards.tolist() == [[1.0, 0.0, 0.0, 1.0]]

@@ -13,6 +13,7 @@ from plaudit.errors import InputError
 from plaudit.evaluation.benchmarks.choices.multilingual import cohen_kappa
 from plaudit.evaluation.benchmarks.choices.rewardbench import SECTIONS
 from plaudit.evaluation.benchmarks.process.aggregates import AGGREGATES, aggregate_steps
+from plaudit.rewards.registry import load
 from small_benchmarks import Prefers, Scores, by_text, on, values, write
 
 
@@ -258,6 +259,18 @@ def test_rag_rewardbench_scenarios_and_passages(tmp_path):
     assert found["section/helpfulness"] == pytest.approx(1 / 3)
     assert found["mean_of_scenarios"] == pytest.approx(1 / 6)
     assert "[1] one\n\n[2] two\n\nhelpful" in seen
+
+
+def test_own_file_hands_references_to_verifiers(tmp_path):
+    answers = [r"\boxed{2}", r"\boxed{3}"]
+    path = write(
+        tmp_path / "own.jsonl",
+        [
+            {"prompt": "1 + 1?", "chosen": answers[0], "rejected": answers[1], "reference": "2"},
+            {"prompt": "1 + 2?", "completions": answers, "scores": [0, 1], "reference": "3"},
+        ],
+    )
+    assert values(on("own", path, load("verify/math")))["accuracy_strict"] == 1.0
 
 
 def test_own_file_pairs_rankings_and_best_of_k(tmp_path):

@@ -133,7 +133,7 @@ def contrast_rates(
         resamples: number of bootstrap resamples.
     """
     samples = [
-        replace(home, completion=answer.completion, group=f"contrast-{k}-{side}", steps=None, reference=None)
+        replace(home, completion=answer.completion, group=f"contrast-{k}-{side}", steps=None)
         for k, c in enumerate(contrasts)
         for side, home in enumerate((c.first, c.second))
         for answer in (c.first, c.second)

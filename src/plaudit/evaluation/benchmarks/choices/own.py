@@ -3,12 +3,13 @@
 Pairs: `prompt, chosen, rejected`, where either side may be a list. Rankings: `prompt, completions` with `scores`
 (higher is better) or `ranks` (1 is best); those of the highest score are the right ones. Pair accuracy takes all
 pairs of different scores, each item alike, ties half and ties as losses; `best` is the credit of the best-of-k
-choice.
+choice. A `reference` is handed to the reward with each candidate: a verifier needs it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,9 +32,10 @@ from plaudit.records.sample import Sample
 
 def _parse(row: SourceRow) -> Item:
     subset = str(row.cells["subset"]) if row.cells.get("subset") is not None else "(not given)"
-    prompt = prompt_of(row, "prompt")
+    prompt, reference = prompt_of(row, "prompt"), row.cells.get("reference")
     if row.cells.get("chosen") is not None or row.cells.get("completions") is None:
-        return choice(row, prompt, answers_of(row, "chosen"), answers_of(row, "rejected"), subset=subset)
+        item = choice(row, prompt, answers_of(row, "chosen"), answers_of(row, "rejected"), subset=subset)
+        return replace(item, samples=tuple(replace(s, reference=reference) for s in item.samples))
     answers = answers_of(row, "completions")
     name, value = column(row, "scores", "ranks")
     given = items(name, value, number)
@@ -44,7 +46,7 @@ def _parse(row: SourceRow) -> Item:
         raise RowError(name, value, "at least two completions of different scores are needed, or nothing can be chosen")
     k = range(len(scores))
     pairs = tuple((i, j) for i in k for j in k if scores[i] > scores[j])
-    samples = tuple(Sample(prompt, a, group=f"{row.file}:{row.number}") for a in answers)
+    samples = tuple(Sample(prompt, a, reference, group=f"{row.file}:{row.number}") for a in answers)
     return Item(identity(row), subset, samples, tuple(bool(s == scores.max()) for s in scores), pairs=pairs)
 
 
@@ -68,7 +70,7 @@ def _statistics(items: Sequence[Item], judged: Judged) -> Found:
 OWN = Benchmark(
     name="own",
     line="your own file: pairs, rankings or best-of-k, by the column subset",
-    columns="prompt with chosen and rejected (text or lists), or with completions and scores or ranks; subset",
+    columns="prompt with chosen and rejected (text or lists), or completions and scores or ranks; subset, reference",
     source="your own",
     parse=_parse,
     statistics=_statistics,
