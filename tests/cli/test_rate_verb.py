@@ -28,6 +28,16 @@ def test_a_table_and_the_same_numbers_as_json(tmp_path, capsys):
     assert numbers["configuration"]["method"] == "bradley-terry"
 
 
+def test_a_system_may_be_called_command(tmp_path):
+    path = tmp_path / "b.csv"
+    rows = [("command", "data", "model_a"), ("command", "data", "model_b"), ("data", "gpt", "tie")]
+    path.write_text("model_a,model_b,winner,prompt\n" + "".join(f"{','.join(r)},p{i}\n" for i, r in enumerate(rows)))
+    assert main(["rate", str(path), "--json", str(tmp_path / "o.json")]) == 0
+    numbers = json.loads((tmp_path / "o.json").read_text())
+    assert numbers["system/command"]["value"] == pytest.approx(numbers["gpt"]["value"])
+    assert isinstance(numbers["command"], str)
+
+
 @pytest.mark.parametrize("ending", [".jsonl", ".csv.gz", ".parquet"])
 def test_formats_give_the_same_ratings(tmp_path, ending, capsys):
     rows = [dict(zip(("model_a", "model_b", "winner", "prompt"), r, strict=True)) for r in ROWS]

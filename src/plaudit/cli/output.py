@@ -13,7 +13,8 @@ from plaudit.runs.atomic import write_text
 from plaudit.runs.origin import command_line, versions
 from plaudit.stats.estimate import Estimate
 
-_BESIDE = ("configuration", "versions", "command", "data")
+BESIDE = ("configuration", "versions", "command", "data")
+"""What `write_json` puts beside the numbers, so no number may be called so."""
 
 
 def show(metrics: Mapping[str, Estimate], *, title: str = "", stream: TextIO | None = None) -> None:
@@ -54,7 +55,7 @@ def write_json(
     Raises:
         InputError: if a metric has the name of one of the things beside.
     """
-    taken = sorted(set(metrics) & set(_BESIDE))
+    taken = sorted(set(metrics) & set(BESIDE))
     if taken:
         raise InputError(f"--json: a metric must not be called {taken[0]!r}; rename it")
     document = {

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     import hashlib
     from pathlib import Path
 
-    from plaudit.cli.output import show, write_json
+    from plaudit.cli.output import BESIDE, show, write_json
     from plaudit.evaluation.ratings import rate, read_battles
 
     battles = read_battles(args.battles, skip_broken=args.skip_broken)
@@ -36,5 +36,7 @@ def run(args: argparse.Namespace) -> int:
         print(note)
     if args.json:
         data = {"battles": hashlib.sha256(Path(args.battles).read_bytes()).hexdigest()[:32]}
-        write_json(args.json, found.table, configuration=dict(vars(args)), data=data)
+        # a system may be called what stands beside the numbers: Cohere's is "command"
+        named = {f"system/{name}" if name in BESIDE else name: e for name, e in found.table.items()}
+        write_json(args.json, named, configuration=dict(vars(args)), data=data)
     return 0
