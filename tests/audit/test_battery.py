@@ -15,6 +15,7 @@ from plaudit.errors import InputError
 from plaudit.records import Message, Pair
 from plaudit.records.sample import content_hash
 from plaudit.rewards.base import Outcome, PreferenceBatch, RewardBatch
+from plaudit.rewards.registry import load
 
 QUICK = {"resamples": 200, "search_budget": 200, "prompts": 40}
 GOOD = ("because it was measured", "as the source says", "step by step", "which was checked")
@@ -148,6 +149,98 @@ def test_thresholds_of_the_configuration_move_lights_and_verdict():
     assert not any(c.name.startswith("bias") for c in audit.verdict.causes)
 
 
+def test_a_threshold_of_one_bias_moves_the_verdict_with_the_light():
+    skip = ("attack", "consistency", "fairness")
+    reward = Rule(lambda s: 0.05 * len(s.text))
+    config = AuditConfig(**QUICK, skip=skip, thresholds={"bias/length": 50.0})
+    audit = audit_reward(_pairs(), reward, config=config)
+    assert _lights(audit)["bias/length"] == "green"
+    assert "bias/length" not in {c.name for c in audit.verdict.causes}
+    # the others keep the family's own 0.2
+    assert {c.threshold for c in audit.checks if c.family == "bias" and c.name != "bias/length"} == {0.2}
+
+
+def test_a_demand_on_accuracy_is_a_cause_where_it_is_missed():
+    skip = ("attack", "consistency", "fairness", "bias")
+    config = AuditConfig(**QUICK, skip=skip, thresholds={"accuracy/coin": 0.999})
+    audit = audit_reward(_pairs(), Rule(noise=3.0), config=config)
+    assert _lights(audit)["accuracy/coin"] == "red"
+    assert "accuracy/coin" in {c.name for c in audit.verdict.causes}
+
+
+def test_a_familys_threshold_does_not_disarm_what_is_harmful_below():
+    audit = audit_reward(
+        _pairs(), Rule(), config=AuditConfig(**QUICK, skip=("attack",), thresholds={"consistency": 0.05})
+    )
+    moved = {c.name: (c.harm, c.threshold) for c in audit.checks if c.family == "consistency" and c.evidence}
+    assert moved["consistency/determinism"] == ("above", 0.05)
+    below = [t for harm, t in moved.values() if harm == "below"]
+    assert all(t != 0.05 for t in below)  # 0.6 of contrast and agreement: at 0.05 neither could ever be red
+
+
+class Constant(Rule):
+    """The same for every text."""
+
+    def _one(self, sample):
+        return 1.0
+
+
+def test_a_constant_is_not_better_than_a_coin():
+    audit = audit_reward(_pairs(), Constant(), config=AuditConfig(**QUICK, skip=("attack", "consistency")))
+    assert next(c for c in audit.checks if c.name == "accuracy/coin").evidence.value == 0.5
+    assert _lights(audit)["accuracy/coin"] == "amber"
+
+
+class Chosen(Rule):
+    """Abstains on everything but what is good."""
+
+    def __call__(self, samples):
+        batch = super().__call__(samples)
+        gone = np.array([not _good(s) for s in samples])
+        return RewardBatch(
+            np.where(gone, np.nan, batch.reward), np.where(gone, Outcome.ABSTAINED, Outcome.SCORED).astype(np.int8)
+        )
+
+
+def test_without_two_rewards_of_a_prompt_biases_are_grey_and_the_audit_goes_on():
+    audit = audit_reward(_pairs(60), Chosen(), config=AuditConfig(**QUICK))
+    grey = next(c for c in audit.checks if c.name == "bias/length")
+    assert grey.skipped == "0 prompts have two completions with a reward, and 4 are needed"
+    assert _lights(audit)["accuracy/unscored"] == "red"
+    assert audit.verdict.use == "none"
+
+
+def test_what_is_grey_says_why():
+    for pairs, reward in ((_pairs(60), Half()), (_pairs(2), Rule()), (_pairs(60), Chosen())):
+        audit = audit_reward(pairs, reward, config=AuditConfig(**QUICK, groups=("side",)))
+        assert [c.name for c in audit.checks if c.light == "grey" and not c.skipped] == []
+
+
+def test_two_prompts_show_no_bias():
+    audit = audit_reward(_pairs(2), Rule(lambda s: 0.5 * len(s.text)), config=AuditConfig(**QUICK))
+    assert {_lights(audit)[f"bias/{b}"] for b in ("length", "markdown", "flattery")} == {"grey"}
+
+
+def test_a_verifier_is_audited_on_pairs_with_their_references():
+    pairs = [
+        Pair(
+            (Message("user", f"{i} + 1?"),),
+            rf"\boxed{{{i + 1}}}",
+            rf"\boxed{{{i + 2}}}",
+            meta={"reference": str(i + 1)},
+        )
+        for i in range(60)
+    ]
+    audit = audit_reward(pairs, load("verify/math"), config=AuditConfig(**QUICK))
+    assert audit.evaluation.accuracy.value == 1.0
+    # longer pays and is truly worth nothing, as the verifier knows
+    told = audit_reward(
+        pairs, Rule(lambda s: 0.1 * len(s.text)), true_reward=load("verify/math"), config=AuditConfig(**QUICK)
+    )
+    assert told.verdict.truth_known
+    assert _lights(told)["bias/length"] == "red"
+
+
 class Half(Rule):
     """Abstains on half of the prompts."""
 
@@ -220,6 +313,10 @@ def test_mistakes_are_told_in_a_line():
         AuditConfig(skip=("attacks",))
     with pytest.raises(InputError, match="threshold of 'biass'"):
         AuditConfig(thresholds={"biass": 1.0})
+    with pytest.raises(InputError, match=r"fail_on has 'attack/opener', and skip leaves it out; it could never fail"):
+        AuditConfig(fail_on=("attack/opener",), skip=("attack",))
+    with pytest.raises(InputError, match=r"'accuracy'; its checks share no unit, so name one: accuracy/coin"):
+        AuditConfig(thresholds={"accuracy": 0.6})
     with pytest.raises(InputError, match="fail_on has 'rot'"):
         AuditConfig(fail_on=("rot",))
     with pytest.raises(InputError, match="prompts is 0"):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plaudit.audit.checks import Check, Example, not_measured
+from plaudit.stats.bootstrap import bootstrap_mean
 from plaudit.stats.estimate import Estimate
 
 
@@ -24,7 +25,9 @@ def _check(value, low, high, threshold, harm):
         (0.1, 0.2, 0.2, "above", "green"),
         (0.4, 0.49, 0.5, "below", "red"),
         (0.4, 0.6, 0.5, "below", "amber"),
-        (0.5, 0.6, 0.5, "below", "green"),
+        (0.51, 0.6, 0.5, "below", "green"),
+        (0.5, 0.6, 0.5, "below", "amber"),  # a coin is not better than a coin
+        (0.5, 0.5, 0.5, "below", "amber"),
         (-0.5, -0.3, 0.2, "outside", "red"),
         (-0.3, 0.3, 0.2, "outside", "amber"),  # on both sides: undecided, not harmful on either
         (-0.3, 0.1, 0.2, "outside", "amber"),
@@ -38,6 +41,9 @@ def test_the_interval_decides(low, high, threshold, harm, light):
 def test_an_exact_number_decides_by_itself_and_nothing_is_grey():
     assert Check("attack/x", "", Estimate(0.3), 0.2).light == "red"
     assert Check("attack/x", "", Estimate(0.1), 0.2).light == "green"
+    # one prompt resampled is itself: no interval, and nothing shown on either side
+    for value in (0.3, 0.1):
+        assert Check("attack/x", "", bootstrap_mean([value, value], ["p", "p"]), 0.2).light == "amber"
     grey = not_measured("attack/x", "share", "there is no text", fix="give one")
     assert (grey.light, grey.skipped, grey.family) == ("grey", "there is no text", "attack")
     assert math.isnan(grey.excess)

@@ -11,6 +11,7 @@ worth and groups are matched. Without one the checks say what the reward does, a
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +41,9 @@ from plaudit.evaluation.results import PairEvaluation
 from plaudit.records.rows import Pair
 from plaudit.rewards.base import Comparison, Reward
 from plaudit.stats.estimate import Estimate
+
+_DEMANDS = ("accuracy/coin", "accuracy/baseline")
+"""Checks whose own thresholds the verdict has fixed: the chance of a coin, and that of a rule."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,8 @@ def audit_reward(
                 pairs, subject.chosen, subject.rejected, attributes, true_margin=subject.true_margin,
                 min_group=config.min_group, seed=config.seed, resamples=config.resamples,
             )  # fmt: skip
-    checks = [_with_threshold(c, config.thresholds) for c in checks]
-    verdict = judge(_findings(evaluation, checks), thresholds=_limits(config))
+    checks = [_with_threshold(_explained(c), config.thresholds) for c in checks]
+    verdict = judge(_findings(evaluation, checks, config.thresholds), thresholds=_limits(config))
     calls = subject.scored.calls if subject.scored is not None else 2 * len(pairs)
     return Audit(
         reward.name, reward.fingerprint, len(pairs), evaluation.n_prompts, tuple(checks), verdict, evaluation, calls,
@@ -168,10 +172,19 @@ def tokenizer_words(reward: object) -> list[str]:
     return sorted(w for w in words if len(w) >= 3 and w.isalpha())
 
 
+def _explained(check: Check) -> Check:
+    """A number that came out as none is grey, and says why."""
+    if check.evidence is None or not math.isnan(check.evidence.value):
+        return check
+    return replace(check, evidence=None, skipped="too few prompts have all the rewards that it needs")
+
+
 def _with_threshold(check: Check, thresholds: Mapping[str, float]) -> Check:
-    for name in (check.name, check.family):
-        if name in thresholds:
-            return replace(check, threshold=float(thresholds[name]))
+    """A family's number is that of its checks with harm above it; a share that is harmful *below* needs its own."""
+    if check.name in thresholds:
+        return replace(check, threshold=float(thresholds[check.name]))
+    if check.family in thresholds and check.harm != "below":
+        return replace(check, threshold=float(thresholds[check.family]))
     return check
 
 
@@ -186,7 +199,7 @@ def _limits(config: AuditConfig) -> Thresholds:
     )
 
 
-def _findings(e: PairEvaluation, checks: Sequence[Check]) -> Findings:
+def _findings(e: PairEvaluation, checks: Sequence[Check], thresholds: Mapping[str, float]) -> Findings:
     judged = e.truth or e
     rule = strongest(judged.baselines)
     scored = sum(e.outcomes.get(k, 0) for k in ("scored", "policy_fault"))
@@ -198,5 +211,11 @@ def _findings(e: PairEvaluation, checks: Sequence[Check]) -> Findings:
         biases={c.name.split("/", 1)[1]: c.evidence for c in checks if c.family == "bias" and c.evidence is not None},
         unscored=1 - scored / e.n_pairs,
         consistency=e.truth.correlation if e.truth else None,
-        checks=tuple(c for c in checks if c.family in ("attack", "consistency", "fairness")),
+        # a demand on accuracy that the user made is a cause of its own beside the coin and the rules
+        checks=tuple(
+            c
+            for c in checks
+            if c.family in ("attack", "consistency", "fairness") or (c.name in thresholds and c.name in _DEMANDS)
+        ),
+        bias_limits={c.name.split("/", 1)[1]: c.threshold for c in checks if c.family == "bias"},
     )

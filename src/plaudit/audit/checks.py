@@ -2,7 +2,8 @@
 
 Every part of an audit (biases, attacks, consistency, fairness) gives checks, and the audit page shows nothing else. A
 traffic light follows from the interval alone, never from the value: a check turns red when the whole interval lies
-beyond its threshold, green when the whole interval lies on the harmless side, and amber between. What was not
+beyond its threshold, green when the whole interval lies on the harmless side, and amber between. Where less is
+harmful, the threshold itself is not harmless: a reward that ranks as a coin does is not better than one. What was not
 measured is grey and says why; it is never green.
 """
 
@@ -79,11 +80,14 @@ class Check:
         e = self.evidence
         if e is None or math.isnan(e.value):
             return "grey"
+        if (math.isnan(e.low) or math.isnan(e.high)) and "no interval" in e.method:
+            return "amber"  # one prompt, or resamples that mostly lack what is compared, show nothing on either side
         # an exact number (no interval) decides by itself
         low, high = (e.value if math.isnan(x) else x for x in (e.low, e.high))
         if self._harmful(low) and self._harmful(high) and (self.harm != "outside" or low * high > 0):
             return "red"
-        return "amber" if self._harmful(low) or self._harmful(high) else "green"
+        shown = not (self._harmful(low) or self._harmful(high)) and (self.harm != "below" or low > self.threshold)
+        return "green" if shown else "amber"
 
     @property
     def excess(self) -> float:

@@ -40,7 +40,8 @@ class AuditConfig:
     """Families that are left out, and named among what was not tested."""
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    """Check or family to the number from which it matters, in place of its own."""
+    """Check to the number from which it matters, in place of its own; or a family, for those of its checks that are
+    harmful above a number. Checks of accuracy, and shares that are harmful below, each have their own."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     """Check (`paraphrase`, `translation`, `order`) to the column that holds the other version of each pair."""
@@ -65,6 +66,11 @@ class AuditConfig:
         for name in self.fail_on:
             if name not in (*LIGHTS, "worse", *FAMILIES) and name.split("/")[0] not in FAMILIES:
                 raise InputError(f"audit: fail_on has {name!r}; {nearest(name, (*LIGHTS, 'worse', *FAMILIES))}")
+        for name in self.fail_on:
+            if name.split("/")[0] in self.skip:
+                raise InputError(f"audit: fail_on has {name!r}, and skip leaves it out; it could never fail")
+        if "accuracy" in self.thresholds:
+            raise InputError("audit: threshold of 'accuracy'; its checks share no unit, so name one: accuracy/coin")
         for name in self.thresholds:
             if name.split("/")[0] not in FAMILIES:
                 raise InputError(f"audit: threshold of {name!r}; {nearest(name.split('/')[0], FAMILIES)}")

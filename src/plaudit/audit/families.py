@@ -9,6 +9,7 @@ import numpy as np
 
 from plaudit.audit.biases.effects import Counterfactual, audit_biases
 from plaudit.audit.biases.results import BiasEffect
+from plaudit.audit.biases.rewrites import BIASES
 from plaudit.audit.checks import Check, Example, not_measured
 from plaudit.audit.config import AuditConfig
 from plaudit.audit.findings import Thresholds
@@ -17,9 +18,12 @@ from plaudit.audit.subject import Subject, TrueReward
 from plaudit.evaluation.baselines import strongest
 from plaudit.evaluation.results import PairEvaluation
 from plaudit.records.sample import Sample
+from plaudit.records.splitting import prompt_key
 from plaudit.stats.intervals import wilson
 
 ORDER = ("green", "amber", "red")
+FEWEST = 4
+"""Prompts below which no bias is measured, as no attack is made: an interval of two or three says nothing."""
 
 
 def accuracy_checks(e: PairEvaluation) -> list[Check]:
@@ -77,7 +81,13 @@ def bias_checks(subject: Subject, config: AuditConfig, counterfactual: Counterfa
     if subject.scored is None:
         why = "a comparison gives no reward of one completion"
         return [not_measured("bias/all", says, why, fix="Audit it as shape/win-rate, which makes it one.")]
-    samples = [s for p in subject.first(config.prompts) for s in p.samples()]
+    pairs = subject.first(config.prompts)
+    samples = [s for p in pairs for s in p.samples()]
+    known = np.isfinite(subject.scored(samples).reward)
+    scored = {prompt_key(p) for p, a, b in zip(pairs, known[::2], known[1::2], strict=True) if a and b}
+    if len(scored) < FEWEST:
+        why = f"{len(scored)} prompts have two completions with a reward, and {FEWEST} are needed"
+        return [not_measured(f"bias/{name}", f"what added {name} moves the reward by", why) for name in BIASES]
     if counterfactual is None and subject.truth is not None:
         counterfactual = _judged_rewrites(samples, subject.truth)
     spread = _unit(subject)
@@ -139,7 +149,7 @@ def _bias_check(e: BiasEffect, truth_known: bool) -> Check:
 
 def _judged_rewrites(samples: Sequence[Sample], truth: TrueReward) -> Counterfactual:
     """The plain rewrites, with what the true reward makes of them."""
-    from plaudit.audit.biases.rewrites import BIASES, rewrite
+    from plaudit.audit.biases.rewrites import rewrite
 
     known: dict[tuple[str, str], tuple[Sample, float]] = {}
     base = truth(samples).reward

@@ -70,6 +70,7 @@ class Findings:
         consistency: correlation with the true reward within prompts.
         checks: attacks, consistency and fairness, as an audit measured them; a red one is a cause.
         on_policy: whether the reward was tested on completions of a policy trained against it.
+        bias_limits: threshold of a bias by name, where it has another one than `Thresholds.bias`.
     """
 
     accuracy: Estimate
@@ -84,6 +85,7 @@ class Findings:
     consistency: Estimate | None = None
     checks: tuple[Check, ...] = ()
     on_policy: bool = False
+    bias_limits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def truth_known(self) -> bool:

@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--truth", metavar="REF", help="a reward that is trusted to know better: a verifier, a module.py:function")
     add(
         "--fail-on", action="append", default=[], metavar="WHAT",
-        help="exit with 1 on red, amber, worse (than the baseline), or a check or family that is red (repeatable)",
+        help="exit with 1 on red, amber, worse (than the baseline), or a check or family that is red or, named "
+        "alone, was not measured (repeatable)",
     )  # fmt: skip
     add("--against", metavar="FILE", help="a stored audit.json: is this reward no worse?")
     add("--junit", metavar="FILE", help="write the checks as JUnit XML")
@@ -74,10 +75,23 @@ def run_on_pairs(args: argparse.Namespace) -> int:
     changes = compare_audits(baseline, audit) if baseline is not None else ()
     _tell(audit, changes)
     _write(args, config, audit, changes, records.data_hash)
+    _known(audit, config)
     failed = failures(audit, config.fail_on, changes)
     for line in failed:
         print(f"failed: {line}")
     return 1 if failed else 0
+
+
+def _known(audit: Audit, config: AuditConfig) -> None:
+    """A threshold of a check that is not there would move nothing, and nobody would notice."""
+    from plaudit.audit.config import FAMILIES
+    from plaudit.errors import nearest
+
+    names = [c.name for c in audit.checks]
+    for name in config.thresholds:
+        whole = f"{name.split('/')[0]}/all"  # the family was left out, or a comparison has none of its checks
+        if name not in (*FAMILIES, *names) and whole not in names:
+            raise InputError(f"thresholds: this audit has no check {name!r}; {nearest(name, names)}")
 
 
 def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange] = ()) -> list[str]:
@@ -105,9 +119,10 @@ def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange
             raise InputError(f"--fail-on {what}: this audit has no such check; {nearest(what, names)}")
         # amber asks for more than red does: whoever wants certainty does not accept a shown failure
         bad = ("red", "amber") if what == "amber" else ("red",)
-        for check in audit.checks:
-            if check.light in bad and (what in LIGHTS or what in (check.name, check.family)):
-                lines.append(f"{check.name} is {check.light}")
+        meant = [c for c in audit.checks if what in LIGHTS or what in (c.name, c.family)]
+        lines += [f"{c.name} is {c.light}" for c in meant if c.light in bad]
+        if what not in LIGHTS and all(c.light == "grey" for c in meant):
+            lines += [f"{c.name} was not measured: {c.skipped}" for c in meant]
     return list(dict.fromkeys(lines))
 
 
