@@ -53,13 +53,6 @@ def test_translations_and_rotations_change_nothing_and_two_variables_jointly_are
     assert joint_distance_covariance([x, y], c=1.0) == pytest.approx(plain, abs=1e-9)
 
 
-def test_parity_with_dcor():
-    dcor = pytest.importorskip("dcor")
-    rng = np.random.default_rng(1)
-    x, y = rng.normal(size=(60, 2)), rng.normal(size=(60, 3))
-    assert distance_covariance(x, y) == pytest.approx(dcor.distance_covariance_sqr(x, y), abs=1e-9)
-
-
 def test_an_exclusive_or_shows_jointly_and_in_no_marginal():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 2, 600), rng.integers(0, 2, 600)
