@@ -87,6 +87,42 @@ def test_a_reward_judges_what_has_no_judgement(tmp_path, model_folder):
     assert 0 < found["mine/winrate"]["value"] < 1
 
 
+FIRST = """
+import numpy as np
+from plaudit.rewards.base import PreferenceBatch
+
+class First:
+    name = fingerprint = "first"
+
+    def __call__(self, first, second):
+        return PreferenceBatch(np.full(len(first), 0.9), np.zeros(len(first), dtype=np.int8))
+
+def judge():
+    return First()
+"""
+
+
+def test_a_judge_that_leans_to_the_first_makes_nobody_win(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lean.py").write_text(FIRST)
+    rows = [{k: v for k, v in r.items() if k != "probability"} for r in compared(annotations(20))]
+    found = numbers(tmp_path, write(tmp_path / "o.jsonl", rows), "--reward", "lean.py:judge")
+    assert found["mine/winrate"]["value"] == pytest.approx(0.5)
+    # one half in every row: the penalty leaves nothing, and no width is claimed for it
+    assert found["mine/length_controlled_winrate"]["low"] is None
+    assert "the penalty took every term away" in capsys.readouterr().out
+
+
+def test_all_wins_are_no_certainty_and_a_fault_of_a_text_is_a_loss(tmp_path):
+    rows = [{**r, "probability": 1.0} for r in compared(annotations(40))]
+    found = numbers(tmp_path, write(tmp_path / "o.jsonl", rows))["mine/winrate"]
+    # Wilson at 40 of 40: 40 / (40 + 1.96^2)
+    assert (found["value"], found["high"]) == (1.0, 1.0)
+    assert found["low"] == pytest.approx(40 / (40 + 1.959964**2), abs=1e-6)
+    rows = [{**r, "probability": 0.0, "outcome": "policy_fault"} if i < 20 else r for i, r in enumerate(rows)]
+    assert numbers(tmp_path, write(tmp_path / "o.jsonl", rows))["mine/winrate"]["value"] == 0.5
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -93,7 +93,8 @@ def _judged(rows: Sequence[Judged], args: argparse.Namespace) -> list[Judged]:
         batch = score_samples(judge, own + base, log=None if judge.scope == "batch" else args.log)
         p = expit(scale * (batch.reward[: len(at)] - batch.reward[len(at) :]))
     else:
-        p = judge(own, base).probability
+        # in both orders: with the model always first, a judge that leans to the first would make it win
+        p = (judge(own, base).probability + 1 - judge(base, own).probability) / 2
     done = list(rows)
     for i, value in zip(at, p, strict=True):
         done[i] = replace(rows[i], preference=float(value))
@@ -158,6 +159,8 @@ def _remarks(
     if any(math.isnan(fit.weights[1]) for fit in found.values()):
         lines.append("without instruction_difficulty: the regression has no such term")
     for model, fit in found.items():
+        if fit.penalty == fit.penalty and not any(w for w in fit.weights if w == w):
+            lines.append(f"{model}: the penalty took every term away, so control says one half whatever the rows say")
         if fit.extreme:
             change = f"{fit.plain.value:.3f} to {fit.controlled.value:.3f}"
             lines.append(f"{model}: control changes the win rate from {change}: the regression may have failed")

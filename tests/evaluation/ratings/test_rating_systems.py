@@ -135,6 +135,13 @@ def test_elo_plays_a_battle_twice_that_is_drawn_twice():
     assert twice == pytest.approx([1002 + 4 * (1 - 1 / (1 + 10**-0.01)), 998 - 4 * (1 - 1 / (1 + 10**-0.01)), 1000])
 
 
+def test_a_win_rate_of_one_is_no_certainty():
+    # 3 wins of 3 of three battles; Wilson's low end is 3 / (3 + 1.96^2)
+    found = rate(battles_from_rows(rows(*[("a", "b", "model_a")] * 3)), "win-rate").table
+    assert found["a"].low == pytest.approx(3 / (3 + 1.959964**2), abs=1e-6)
+    assert found["b"].high == pytest.approx(1 - 3 / (3 + 1.959964**2), abs=1e-6)
+
+
 def test_a_system_that_never_wins_has_no_finite_rating():
     battles = battles_from_rows(
         rows(("a", "b", "model_a"), ("b", "a", "model_a"), ("a", "c", "model_a"), ("d", "b", "model_a"))

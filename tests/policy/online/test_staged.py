@@ -97,6 +97,8 @@ def test_a_tolerance_is_what_may_be_lost():
     assert not fallen("a", told[:2])
     with pytest.raises(InputError, match="measure 'b' is not made; there are a"):
         fallen("b", told)
+    with pytest.raises(InputError, match="measure 'a' is NaN, so nothing says whether it fell"):
+        fallen("a", [{"a": 0.5}, {"a": float("nan")}])
 
 
 def test_stages_that_do_not_fit_are_refused(tmp_path, start):

@@ -31,9 +31,9 @@ from scipy.special import expit
 
 from plaudit.errors import InputError, ShapeError
 from plaudit.evaluation.ratings.l1_logistic import choose_penalty, fit_l1_logistic
-from plaudit.stats.bootstrap import bootstrap_mean
 from plaudit.stats.clusters import Clusters, cluster_codes
 from plaudit.stats.estimate import Estimate
+from plaudit.stats.intervals import proportion
 
 Floats = Float[np.ndarray, " n"]
 GAMED_WEIGHT = 0.2
@@ -118,7 +118,7 @@ def length_controlled_winrate(
     predicted = expit(rows.equal @ beta)
     value = float(predicted.mean())
     if resamples > 0:
-        plain = bootstrap_mean(p, codes, seed=seed, resamples=resamples, level=level)
+        plain = proportion(p, codes, seed=seed, resamples=resamples, level=level)
         controlled = _interval(value, rows, penalty, beta, seed, resamples, level)
     else:
         plain, controlled = (Estimate(float(x), n=known.size) for x in (p[known].mean(), value))
@@ -228,6 +228,8 @@ def _interval(
     k = int(rows.codes.max()) + 1
     if k == 1:
         return Estimate(value, n=1, method="one cluster: no interval")
+    if not beta.any():  # and so in nearly every resample: a width of nothing would claim certainty
+        return Estimate(value, n=k, method="no interval: the penalty took every term away")
     rng, drawn, equal = np.random.default_rng(seed), [], rows.equal
     for start in range(0, resamples, CHUNK):
         size = min(CHUNK, resamples - start)

@@ -97,7 +97,7 @@ def _compared(row: Mapping[str, Any]) -> Judged:
     value = _number(row, "probability")
     if not (math.isnan(value) or 0 <= value <= 1):
         raise RowError("probability", row["probability"], "is outside 0..1")
-    if str(row.get("outcome", "scored")) != "scored":
+    if str(row.get("outcome") or "scored") not in ("scored", "policy_fault"):  # a fault of a text lost the comparison
         value = math.nan
     return Judged(
         model=str(row.get("model", "first")), baseline=str(row.get("baseline", "second")), prompt=_text(row, "prompt"),

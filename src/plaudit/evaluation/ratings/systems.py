@@ -24,6 +24,7 @@ from plaudit.evaluation.ratings.resampled import (
     win_tables,
 )
 from plaudit.stats.estimate import Estimate
+from plaudit.stats.intervals import wilson
 
 METHODS = ("bradley-terry", "elo", "win-rate")
 CENTRE, SCALE = 1000.0, 400.0 / math.log(10.0)
@@ -115,6 +116,8 @@ def _ratings(
         n = int(np.unique(seen).size)
         if not math.isfinite(value[i]):
             table[name] = Estimate(math.nan, n=n, method=_why(value[i]))
+        elif method == "win-rate" and value[i] in (0.0, 1.0) and n > 1:
+            table[name] = wilson(n * float(value[i]), n, level=level)  # resamples of nothing but wins have no width
         elif k == 1:
             table[name] = Estimate(float(value[i]), n=n, method=f"one of the {unit}: no interval")
         else:

@@ -9,6 +9,7 @@ the papers' authors looked at the numbers.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -116,12 +117,14 @@ def fallen(name: str, measures: Sequence[Mapping[str, float]], *, tolerance: flo
         tolerance: in its units.
 
     Raises:
-        InputError: if it was not made.
+        InputError: if it was not made, or is NaN.
     """
     for told in measures:
         if name not in told:
             raise InputError(f"stages: measure {name!r} is not made; there are {', '.join(sorted(told)) or 'none'}")
     values = [told[name] for told in measures]
+    if any(math.isnan(v) for v in values):
+        raise InputError(f"stages: measure {name!r} is NaN, so nothing says whether it fell; let it give a number")
     return values[-1] < max(values) - tolerance
 
 
