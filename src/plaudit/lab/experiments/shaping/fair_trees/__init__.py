@@ -1,0 +1,1 @@
+"""Trees that were fitted to biased labels, walked both ways."""

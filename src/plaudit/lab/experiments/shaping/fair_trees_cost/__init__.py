@@ -1,0 +1,1 @@
+"""What walking biased trees both ways costs."""
