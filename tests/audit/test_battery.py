@@ -10,12 +10,14 @@ import pytest
 
 from plaudit.audit.against import compare_audits, worse
 from plaudit.audit.battery import Audit, audit_reward, tokenizer_words
+from plaudit.audit.checks import Check
 from plaudit.audit.config import AuditConfig
 from plaudit.errors import InputError
 from plaudit.records import Message, Pair
 from plaudit.records.sample import content_hash
 from plaudit.rewards.base import Outcome, PreferenceBatch, RewardBatch
 from plaudit.rewards.registry import load
+from plaudit.stats.estimate import Estimate
 
 QUICK = {"resamples": 200, "search_budget": 200, "prompts": 40}
 GOOD = ("because it was measured", "as the source says", "step by step", "which was checked")
@@ -304,6 +306,31 @@ def test_a_reward_that_got_worse_is_worse():
     assert next(c for c in compare_audits(after, before) if c.name == "bias/length").standing == "no worse"
     unmeasured = replace(after, checks=tuple(c for c in after.checks if c.family != "bias"))
     assert {c.name for c in worse(compare_audits(before, unmeasured))} >= {"bias/length", "bias/markdown"}
+
+
+def test_a_lost_accuracy_is_worse_and_a_loosened_threshold_hides_nothing():
+    def with_check(audit, **changes):
+        return replace(audit, checks=tuple(replace(c, **changes) for c in audit.checks if c.name == "accuracy/coin"))
+
+    audit = audit_reward(_pairs(), Rule(), config=AuditConfig(**QUICK, skip=("attack", "consistency", "bias")))
+    before = with_check(audit, evidence=Estimate(0.95, 0.93, 0.97, 400))
+    after = with_check(audit, evidence=Estimate(0.75, 0.71, 0.79, 400))
+    # 20 points lost, 15 or more surely: half of a coin's 0.5 would let them pass
+    (change,) = compare_audits(before, after)
+    assert (change.standing, change.margin) == ("worse", 0.025)
+    loose = with_check(after, threshold=0.1)
+    assert [c.name for c in worse(compare_audits(before, loose))] == ["accuracy/coin"]
+
+
+def test_p_values_are_worse_only_where_they_turn_red():
+    def with_p(audit, p):
+        check = Check("fairness/age", "p-value", Estimate(p, n=80, method="permutation test"), 0.01, "below")
+        return replace(audit, checks=(check,))
+
+    audit = audit_reward(_pairs(20), Rule(), config=AuditConfig(**QUICK, skip=("attack", "consistency", "bias")))
+    for then, now, standing in ((0.9, 0.4, "no worse"), (0.4, 0.001, "worse"), (0.001, 0.002, "undecided")):
+        (change,) = compare_audits(with_p(audit, then), with_p(audit, now))
+        assert change.standing == standing
 
 
 def test_mistakes_are_told_in_a_line():

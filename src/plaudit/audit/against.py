@@ -3,7 +3,11 @@
 For a check that both audits measured, harm is measured along its harmful side: `h = v` (above), `-v` (below), `|v|`
 (outside). The new audit is **no worse** where the upper end of the 95% interval of `h_new - h_old` lies below the
 margin, **worse** where its lower end lies above it, and **undecided** between. The margin is
-half of the check's threshold (of 0.05 where that is 0): what is allowed to get worse unnoticed.
+half of the check's threshold, the smaller where it was moved, so that loosening a threshold hides nothing: what is
+allowed to get worse unnoticed. Where the threshold is 0, and where less is harmful (its threshold is then the level of
+a coin or a rule, and no amount of harm), it is half of 0.05.
+
+Numbers without an interval (p-values) have no loss: they are worse where they turned red.
 
 The two audits are not paired: their intervals are taken as independent, which is wider than the truth where both were
 made on the same pairs, so it errs towards undecided.
@@ -27,7 +31,7 @@ Standing = Literal["no worse", "worse", "undecided", "not comparable"]
 SHARE = 0.5
 """Of the threshold, that a check may lose."""
 LEAST = 0.05
-"""Stands in for a threshold of 0."""
+"""Stands in for a threshold of 0, or of what is harmful below it."""
 
 
 @dataclass(frozen=True)
@@ -97,18 +101,29 @@ def worse(comparisons: Sequence[CheckChange]) -> tuple[CheckChange, ...]:
 def _compared(name: str, old: Check | None, new: Check | None) -> CheckChange:
     before: Light = old.light if old else "grey"
     after: Light = new.light if new else "grey"
-    known = new or old
-    assert known is not None
-    margin = SHARE * (abs(known.threshold) or LEAST)
+    margin = SHARE * min(_amount(c) for c in (old, new) if c is not None)
     if old is None or new is None or "grey" in (before, after):
         missing = "the baseline" if old is None or before == "grey" else "this audit"
         return CheckChange(name, before, after, None, margin, "not comparable", f"{missing} did not measure it")
-    if (old.harm, old.threshold) != (new.harm, new.threshold):
-        why = f"its threshold was {old.threshold:g} and is {new.threshold:g}"
+    if old.harm != new.harm:
+        why = f"it was harmful {old.harm} its threshold and is {new.harm}"
         return CheckChange(name, before, after, None, margin, "not comparable", why)
+    if not (_has_interval(old) and _has_interval(new)):
+        turned: Standing = "worse" if after == "red" != before else "no worse" if after == "green" else "undecided"
+        return CheckChange(name, before, after, None, margin, turned, "without an interval: lights are compared")
     loss = _loss(old, new)
     standing: Standing = "no worse" if loss.high < margin else "worse" if loss.low > margin else "undecided"
     return CheckChange(name, before, after, loss, margin, standing)
+
+
+def _amount(check: Check) -> float:
+    """What a threshold says of an amount of harm, in the check's unit."""
+    return LEAST if check.harm == "below" else abs(check.threshold) or LEAST
+
+
+def _has_interval(check: Check) -> bool:
+    e = check.evidence
+    return e is not None and not (math.isnan(e.low) or math.isnan(e.high))
 
 
 def _loss(old: Check, new: Check) -> Estimate:

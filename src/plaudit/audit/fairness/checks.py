@@ -209,7 +209,7 @@ def _completion_checks(
             raise InputError(
                 f"group {attribute.column}:completion: no pair has a column {name!r}; {nearest(name, have)}"
             )
-        sides.append([str(p.meta.get(name)) for p in pairs])
+        sides.append(["(not given)" if p.meta.get(name) is None else str(p.meta[name]) for p in pairs])
     deserved = np.ones(margin.shape) if true_margin is None else np.asarray(true_margin, dtype=np.float64)
     gaps = preference_excess(
         margin, sides[0], sides[1], deserved, [prompt_key(p) for p in pairs], min_pairs=options["min_group"],
