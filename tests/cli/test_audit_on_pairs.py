@@ -43,6 +43,10 @@ def folder(tmp_path, monkeypatch):
         for i in range(80)
     ]  # fmt: skip
     write_rows(tmp_path / "pairs.jsonl", rows)
+    (tmp_path / "nan.yaml").write_text("thresholds: {bias: .nan}\n")  # nothing is above it, so all would be green
+    (tmp_path / "column.yaml").write_text("columns: {paraphrase: sied}\nskip: [attack, bias]\n")
+    (tmp_path / "list.json").write_text('{"audit": [1]}')
+    (tmp_path / "nothing.json").write_text('{"audit": {"checks": null}}')
     (tmp_path / "sound.py").write_text(RULE.format(doc="", name="sound", extra="0.0"))
     (tmp_path / "long.py").write_text(RULE.format(doc=" and long ones", name="long", extra="0.05 * len(s.text)"))
     return tmp_path
@@ -104,6 +108,10 @@ def test_a_misspelt_threshold_and_what_was_not_measured_do_not_pass(folder, caps
         (["--skip", "attacks"], "skip has 'attacks'"),
         (["--against", "none.json"], "is not there"),
         (["--recipe", "none.yaml"], "is not there"),
+        (["--recipe", "nan.yaml"], "threshold of 'bias' is nan; give a number of 0 or more"),
+        (["--recipe", "column.yaml"], "no pair has a column 'sied'; did you mean 'side'"),
+        (["--against", "list.json"], "list.json is no stored audit"),
+        (["--against", "nothing.json"], "nothing.json is no stored audit"),
     ],
 )
 def test_mistakes_get_one_line(folder, capsys, words, error):

@@ -31,6 +31,9 @@ def test_usage_errors_are_two(capsys):
     assert capsys.readouterr().err == "plaudit: error: 'trian' is no verb; did you mean 'train' or 'run'?\n"
     assert cli.main([]) == 2
     assert cli.main(["data", "check"]) == 2
+    capsys.readouterr()
+    assert cli.main(["rate", "battles.csv", "--seed", "-1"]) == 2
+    assert capsys.readouterr().err == "plaudit: error: rate: --seed is -1; give a whole number of 0 or more\n"
     assert cli.main(["data", "--help"]) == 0
     assert cli.main(["--version"]) == 0
 

@@ -75,9 +75,10 @@ def read_audit(path: str | Path) -> Audit:
         row = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"audit: {path} is not JSON ({error}); audit again") from error
-    if not isinstance(row, dict) or "audit" not in row:
+    found = row.get("audit") if isinstance(row, dict) else None
+    if not isinstance(found, dict) or not isinstance(found.get("checks"), list):
         raise InputError(f"audit: {path} is no stored audit; give the audit.json that plaudit audit --out wrote")
-    return Audit.from_dict(row["audit"])
+    return Audit.from_dict(found)
 
 
 def compare_audits(baseline: Audit, audit: Audit) -> tuple[CheckChange, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -56,13 +57,11 @@ class AuditConfig:
         for name in self.skip:
             if name not in FAMILIES[1:]:
                 raise InputError(f"audit: skip has {name!r}; {nearest(name, FAMILIES[1:])}")
+        if self.seed < 0:
+            raise InputError(f"audit: seed is {self.seed}; give a whole number of 0 or more")
         for name in ("prompts", "resamples", "min_group", "search_budget"):
             if getattr(self, name) < 1:
                 raise InputError(f"audit: {name} is {getattr(self, name)}; give at least 1")
-        if self.search_budget < 0:
-            raise InputError(
-                f"audit: search_budget is {self.search_budget}; it counts rewards, 0 leaves the search out"
-            )
         for name in self.fail_on:
             if name not in (*LIGHTS, "worse", *FAMILIES) and name.split("/")[0] not in FAMILIES:
                 raise InputError(f"audit: fail_on has {name!r}; {nearest(name, (*LIGHTS, 'worse', *FAMILIES))}")
@@ -71,6 +70,8 @@ class AuditConfig:
                 raise InputError(f"audit: fail_on has {name!r}, and skip leaves it out; it could never fail")
         if "accuracy" in self.thresholds:
             raise InputError("audit: threshold of 'accuracy'; its checks share no unit, so name one: accuracy/coin")
-        for name in self.thresholds:
+        for name, value in self.thresholds.items():
+            if not math.isfinite(value) or value < 0:
+                raise InputError(f"audit: threshold of {name!r} is {value:g}; give a number of 0 or more")
             if name.split("/")[0] not in FAMILIES:
                 raise InputError(f"audit: threshold of {name!r}; {nearest(name.split('/')[0], FAMILIES)}")

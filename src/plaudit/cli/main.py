@@ -157,6 +157,8 @@ def _dispatch(arguments: list[str]) -> int:
         options = parser.parse_args(rest)
     except SystemExit as stop:  # argparse has printed its help
         return int(stop.code or 0)
+    if isinstance(seed := getattr(options, "seed", None), int) and seed < 0:
+        raise InputError(f"{verb}: --seed is {seed}; give a whole number of 0 or more")
     from plaudit.runs.interrupt import terminable
 
     with terminable():

@@ -51,6 +51,22 @@ def test_a_failure_of_one_cell_is_the_top_gap_and_larger_than_its_marginals():
     assert total == pytest.approx(next(c.accuracy for c in found.gaps if c.cell == "age=old"))
 
 
+def test_columns_and_values_may_hold_what_cells_are_written_with():
+    pairs, right = _crossed(400)
+    names = {"old": "65, or more", "young": "16=17"}
+    pairs = [
+        Pair(p.prompt, p.chosen, p.rejected, meta={"a=b": names[p.meta["age"]], "tongue": p.meta["tongue"]})
+        for p in pairs
+    ]
+    margin = np.where(right, 1.0, -1.0)
+    found = fairness_checks(pairs, *_batches(margin), [Attribute.parse("a=b:author"), Attribute("tongue")])
+    old = next(c for c in found if c.name == "fairness/a=b=65, or more")
+    assert old.says.startswith("accuracy on pairs whose author has a=b=65, or more")
+    crossed = next(c for c in found if c.name == "fairness/crossed")
+    assert "a=b=65, or more, tongue=de" in crossed.says
+    assert crossed.examples
+
+
 def test_intervals_hold_together():
     rng = np.random.default_rng(5)
     false = 0

@@ -138,3 +138,10 @@ def test_what_is_refused():
         compare_rewards(samples(2, 2), RewardBatch(np.zeros(4)), RewardBatch(np.zeros(3)))
     with pytest.raises(InputError, match="no prompt has two completions"):
         compare_rewards(samples(4, 1), RewardBatch(np.zeros(4)), RewardBatch(np.zeros(4)))
+
+
+def test_a_negative_number_of_disagreements_is_refused():
+    samples = [Sample("q", t) for t in ("a", "bb")]
+    one = RewardBatch(np.array([1.0, 2.0]))
+    with pytest.raises(InputError, match="top is -1; give the number of disagreements to show, 0 for none"):
+        compare_rewards(samples, one, one, top=-1)

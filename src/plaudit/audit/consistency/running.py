@@ -63,6 +63,10 @@ class Consistency:
 
 
 def _versions(pairs: Sequence[Pair], target: Any, o: Options) -> tuple[Check, ...]:
+    known = sorted({name for pair in pairs for name in pair.meta})
+    for column in o.columns.values():
+        if column not in known:
+            raise InputError(f"consistency: no pair has a column {column!r}; {nearest(column, known)}")
     columns = {**{kind: kind for kind in VERSIONS}, **o.columns}
     made = {kind: versions_of(pairs, column) for kind, column in columns.items()}
     if o.rephrase is not None:

@@ -46,6 +46,7 @@ class CellGap:
         accuracy: inside the cell.
         gap: accuracy inside minus outside, with an interval that holds for all cells together.
         n_pairs: scored pairs inside.
+        where: column and value of each attribute; names and values may hold any character.
     """
 
     cell: str
@@ -53,6 +54,7 @@ class CellGap:
     accuracy: float
     gap: Estimate
     n_pairs: int
+    where: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +120,20 @@ def cell_gaps(
     wide = norm.ppf(1 - (1 - level) / 2 / max(len(cells), 1)) / norm.ppf(0.5 + level / 2)
     options: dict[str, Any] = {"seed": seed, "resamples": resamples, "level": level}
     found = []
-    for name, (k, inside) in cells.items():
+    for where, inside in cells.items():
         gap = _widened(stratified_gap(right, inside, stratum, prompts, **options), float(wide), len(cells))
-        found.append(CellGap(name, k, float(right[inside].mean()), gap, int(inside.sum())))
+        name = ", ".join(f"{c}={v}" for c, v in where)
+        found.append(CellGap(name, len(where), float(right[inside].mean()), gap, int(inside.sum()), where))
     found.sort(key=lambda c: -abs(c.gap.value))
     return Cells(tuple(found), small, true_margin is not None)
 
 
 def _cells(
     pairs: Sequence[Pair], known: NDArray[np.bool_], columns: Sequence[str], order: int, min_group: int
-) -> tuple[dict[str, tuple[int, NDArray[np.bool_]]], int]:
-    """Name to order and membership of every cell that is large enough; and how many are not."""
+) -> tuple[dict[tuple[tuple[str, str], ...], NDArray[np.bool_]], int]:
+    """Columns and values to membership of every cell that is large enough; and how many are not."""
     values = {c: np.array(group_values(pairs, c), dtype=str)[known] for c in columns}
-    found: dict[str, tuple[int, NDArray[np.bool_]]] = {}
+    found: dict[tuple[tuple[str, str], ...], NDArray[np.bool_]] = {}
     small = 0
     for k in range(1, min(order, len(columns)) + 1):
         for names in combinations(columns, k):
@@ -140,8 +143,7 @@ def _cells(
                     # a column with one value everywhere is no group, and so not one that is too small
                     small += len(rows) - n > 0
                     continue
-                label = ", ".join(f"{c}={v}" for c, v in zip(names, cell, strict=True))
-                found[label] = (k, np.array([r == cell for r in rows]))
+                found[tuple(zip(names, cell, strict=True))] = np.array([r == cell for r in rows])
     return found, small
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plaudit.audit.checks import Check, Example, not_measured
-from plaudit.audit.fairness.cells import Cells, cell_gaps
+from plaudit.audit.fairness.cells import CellGap, Cells, cell_gaps
 from plaudit.audit.fairness.dependence import dependence_test
 from plaudit.audit.fairness.disparity import disparity_estimates
 from plaudit.audit.fairness.selection import preference_excess
@@ -128,15 +128,15 @@ def _pair_checks(
     found = []
     for c in cells.gaps:
         if c.order == 1:
-            column = c.cell.split("=", 1)[0]
-            says = f"accuracy on pairs whose {whose[column]} has {c.cell}, minus that on all others{_matched(cells)}"
-            examples = _wrong(pairs, margin, c.cell) if c.gap.value < 0 else ()
+            who = whose[c.where[0][0]]
+            says = f"accuracy on pairs whose {who} has {c.cell}, minus that on all others{_matched(cells)}"
+            examples = _wrong(pairs, margin, c) if c.gap.value < 0 else ()
             found.append(Check(f"fairness/{c.cell}", says, c.gap, threshold, "outside", examples, lost, fix=FIX))
     crossed = next((c for c in cells.gaps if c.order > 1), None)
     says = f"accuracy in the crossed group with the largest gap, minus that of all others{_matched(cells)}"
     if crossed is not None:
         says = says.replace("the crossed group with the largest gap", f"the crossed group {crossed.cell}, the worst")
-        examples = _wrong(pairs, margin, crossed.cell)
+        examples = _wrong(pairs, margin, crossed)
         found.append(Check("fairness/crossed", says, crossed.gap, threshold, "outside", examples, lost, fix=FIX))
     elif len(attributes) > 1:
         found.append(not_measured("fairness/crossed", says, f"no crossed group has {options['min_group']} pairs"))
@@ -246,11 +246,10 @@ def _matched(cells: Cells) -> str:
     return ", at equal true margins" if cells.matched else "; true margins are not known, so its pairs may be harder"
 
 
-def _wrong(pairs: Sequence[Pair], margin: NDArray[np.float64], cell: str, k: int = 3) -> tuple[Example, ...]:
+def _wrong(pairs: Sequence[Pair], margin: NDArray[np.float64], cell: CellGap, k: int = 3) -> tuple[Example, ...]:
     """The most confident mistakes within a cell."""
-    wanted = [part.split("=", 1) for part in cell.split(", ")]
-    columns = {c: group_values(pairs, c) for c, _ in wanted}
-    inside = np.array([all(columns[c][i] == v for c, v in wanted) for i in range(len(pairs))])
+    columns = {c: group_values(pairs, c) for c, _ in cell.where}
+    inside = np.array([all(columns[c][i] == v for c, v in cell.where) for i in range(len(pairs))])
     return tuple(
         Example(
             "\n\n".join(f"{m.role}: {m.text}" for m in pairs[i].prompt),
@@ -258,7 +257,7 @@ def _wrong(pairs: Sequence[Pair], margin: NDArray[np.float64], cell: str, k: int
             completion_text(pairs[i].rejected),
             float("nan"),
             float(margin[i]),
-            f"margin {margin[i]:.3g}, {cell}",
+            f"margin {margin[i]:.3g}, {cell.cell}",
         )
         for i in confidently_wrong(np.where(inside, margin, np.nan), k)
     )

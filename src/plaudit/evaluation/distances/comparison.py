@@ -108,10 +108,12 @@ def compare_rewards(
 
     Raises:
         ShapeError: if there are not as many rewards as samples.
-        InputError: if no prompt has two completions that both judge, or no sample has a column.
+        InputError: if no prompt has two completions that both judge, no sample has a column, or `top` is negative.
     """
     if not len(samples) == len(a) == len(b):
         raise ShapeError(f"compare: {len(samples)} samples, {len(a)} and {len(b)} rewards; score every sample twice")
+    if top < 0:
+        raise InputError(f"compare: top is {top}; give the number of disagreements to show, 0 for none")
     codes = cluster_codes([group_of(s) for s in samples], len(samples))
     both = a.valid & b.valid
     used = both & (np.bincount(codes[both], minlength=codes.max() + 1)[codes] > 1) if len(samples) else both
