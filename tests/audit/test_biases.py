@@ -101,6 +101,30 @@ def test_a_blind_reward_has_no_effect_and_a_length_reward_has_one():
     assert polite["politeness"].high < -1
 
 
+class Ranks:
+    """1 for the longest of a prompt, 0 for the shortest: a comparison of lengths, made a reward of groups."""
+
+    name, bounds, fingerprint = "ranks", (0.0, 1.0), "ranks"
+
+    def __init__(self, scope):
+        self.scope = scope
+
+    def __call__(self, samples):
+        together = [[len(t.text) for t in samples if t.group == s.group and t is not s] for s in samples]
+        return RewardBatch(
+            np.array([np.mean([len(s.text) > n for n in o]) for s, o in zip(samples, together, strict=True)])
+        )
+
+
+def test_in_a_reward_of_groups_one_member_changes_at_a_time():
+    samples = [Sample(f"q{i}", "word " * k, group=f"g{i}") for i in range(6) for k in (2, 3)]
+    found = audit_biases(samples, Ranks("group"), features=("length",), resamples=50).effects[0]
+    # the shorter of two rises from 0 to 1, the longer stays at 1: 1/2 on average, in units of sqrt(1/2)
+    assert found.effect.value == pytest.approx(0.5 / math.sqrt(0.5))
+    # one sample of a batch cannot be asked about
+    assert math.isnan(audit_biases(samples, Ranks("batch"), features=("length",), resamples=50).effects[0].effect.value)
+
+
 def test_what_does_not_apply_or_has_no_reward_is_counted():
     given = samples(10, 2)
     given[0] = replace(given[0], completion="- already **marked** up")

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from plaudit.audit.biases.results import BiasAudit, BiasEffect, GroupGap
 from plaudit.audit.biases.rewrites import BIASES, rewrite
+from plaudit.audit.scored import Scored
 from plaudit.errors import InputError
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards.base import Reward
@@ -93,6 +94,19 @@ def audit_biases(
     )
 
 
+def _rewards(reward: Reward, samples: Sequence[Sample], at: NDArray[np.int64], there: Sequence[Sample]) -> Floats:
+    """Of rewritten samples. Where a reward compares a group, each takes its original's place alone.
+
+    Among others with the same feature it would gain nothing by it, and the effect would be 0 whatever the reward likes.
+    A reward of the whole batch cannot be asked about one sample: NaN.
+    """
+    if reward.scope == "batch":
+        return np.full(len(there), np.nan)
+    if reward.scope == "group":
+        return Scored.wrap(reward).instead(samples, at.tolist(), there, at.tolist())[0]
+    return reward(there).reward
+
+
 @dataclass(frozen=True)
 class _Change:
     """One feature on n samples: what it moved, NaN where it did not apply or was not scored."""
@@ -116,7 +130,7 @@ def _changes(
     difference, added = np.full(len(samples), np.nan), np.full(len(samples), np.nan)
     if at.size:
         there = [s for s in changed if s is not None]
-        difference[at] = reward(there).reward - base[at]
+        difference[at] = _rewards(reward, samples, at, there) - base[at]
         added[at] = [len(s.text) - len(samples[i].text) for i, s in zip(at, there, strict=True)]
     known = np.isfinite(difference)
     true = np.where(known, truth / true_std, np.nan)
