@@ -1,0 +1,1 @@
+"""An attribute that asks the tokens, for a minority whose values are turned away."""

@@ -1,0 +1,1 @@
+"""An attribute that asks the tokens against one that is an input."""
