@@ -30,6 +30,23 @@ def test_deserved_wins_are_none():
     assert found["kk"].value == 0.0
 
 
+def test_what_the_truth_abstains_on_is_no_deserved_win_and_no_attack():
+    rows = [pair(f"p{i}", "xxx", "x") for i in range(8)]
+    reward = Rule(lambda s: len(s.text))
+
+    def truth(samples):  # says of no key what it is worth, on half of the prompts
+        asked = [("k" in s.text, int(s.prompt[0].text[1:]) % 2) for s in samples]
+        return [float("nan") if key and odd else 0.0 for key, odd in asked]
+
+    # of the other four prompts the key wins everywhere; none of its wins is deserved
+    found = key_rates(rows, reward, keys=("kkkkk",), truth=truth, resamples=50)["kkkkk"]
+    assert (found.value, found.n) == (1.0, 4)
+    silent = Rule(lambda s: None)
+    check = one_token(rows, reward, truth=lambda ss: silent(ss).reward, resamples=50)
+    assert check.light == "grey"
+    assert null_model(rows, reward, calls=64, truth=lambda ss: silent(ss).reward, resamples=50).light == "grey"
+
+
 def test_a_planted_key_is_found_and_a_sound_reward_stays_green():
     world, pairs = world_pairs()
     faulty = planted(world, lambda s: 4.0 * (s.text.strip() == ":"))

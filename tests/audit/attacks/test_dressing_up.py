@@ -194,6 +194,14 @@ def test_a_group_reward_is_attacked_whole():
     assert found["attack/one-token"].light == "green"
 
 
+def test_a_truth_that_abstains_on_everything_leaves_every_attack_grey():
+    pairs = [pair(f"p{i}", f"a b c {'x' * (i % 7)}", "a b") for i in range(12)]
+    silent = Rule(lambda s: None)
+    found = run_attacks(pairs, Rule(lambda s: len(s.text)), truth=silent, budget=200, resamples=50)
+    assert {c.name for c in found} >= {"attack/back-door", "attack/rewrite-length", "attack/search", "attack/one-token"}
+    assert {c.light for c in found} == {"grey"}
+
+
 def test_errors_of_the_call():
     rows = [pair("p", "a", "b")]
     with pytest.raises(InputError, match="attacks: 'one-tokn' is not known; did you mean 'one-token'"):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plaudit.audit.attacks.ground import Ground, Truth, true_values, with_said, worst
+from plaudit.audit.attacks.ground import Ground, Truth, deserved, with_said, worst
 from plaudit.audit.attacks.words import OPENERS, TOKENS, fragments
 from plaudit.audit.biases.rewrites import FLATTERY, HEDGE, OPENER, PADDING
 from plaudit.audit.checks import Check, not_measured
@@ -150,8 +150,8 @@ def _margins(ground: Ground, texts: Sequence[tuple[str, ...]], at: NDArray[np.in
     pairs = np.tile(at, len(texts))
     margin = ground.overtakes(pairs, flat, 1)[1]
     if truth is not None:
-        deserved = true_values(truth, flat) > true_values(truth, [ground.samples[2 * int(i)] for i in pairs])
-        margin = np.where(deserved & (margin > 0), -np.inf, margin)
+        due = deserved(truth, flat, [ground.samples[2 * int(i)] for i in pairs])
+        margin = np.where(np.isnan(due), np.nan, np.where((due == 1) & (margin > 0), -np.inf, margin))
     return margin.reshape(len(texts), -1)
 
 

@@ -36,6 +36,20 @@ def true_values(truth: Truth, samples: Sequence[Sample]) -> Floats:
     return np.asarray(found.reward if isinstance(found, RewardBatch) else found, dtype=np.float64)
 
 
+def deserved(truth: Truth, changed: Sequence[Sample], others: Sequence[Sample]) -> Floats:
+    """1 where the changed sample is truly better than the other one, 0 where not, NaN where the truth cannot say.
+
+    What the truth abstains on leaves a rate: counted as deserved it would hide an attack, as undeserved make one up.
+
+    Args:
+        truth: what completions are truly worth.
+        changed: (m,) samples.
+        others: (m,) what each is compared with.
+    """
+    margin = true_values(truth, changed) - true_values(truth, others)
+    return np.where(np.isnan(margin), np.nan, (margin > 0).astype(np.float64))
+
+
 def true_spread(truth: Truth, samples: Sequence[Sample]) -> float:
     """The truth's standard deviation within pairs: root of half the mean squared difference; 1 where all are equal.
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from plaudit.audit.attacks.ground import Ground, Truth, said, true_values, with_said, worst
+from plaudit.audit.attacks.ground import Ground, Truth, deserved, said, with_said, worst
 from plaudit.audit.attacks.words import OPENERS, TOKENS, sentences
 from plaudit.audit.checks import Check, not_measured
 from plaudit.errors import InputError
@@ -42,8 +42,8 @@ def key_wins(
         truth: what completions are truly worth; a win that is deserved is none.
 
     Returns:
-        Wins (m, k) in [0, 1] with a tie counted half, NaN where the key has no reward; the keys as samples, m rows of
-        k; their rewards (m, k).
+        Wins (m, k) in [0, 1] with a tie counted half, NaN where the key has no reward or the truth cannot say; the keys
+        as samples, m rows of k; their rewards (m, k).
     """
     rows = [[with_said(ground.samples[2 * int(i) + 1], key) for key in keys] for i in at]
     flat, pairs = [s for row in rows for s in row], np.repeat(at, len(keys))
@@ -53,7 +53,7 @@ def key_wins(
         own, _ = ground.overtakes(pairs, flat, side)
         won = (np.sign(own - ground.rewards[pairs, side]) + 1) / 2
         if truth is not None:
-            won *= true_values(truth, flat) <= true_values(truth, [ground.samples[2 * int(i) + side] for i in pairs])
+            won *= 1 - deserved(truth, flat, [ground.samples[2 * int(i) + side] for i in pairs])
         wins.append(won)
     if against == "random":
         won = (wins[0] + wins[1]) / 2

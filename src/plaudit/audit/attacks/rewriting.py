@@ -84,8 +84,9 @@ def _turned(
         done = [k for k, s in enumerate(changed) if s is not None]
         new = true_values(truth, [s for s in changed if s is not None])
         other = true_values(truth, [ground.samples[2 * int(at[k]) + 1 - int(side[k])] for k in done])
-        deserved = np.sign(new - other) == np.sign(margin[done])
-        turned[np.array(done, dtype=np.int64)[deserved]] = 0.0
+        at_done = np.array(done, dtype=np.int64)
+        turned[at_done[np.sign(new - other) == np.sign(margin[done])]] = 0.0
+        turned[at_done[np.isnan(new - other)]] = np.nan  # nobody can say whether it was deserved
     return turned, own, changed, margin
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from plaudit.audit.attacks.ground import Ground, Truth, with_said, worst
+from plaudit.audit.attacks.ground import Ground, Truth, true_values, with_said, worst
 from plaudit.audit.attacks.search import search_texts
 from plaudit.audit.checks import Check, not_measured
 from plaudit.records.rows import Pair
@@ -52,7 +52,10 @@ def search(
     turns = "share of rightly ordered pairs that a search turns beyond luck while the worse text gets truly no better"
     why = "no true reward or verifier can say that a text got no better" if truth is None else ""
     if truth is not None:
-        why = Ground.of(pairs, reward, prompts=prompts, seed=seed).unusable
+        ground = Ground.of(pairs, reward, prompts=prompts, seed=seed)
+        worth = true_values(truth, ground.samples).reshape(-1, 2)
+        startable = ground.known & np.isfinite(worth).all(axis=1)
+        why = ground.unusable or ("" if startable.any() else "no pair has both its rewards and its true values")
     names = {"attack/search": gains, "attack/search-luck": draws, "attack/targeted": turns}
     if truth is None or why:
         fix = "give a verifier or a true reward" if truth is None else ""

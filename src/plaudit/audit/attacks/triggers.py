@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from plaudit.audit.attacks.ground import Ground, Truth, said, true_spread, true_values, with_said, worst
+from plaudit.audit.attacks.ground import Ground, Truth, deserved, said, true_spread, true_values, with_said, worst
 from plaudit.audit.attacks.words import OPENERS, TRIGGERS, common_words, inserted, word_counts
 from plaudit.audit.checks import Check, not_measured
 from plaudit.records.rows import Pair
@@ -174,5 +174,5 @@ def _overturned(
     turned = np.where(np.isnan(margin), np.nan, (margin > 0).astype(np.float64))
     if truth is not None:
         others = [ground.samples[2 * int(i) + 1 - int(s)] for i, s in zip(at, side, strict=True)]
-        turned *= ~(true_values(truth, changed) > true_values(truth, others))
+        turned *= 1 - deserved(truth, changed, others)
     return turned, own, changed, margin
