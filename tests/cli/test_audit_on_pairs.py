@@ -125,3 +125,6 @@ def test_mistakes_get_one_line(folder, capsys, words, error):
 def test_options_of_pairs_need_pairs(folder, capsys):
     assert main(["audit", "--reward", "verify/math", "--group", "side"]) == 2
     assert "--group: is for an audit on pairs" in capsys.readouterr().err
+    for option in ("--seed", "--prompts"):
+        assert main(["audit", "--reward", "verify/math", option, "0"]) == 2
+        assert f"{option}: is for an audit on pairs" in capsys.readouterr().err

@@ -51,7 +51,8 @@ def _refuse_options_of_pairs(args: argparse.Namespace) -> None:
 
     for name in ("out", "recipe", "group", "truth", "fail_on", "against", "junit", "skip", "prompts", "search_budget",
                  "seed", "no_texts", "skip_broken"):  # fmt: skip
-        if getattr(args, name):
+        given = getattr(args, name)
+        if given is not None and given is not False and given != []:  # a seed of 0 is given, too
             raise InputError(f"--{name.replace('_', '-')}: is for an audit on pairs; name the file of pairs, too")
 
 

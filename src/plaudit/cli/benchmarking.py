@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import TYPE_CHECKING
 
 from plaudit.errors import InputError
@@ -54,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     from plaudit.evaluation.benchmarks.reading import read_items
 
     chosen, floors = benchmark(args.benchmark), thresholds(args.fail_under)
+    if args.threshold is not None and not math.isfinite(args.threshold):
+        raise InputError(f"--threshold: is {args.threshold}; give the reward from which on a verdict is right")
     _refuse(args)
     data = read_items(chosen, args.benchmark_data, skip_broken=args.skip_broken)
     judge = open_judge(args)

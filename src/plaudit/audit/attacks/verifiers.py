@@ -72,7 +72,7 @@ def audit_verifier(
         if not isinstance(reward, Verifier):
             raise InputError(
                 f"{reward.name}: carries no attacks of its own, as verifiers (verify/...) do; "
-                "for a learned reward use plaudit run, which audits its biases"
+                "audit it on held-out pairs: plaudit audit PAIRS --reward REF"
             )
         honest = reward.honest()
     if twins is None:

@@ -139,7 +139,8 @@ def battles_from_rows(
         if broken:
             skipped["broken, set aside"] = len(broken)
     if not found:
-        raise InputError(f"{source}: no battle between two systems is left; {dict(skipped) or 'the file has no row'}")
+        why = ", ".join(f"{n} rows are {words}" for words, n in skipped.items()) or "the file has no row"
+        raise InputError(f"{source}: no battle between two systems is left; {why}")
     return _battles(found, skipped, words)
 
 
