@@ -12,6 +12,7 @@ from plaudit.audit.against import compare_audits, worse
 from plaudit.audit.battery import Audit, audit_reward, tokenizer_words
 from plaudit.audit.checks import Check
 from plaudit.audit.config import AuditConfig
+from plaudit.audit.scored import Scored
 from plaudit.errors import InputError
 from plaudit.records import Message, Pair
 from plaudit.records.sample import content_hash
@@ -349,3 +350,35 @@ def test_mistakes_are_told_in_a_line():
     with pytest.raises(InputError, match="prompts is 0"):
         AuditConfig(prompts=0)
     assert tokenizer_words(Rule()) == []
+
+
+class Counted(Rule):
+    """Remembers the samples of every call."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __call__(self, samples):
+        self.calls.append(samples)
+        return super().__call__(samples)
+
+
+def test_what_checks_will_ask_is_asked_at_once_and_changes_nothing():
+    ahead, plain = Counted(), Rule()
+    config = AuditConfig(**QUICK, skip=("consistency",))
+    audit = audit_reward(_pairs(60), ahead, config=config)
+    # the pairs, then every rewrite and attack that depends on no reward: only what is searched for comes later
+    assert len(ahead.calls[0]) == 120
+    assert len(ahead.calls[1]) > 10 * len(ahead.calls[0])
+    per_prompt = {s.prompt for s in ahead.calls[1]}
+    assert len(per_prompt) == QUICK["prompts"]
+    scored = Scored(plain)
+    with scored.rehearsal() as asked:
+        assert np.isfinite(scored([s for p in _pairs(3) for s in p.samples()]).reward).all()
+    assert plain.asked == 0
+    assert len(asked) == 6
+    scored(asked)
+    assert plain.asked == scored.calls == 6
+    again = audit_reward(_pairs(60), Rule(), config=config)
+    assert again.metrics() == audit.metrics()

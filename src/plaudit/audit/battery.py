@@ -133,6 +133,7 @@ def audit_reward(
         logit_scale=logit_scale, probability=probability, seed=config.seed, resamples=config.resamples,
     )  # fmt: skip
     checks = accuracy_checks(evaluation)
+    _ask_ahead(subject, config, counterfactual)
     for family in FAMILIES[1:]:
         if family in config.skip:
             checks.append(not_measured(f"{family}/all", f"everything about {family}", "left out by the configuration"))
@@ -158,6 +159,22 @@ def audit_reward(
         reward.name, reward.fingerprint, len(pairs), evaluation.n_prompts, tuple(checks), verdict, evaluation, calls,
         time.monotonic() - started,
     )  # fmt: skip
+
+
+def _ask_ahead(subject: Subject, config: AuditConfig, counterfactual: Counterfactual | None) -> None:
+    """Scores in one call what the checks will ask for: all rewrites and attacks of a prompt then share its tokens.
+
+    The checks are rehearsed on made-up rewards, which tells what they ask; what a search asks cannot be known.
+    """
+    if subject.scored is None or subject.scored.scope != "sample":
+        return
+    once = replace(config, resamples=1)
+    with subject.scored.rehearsal() as asked:
+        if "bias" not in config.skip:
+            bias_checks(subject, once, counterfactual)
+        if "attack" not in config.skip:
+            attack_checks(subject, once, (), searches=False)
+    subject.scored(asked)
 
 
 def tokenizer_words(reward: object) -> list[str]:

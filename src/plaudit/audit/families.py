@@ -81,7 +81,7 @@ def bias_checks(subject: Subject, config: AuditConfig, counterfactual: Counterfa
     if subject.scored is None:
         why = "a comparison gives no reward of one completion"
         return [not_measured("bias/all", says, why, fix="Audit it as shape/win-rate, which makes it one.")]
-    pairs = subject.first(config.prompts)
+    pairs = subject.drawn(config.prompts, seed=config.seed)
     samples = [s for p in pairs for s in p.samples()]
     known = np.isfinite(subject.scored(samples).reward)
     scored = {prompt_key(p) for p, a, b in zip(pairs, known[::2], known[1::2], strict=True) if a and b}
@@ -168,20 +168,29 @@ def _unit(subject: Subject) -> float:
     return float(np.sqrt((known**2).mean() / 2)) or 1.0 if known.size else 1.0
 
 
-def attack_checks(subject: Subject, config: AuditConfig, vocabulary: Sequence[str]) -> list[Check]:
+SEARCHES = ("null-model", "back-door", "search")
+"""Attacks whose texts depend on what the reward says of others: they cannot be asked for beforehand."""
+
+
+def attack_checks(
+    subject: Subject, config: AuditConfig, vocabulary: Sequence[str], *, searches: bool = True
+) -> list[Check]:
     """All attacks but those on style, which the biases are.
 
     Args:
         subject: what is audited.
         config: seed, prompts, budget of the searches.
         vocabulary: words that a back door may hide behind.
+        searches: whether those that search are made, too.
     """
     from plaudit.audit.attacks.running import ATTACKS, run_attacks
 
     kind = "reward" if subject.scored is not None else "comparison"
-    names = [name for name, attack in ATTACKS.items() if attack.needs == kind and name != "style"]
+    left = ("style",) if searches else ("style", *SEARCHES)
+    names = [name for name, attack in ATTACKS.items() if attack.needs == kind and name not in left]
+    pairs = subject.drawn(config.prompts, seed=config.seed)
     found = run_attacks(
-        subject.pairs, subject.judge, only=names, budget=config.search_budget, prompts=config.prompts,
+        pairs, subject.judge, only=names, budget=config.search_budget, prompts=config.prompts,
         truth=subject.truth, vocabulary=vocabulary, seed=config.seed, resamples=config.resamples,
     )  # fmt: skip
     return list(found)
@@ -196,7 +205,7 @@ def consistency_checks(subject: Subject, config: AuditConfig) -> list[Check]:
     """
     from plaudit.audit.consistency.running import run_consistency
 
-    pairs = subject.first(config.prompts)
+    pairs = subject.drawn(config.prompts, seed=config.seed)
     return list(
         run_consistency(pairs, subject.judge, columns=config.columns, seed=config.seed, resamples=config.resamples)
     )

@@ -12,7 +12,7 @@ from plaudit.audit.scored import Scored
 from plaudit.errors import InputError
 from plaudit.evaluation.pairs import judged_sides, prompt_key
 from plaudit.records.rows import Pair
-from plaudit.records.sample import Sample
+from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards.base import Comparison, Reward, RewardBatch
 
 TrueReward = Callable[[Sequence[Sample]], RewardBatch]
@@ -87,14 +87,11 @@ class Subject:
             return None
         return self.true_chosen - self.true_rejected
 
-    def first(self, prompts: int) -> list[Pair]:
-        """The pairs of the first so many prompts."""
-        seen: set[str] = set()
-        kept = []
-        for pair in self.pairs:
-            key = prompt_key(pair)
-            if key not in seen and len(seen) == prompts:
-                continue
-            seen.add(key)
-            kept.append(pair)
-        return kept
+    def drawn(self, prompts: int, *, seed: int) -> list[Pair]:
+        """The pairs of at most so many prompts, drawn by a hash of prompt and seed: a file may be sorted by subset.
+
+        Every family draws the same ones, so that what is made of a prompt is scored with its other texts.
+        """
+        keys = [prompt_key(p) for p in self.pairs]
+        kept = set(sorted(set(keys), key=lambda k: content_hash([seed, k]))[:prompts])
+        return [p for p, k in zip(self.pairs, keys, strict=True) if k in kept]
