@@ -116,5 +116,15 @@ def test_short_runs_and_unwatched_ones_say_so():
     assert "20 are needed" in found["run/length"].skipped
     assert {c.light for c in found.values()} == {"grey"}
     short = _lights(samples, batch, _history(lambda i: 0.0, lambda i: 0.0, n=4))["run/watched/math"]
-    assert math.isnan(short.evidence.value)
+    assert short.skipped == "fewer than 10 updates"
     assert short.light == "grey"
+
+
+def test_what_came_out_as_no_number_is_grey_and_says_why():
+    samples = [Sample(f"q{i}", "", group=f"g{i}", meta={"tokens": 0, "finish": "stop"}) for i in range(40)]
+    history = [{"reward": 0.0, "watched/judge": math.nan}] * 20
+    found = {c.name: c for c in aftermath(samples, RewardBatch(np.zeros(40)), history)}
+    assert found["run/watched/judge"].skipped == "in some updates it judged nothing"
+    assert found["run/length"].skipped == "there is nothing to divide by, early or late"  # no token anywhere
+    few = {c.name: c for c in aftermath(samples, RewardBatch(np.zeros(40)), history[:3])}
+    assert few["run/watched/judge"].skipped == "fewer than 10 updates"

@@ -119,6 +119,8 @@ class _View:
         x = columns[0][self.rows]
         table = [x * (1 - self.late), 1 - self.late, x * self.late, self.late]
         found = bootstrap_totals(measure, table, self.groups, **self.options)
+        if math.isnan(found.value):
+            return not_measured(f"run/{name}", says, "there is nothing to divide by, early or late", fix=fix)
         check = Check(f"run/{name}", says, found, threshold, harm, fix=fix)
         return (
             replace(check, examples=self._worst(worst, name)) if worst is not None and check.light == "red" else check
@@ -203,17 +205,15 @@ def _watched(history: Sequence[Mapping[str, float]]) -> list[Check]:
     gained = _change([row["reward"] for row in history if "reward" in row])
     rose = "rose" if gained.low > 0 else "fell" if gained.high < 0 else "did not clearly move"
     fix = "Stop earlier, raise kl_coef, or mend the reward: it is being optimised beyond what it means."
-    return [
-        Check(
-            f"run/{name}",
-            says.format(name.split("/", 1)[1], f"{rose} by {gained.format()}"),
-            _change([row[name] for row in history if name in row]),
-            0.0,
-            "below",
-            fix=fix,
-        )
-        for name in names
-    ]
+    found = []
+    for name in names:
+        line = says.format(name.split("/", 1)[1], f"{rose} by {gained.format()}")
+        change = _change([row[name] for row in history if name in row])
+        if math.isnan(change.value):
+            found.append(not_measured(f"run/{name}", line, change.method, fix=fix))
+        else:
+            found.append(Check(f"run/{name}", line, change, 0.0, "below", fix=fix))
+    return found
 
 
 def _change(values: Sequence[float]) -> Estimate:
@@ -226,6 +226,8 @@ def _change(values: Sequence[float]) -> Estimate:
     first, last = np.asarray(values[:size]), np.asarray(values[-size:])
     parts = [float(x.var(ddof=1)) / size for x in (first, last)]
     value, error = float(last.mean() - first.mean()), math.sqrt(sum(parts))
+    if math.isnan(value):
+        return Estimate(math.nan, n=len(values), method="in some updates it judged nothing")
     if error == 0:
         return Estimate(value, value, value, 2 * size, "no variation between updates")
     freedom = sum(parts) ** 2 / sum(p * p / (size - 1) for p in parts)
