@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.errors import InputError, ShapeError
@@ -77,6 +77,7 @@ def test_what_can_be_expressed_comes_with_its_reward():
     assert np.abs(tied.equalities).sum() > 0
 
 
+@settings(deadline=None)  # the first linear programme loads its solver
 @given(st.integers(0, 300))
 def test_the_order_of_a_reward_is_found_expressible_and_its_reverse_contradicts(seed):
     rng = np.random.default_rng(seed)
