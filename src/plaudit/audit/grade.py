@@ -11,9 +11,9 @@ Other checks (keys, constants, back doors, contradictions, groups) are reasons n
 verdict; on development models they said nothing of the regret of best-of-n that accuracy and prices do not say, so
 they are not in the grade (`audit/forecast` reports what each family would add).
 
-**What it is worth.** On 48 models in twelve worlds it ranked regret no better than plain accuracy is shown to: 0.52 against
-0.50 pooled, a difference of -0.01 [-0.27, 0.24] within worlds (`audit/forecast`, UNDECIDED). The number of red lights ranks
-it the wrong way round.
+**What it is worth.** On 48 models in twelve worlds it was not shown to rank regret better than plain accuracy: 0.52
+against 0.50 pooled, a difference of -0.01 [-0.27, 0.24] within worlds (`audit/forecast`, UNDECIDED). The number of
+red lights ranks it the wrong way round.
 
 Units are those of a probit; only the order of grades on the same pairs means something.
 """
