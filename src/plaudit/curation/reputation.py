@@ -141,8 +141,8 @@ def annotator_reputations(
         raise InputError(f"reputation: {len(names)} annotators and finite features are needed: at least two, and all")
     if rounds < 1 or not rate > 0 or not 0 <= threshold <= 1 or not errors >= 0:
         raise InputError(
-            f"reputation: rounds {rounds}, rate {rate}, threshold {threshold}, errors {errors}; give >= 1, > 0, 0 to 1, "
-            ">= 0"
+            f"reputation: rounds {rounds}, rate {rate}, threshold {threshold}, errors {errors}; "
+            "give >= 1, > 0, 0 to 1, >= 0"
         )
     size = np.sqrt((x**2).mean(axis=0))
     x = x / np.where(size > 0, size, 1.0)
