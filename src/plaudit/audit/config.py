@@ -25,7 +25,7 @@ class AuditConfig:
     seed: int = 0
     """Of every bootstrap, split and search."""
 
-    prompts: int = 200
+    prompts: int = 100
     """Prompts whose completions are rewritten and attacked; accuracy, calibration and groups use all pairs."""
 
     resamples: int = 2000
@@ -47,7 +47,7 @@ class AuditConfig:
     columns: Mapping[str, str] = field(default_factory=dict)
     """Check (`paraphrase`, `translation`, `order`) to the column that holds the other version of each pair."""
 
-    search_budget: int = 2000
+    search_budget: int = 1000
     """Samples that each search (null model, back door, black box) may have scored."""
 
     fail_on: tuple[str, ...] = ()
