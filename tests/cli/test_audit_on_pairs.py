@@ -128,3 +128,34 @@ def test_options_of_pairs_need_pairs(folder, capsys):
     for option in ("--seed", "--prompts"):
         assert main(["audit", "--reward", "verify/math", option, "0"]) == 2
         assert f"{option}: is for an audit on pairs" in capsys.readouterr().err
+
+
+def test_what_was_scored_before_a_kill_is_not_asked_again(folder, capsys):
+    (folder / "fragile.py").write_text(
+        RULE.format(doc="", name="fragile", extra="0.0").replace(
+            "        return RewardBatch(",
+            "        from pathlib import Path\n"
+            "        asked = Path('asked')\n"
+            "        before = int(asked.read_text()) if asked.exists() else 0\n"
+            "        if Path('kill').exists() and before > 400:\n"
+            "            raise KeyboardInterrupt\n"
+            "        asked.write_text(str(before + len(samples)))\n"
+            "        return RewardBatch(",
+            1,
+        )
+    )
+    words = ["audit", "pairs.jsonl", "--reward", "fragile.py:reward", *QUICK, "--skip", "consistency", "--out", "out"]
+    (folder / "kill").touch()
+    assert main(words) == 130
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("plaudit: interrupted")
+    first = int((folder / "asked").read_text())
+    assert first > 400
+    (folder / "kill").unlink()
+    assert main(words) == 0
+    whole = int((folder / "asked").read_text())
+    assert main(words) == 0
+    assert int((folder / "asked").read_text()) == whole  # all of it is in the log
+    assert main([*words[:-1], "another"]) == 0
+    # the two halves together asked for no more than an undisturbed audit does (a little less: what the rehearsal asks
+    # on made-up rewards it asks on known ones)
+    assert first < whole <= int((folder / "asked").read_text()) - whole

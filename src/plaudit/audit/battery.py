@@ -39,6 +39,7 @@ from plaudit.evaluation.baselines import strongest
 from plaudit.evaluation.pairs import evaluate_pairs
 from plaudit.evaluation.results import PairEvaluation
 from plaudit.records.rows import Pair
+from plaudit.records.sample import content_hash
 from plaudit.rewards.base import Comparison, Reward
 from plaudit.stats.estimate import Estimate
 
@@ -174,7 +175,8 @@ def _ask_ahead(subject: Subject, config: AuditConfig, counterfactual: Counterfac
             bias_checks(subject, once, counterfactual)
         if "attack" not in config.skip:
             attack_checks(subject, once, (), searches=False)
-    subject.scored(asked)
+    # texts of one prompt side by side: they share its tokens also where a log cuts the call into pieces
+    subject.scored(sorted(asked, key=lambda s: content_hash([m.to_dict() for m in s.prompt])))
 
 
 def tokenizer_words(reward: object) -> list[str]:

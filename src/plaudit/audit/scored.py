@@ -18,6 +18,8 @@ from plaudit.rewards.scoring import KEPT
 from plaudit.runs.log import DurableLog
 
 Floats = NDArray[np.float64]
+CHUNK = 256
+"""Samples that are scored before they are logged."""
 
 
 @final
@@ -80,9 +82,12 @@ class Scored:
         if self._asked is not None:
             self._asked += [samples[i] for i in todo]
             return batch_from_cells([self._known.get(k, {"reward": _made_up(k), "outcome": "scored"}) for k in keys])
-        if todo:
-            batch = self._scores([samples[i] for i in todo])
-            for k, i in enumerate(todo):
+        # with a log a long call goes in pieces, so that a kill costs one of them; groups stay whole
+        size = CHUNK if self.log is not None and self.scope == "sample" else max(len(todo), 1)
+        for start in range(0, len(todo), size):
+            part = todo[start : start + size]
+            batch = self._scores([samples[i] for i in part])
+            for k, i in enumerate(part):
                 self._known[keys[i]] = cells = reward_cells(batch, k)
                 if self.log is not None and batch.outcome[k] in KEPT and keys[i] not in self.log:
                     self.log.put(keys[i], cells)

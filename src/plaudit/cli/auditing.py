@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from plaudit.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from plaudit.audit.against import CheckChange
     from plaudit.audit.battery import Audit
     from plaudit.audit.checks import Check
     from plaudit.audit.config import AuditConfig
     from plaudit.audit.subject import TrueReward
+    from plaudit.rewards.base import Comparison, Reward
 
 SHOWN = 12
 """Checks that the terminal names one by one; the page has all."""
@@ -40,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="exit with 1 on red, amber, worse (than the baseline), or a check or family that is red or, named "
         "alone, was not measured (repeatable)",
     )  # fmt: skip
+    add("--log", metavar="FILE", help="durable log of rewards (default: OUT/scores-*.log; none without --out)")
     add("--against", metavar="FILE", help="a stored audit.json: is this reward no worse?")
     add("--junit", metavar="FILE", help="write the checks as JUnit XML")
     add("--skip", action="append", default=[], metavar="FAMILY", help="leave a family of checks out (repeatable)")
@@ -67,11 +70,12 @@ def run_on_pairs(args: argparse.Namespace) -> int:
     learned = isinstance(reward, Reward)  # a comparison says probabilities itself
     scale = getattr(reward, "log_odds_per_unit", None) if learned else 1.0
     probability = calibrated_probability(reward) if isinstance(reward, Reward) else None
-    audit = audit_reward(
-        pairs, reward, config=config, true_reward=_truth(args.truth), logit_scale=scale, probability=probability,
-        vocabulary=tokenizer_words(reward),
-        report=lambda family: print(f"auditing: {family}", file=sys.stderr) if sys.stderr.isatty() else None,
-    )  # fmt: skip
+    with _logged(args, reward) as judge:
+        audit = audit_reward(
+            pairs, judge, config=config, true_reward=_truth(args.truth), logit_scale=scale, probability=probability,
+            vocabulary=tokenizer_words(reward),
+            report=lambda family: print(f"auditing: {family}", file=sys.stderr) if sys.stderr.isatty() else None,
+        )  # fmt: skip
     changes = compare_audits(baseline, audit) if baseline is not None else ()
     _tell(audit, changes)
     _write(args, config, audit, changes, records.data_hash)
@@ -92,6 +96,23 @@ def _known(audit: Audit, config: AuditConfig) -> None:
         whole = f"{name.split('/')[0]}/all"  # the family was left out, or a comparison has none of its checks
         if name not in (*FAMILIES, *names) and whole not in names:
             raise InputError(f"thresholds: this audit has no check {name!r}; {nearest(name, names)}")
+
+
+@contextmanager
+def _logged(args: argparse.Namespace, reward: Reward | Comparison) -> Iterator[Reward | Comparison]:
+    """The reward with a durable log: what was scored before a kill is not paid for again."""
+    from plaudit.audit.scored import Scored
+    from plaudit.rewards.base import Reward
+    from plaudit.runs.log import DurableLog
+
+    # of its own for each reward: another one in the same folder is another audit, and no mixed log
+    path = args.log or (str(Path(args.out) / f"scores-{reward.fingerprint[:12]}.log") if args.out else None)
+    if path is None or not isinstance(reward, Reward) or reward.scope == "batch":
+        yield reward
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with DurableLog(path, fingerprint=reward.fingerprint) as log:
+        yield Scored(reward, log=log)
 
 
 def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange] = ()) -> list[str]:
