@@ -100,9 +100,9 @@ def test_a_disk_that_fills_while_scores_are_written(small_disk, tmp_path, capsys
     # the log fills first where it lies on that disk; what it holds stays
     assert main(words[:-2]) == 2
     assert "no space left" in capsys.readouterr().err
-    log = (small_disk / "s.jsonl.log").read_text().splitlines()
-    assert len(log) > 256
-    assert all(json.loads(line)["value"]["outcome"] == "scored" for line in log)
+    log = [json.loads(line)["values"] for line in (small_disk / "s.jsonl.log").read_text().splitlines()]
+    assert sum(map(len, log)) > 256
+    assert all(value["outcome"] == "scored" for batch in log for value in batch.values())
     assert [p.name for p in small_disk.iterdir()] == ["s.jsonl.log"]
 
 

@@ -107,7 +107,7 @@ def test_scoring_that_is_killed_pays_for_no_sample_twice(tmp_path, monkeypatch):
     for out in others:
         assert out.read_bytes() == undisturbed.read_bytes()
         log = Path(f"{out}.log").read_text().splitlines()
-        keys = [json.loads(line)["key"] for line in log]
+        keys = [key for line in log for key in json.loads(line)["values"]]
         assert len(keys) == len(set(keys)) == 4000
     # at most one chunk (256) can be under way when the kill comes; all else is read from the log
     files = 2 + len(others)

@@ -7,6 +7,7 @@ from plaudit.errors import InputError, IntegrityError, ShapeError
 from plaudit.records import Sample
 from plaudit.rewards.base import Outcome, RewardBatch
 from plaudit.rewards.scoring import score_samples
+from plaudit.runs import DurableLog
 
 
 class Counting:
@@ -90,6 +91,34 @@ def test_a_killed_run_pays_only_for_the_rest(tmp_path):
     third = Counting()
     np.testing.assert_array_equal(score_samples(third, SAMPLES, log=tmp_path / "log").reward, WORDS)
     assert third.calls == []
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_what_a_kill_left_of_a_batch_is_scored_in_the_same_batch(tmp_path, monkeypatch, lost):
+    class Company(Counting):
+        """How many were scored together, as the last digits of a model's scores depend on the batch."""
+
+        def __call__(self, samples):
+            self.calls.append(list(samples))
+            return RewardBatch(np.full(len(samples), float(len(samples))))
+
+    samples = [Sample(f"p{i}", "x") for i in range(7)]
+    expected = score_samples(Company(), samples, chunk=3).reward
+    np.testing.assert_array_equal(expected, [3, 3, 3, 3, 3, 3, 1])
+    written, append = [], DurableLog._append
+
+    def dying(self, line):
+        written.append(line)
+        if len(written) <= lost:
+            return append(self, line)
+        append(self, line[: len(line) // 2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DurableLog, "_append", dying)
+    with pytest.raises(KeyboardInterrupt):
+        score_samples(Company(), samples, log=tmp_path / "log", chunk=3)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(score_samples(Company(), samples, log=tmp_path / "log", chunk=3).reward, expected)
 
 
 def test_more_samples_of_a_prompt_are_scored_with_their_fellows(tmp_path):

@@ -63,6 +63,36 @@ def test_a_log_cut_at_any_byte_keeps_its_whole_records_and_goes_on(tmp_path_fact
         assert log.torn == 0
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    batches=st.lists(st.dictionaries(st.text(), st.text() | st.none(), max_size=4), max_size=4),
+    data=st.data(),
+)
+def test_of_what_was_put_together_a_cut_at_any_byte_leaves_all_or_nothing(tmp_path_factory, batches, data):
+    path = tmp_path_factory.mktemp("log") / "l"
+    ends, after = [0], [{}]
+    with DurableLog(path, fingerprint="f") as log:
+        for batch in batches:
+            log.put_together(batch)
+            ends.append(path.stat().st_size)
+            after.append(after[-1] | batch)
+            assert dict(zip(log, map(log.get, log), strict=True)) == after[-1]
+    cut = data.draw(st.integers(0, ends[-1]))
+    path.write_bytes(path.read_bytes()[:cut])
+    expected = next(held for end, held in reversed(list(zip(ends, after, strict=True))) if end <= cut)
+    assert read_log(path, fingerprint="f") == expected
+
+
+def test_what_cannot_be_written_together_changes_nothing(tmp_path):
+    with DurableLog(tmp_path / "l", fingerprint="f") as log:
+        log.put("a", 1)
+        with pytest.raises(InputError, match="the value of key 'b', 'c' is no JSON"):
+            log.put_together({"b": 1, "c": object()})
+        assert list(log) == ["a"]
+        log.put_together({})
+    assert (tmp_path / "l").read_text().count("\n") == 1
+
+
 def test_a_damaged_record_in_the_middle_is_not_passed_over(tmp_path):
     path = tmp_path / "l"
     with DurableLog(path, fingerprint="f") as log:

@@ -87,11 +87,13 @@ class Scored:
         for start in range(0, len(todo), size):
             part = todo[start : start + size]
             batch = self._scores([samples[i] for i in part])
+            kept: dict[str, dict[str, Any]] = {}
             for k, i in enumerate(part):
                 self._known[keys[i]] = cells = reward_cells(batch, k)
                 if self.log is not None and batch.outcome[k] in KEPT and keys[i] not in self.log:
-                    self.log.put(keys[i], cells)
+                    kept[keys[i]] = cells
             if self.log is not None:
+                self.log.put_together(kept)
                 self.log.flush()
         return batch_from_cells([self._known[key] for key in keys])
 

@@ -59,13 +59,15 @@ def score_samples(
                 raise ShapeError(
                     f"{reward.name}: gave {len(batch)} rewards for {len(part)} samples; it must give one each"
                 )
+            kept: dict[str, dict[str, Any]] = {}
             for k, i in enumerate(part):
                 if store is not None and batch.outcome[k] in KEPT:
                     if keys[i] not in store:
-                        store.put(keys[i], reward_cells(batch, k))
+                        kept[keys[i]] = reward_cells(batch, k)
                 else:
                     found[keys[i]] = reward_cells(batch, k)
             if store is not None:
+                store.put_together(kept)
                 store.flush()
             display.advance(len(part))
         return batch_from_cells([found[k] if store is None or k not in store else store[k] for k in keys])

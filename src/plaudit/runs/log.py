@@ -13,7 +13,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -86,16 +86,36 @@ class DurableLog:
             InputError: if the value is nothing that JSON takes.
             PlauditError: if the disk is full; the log is as it was before.
         """
+        self._put({key: value}, {"key": key, "fingerprint": self.fingerprint, "value": value})
+
+    def put_together(self, values: Mapping[str, Any]) -> None:
+        """Appends what was computed together as one record: a kill leaves all of it or nothing.
+
+        What is computed in one batch may depend in its last digits on what else was in it. Where a part of a batch
+        were kept, the rest would be computed in another batch, and a run that was killed would differ from one that
+        was not.
+
+        Args:
+            values: by content key; nothing is written where there are none.
+
+        Raises:
+            As `put`.
+        """
+        if values:
+            self._put(dict(values), {"fingerprint": self.fingerprint, "values": dict(values)})
+
+    def _put(self, values: dict[str, Any], record: dict[str, Any]) -> None:
+        keys = ", ".join(map(repr, list(values)[:3])) + (", ..." if len(values) > 3 else "")
         try:
-            line = _line(key, value, self.fingerprint)
+            line = _line(record)
         except (TypeError, ValueError) as error:
-            raise InputError(f"log {self.path.name}: the value of key {key!r} is no JSON: {error}") from error
+            raise InputError(f"log {self.path.name}: the value of key {keys} is no JSON: {error}") from error
         with self._mutex:
             if self._handle < 0:
-                raise PlauditError(f"log {self.path.name}: closed, so key {key!r} cannot be put")
+                raise PlauditError(f"log {self.path.name}: closed, so key {keys} cannot be put")
             self._append(line)
-            self._values[key] = value
-            self._pending += 1
+            self._values.update(values)
+            self._pending += len(values)
             if self._pending >= self._every or time.monotonic() - self._synced >= self._seconds:
                 self._sync()
 
@@ -182,7 +202,7 @@ def _read(path: Path, fingerprint: str) -> tuple[dict[str, Any], int]:
                     )
                 break
             _check(path, record["fingerprint"], fingerprint, number)
-            values[record["key"]] = record["value"]
+            values |= record["values"] if "values" in record else {record["key"]: record["value"]}
             good += len(line)
     return values, good
 
@@ -212,8 +232,7 @@ def _open_locked(path: Path) -> int:
     return handle
 
 
-def _line(key: str, value: Any, fingerprint: str) -> bytes:
-    record = {"key": key, "fingerprint": fingerprint, "value": value}
+def _line(record: dict[str, Any]) -> bytes:
     body = json.dumps(record, ensure_ascii=True, separators=(",", ":"))
     return f'{{"sum":"{_checksum(body)}",{body[1:]}\n'.encode("ascii")
 

@@ -131,15 +131,17 @@ KILLED = """
 import os, sys
 os.environ["PLAUDIT_QUIET"] = "1"
 from small_policies import Sevens, run, losses
-import transformers.trainer  # what a child would import again
+options = {"rows": 8, "epochs": 6, "passes": 2, "save_steps": 2, "sequences": 6}
+run(sys.argv[1], **options)  # once here, so that what is imported and cached is there for every child
+print("ready", flush=True)
 while True:
-    line = sys.stdin.readline()
-    if not line:
+    folder = sys.stdin.readline().strip()
+    if not folder:
         break
     child = os.fork()
     if not child:
-        found = run(sys.argv[1], rows=8, epochs=6, passes=2, save_steps=2, sequences=6)
-        with open(sys.argv[2], "w") as out:
+        found = run(folder, **options)
+        with open(folder + "/losses.txt", "w") as out:
             out.write(repr(losses(found)))
         os._exit(0)
     print(child, flush=True)
@@ -151,26 +153,37 @@ while True:
 def test_twenty_kills_at_random_instants_change_nothing(tmp_path):
     tests = os.path.dirname(__file__).rsplit("/policy", 1)[0]
     environment = {**os.environ, "PYTHONPATH": tests, "OMP_NUM_THREADS": "1"}
-    ends = tmp_path / "losses.txt"
-    draw, kills = random.Random(0), 0
     with subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path / "run"), str(ends)], env=environment, text=True,
+        [sys.executable, "-c", KILLED, str(tmp_path / "warm")], env=environment, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as server:  # fmt: skip
-        while not ends.exists():
-            server.stdin.write("go\n")
+
+        def ended(folder, seconds=None):
+            """Whether a run came to its end before it was killed, so many seconds after its start."""
+            server.stdin.write(f"{folder}\n")
             server.stdin.flush()
             child = int(server.stdout.readline())
-            if kills < 20:
-                time.sleep(draw.uniform(0.05, 1.2))
+            if seconds is not None:
+                time.sleep(seconds)
                 with contextlib.suppress(ProcessLookupError):  # it may have ended by itself before
                     os.kill(child, signal.SIGKILL)
-            if server.stdout.readline().strip() == "killed":
+            return server.stdout.readline().strip() == "done"
+
+        assert server.stdout.readline().strip() == "ready"
+        clock = time.monotonic()
+        assert ended(tmp_path / "whole")
+        seconds = time.monotonic() - clock  # the instants lie in the work, however fast the machine is
+        draw, kills, runs = random.Random(0), 0, [tmp_path / "run-0"]
+        while kills < 20:
+            if not ended(runs[-1], draw.uniform(0, seconds)):
                 kills += 1
+            else:
+                runs.append(tmp_path / f"run-{len(runs)}")
+        assert ended(runs[-1])
         server.stdin.close()
-    expected = run(tmp_path / "whole", rows=8, epochs=6, passes=2, save_steps=2, sequences=6)
-    assert kills > 5
-    assert ends.read_text() == repr(losses(expected))
+    expected = (tmp_path / "whole/losses.txt").read_text()
+    assert expected == repr(losses(run(tmp_path / "here", rows=8, epochs=6, passes=2, save_steps=2, sequences=6)))
+    assert {(one / "losses.txt").read_text() for one in runs} == {expected}
 
 
 SCRIPT = """

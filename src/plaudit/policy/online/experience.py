@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 import numpy as np
 
@@ -107,8 +107,12 @@ class Collector:
     def _drawn(self, questions: Sequence[Question], progress: Callable[[int], object] | None) -> list[list[Rollout]]:
         missing = [q for q in questions if drawn_key(q) not in self.log]
         fresh = self.sampler(missing, self.sampling, seed=self.seed, progress=progress) if missing else []
-        for question, row in zip(missing, fresh, strict=True):
-            self.log.put(drawn_key(question), [rollout.to_dict() for rollout in row])
+        self.log.put_together(
+            {
+                drawn_key(question): [rollout.to_dict() for rollout in row]
+                for question, row in zip(missing, fresh, strict=True)
+            }
+        )
         # read back even what is new: a resumed run must see the same numbers to the last digit
         return [[Rollout.from_dict(q, one) for one in self.log[drawn_key(q)]] for q in questions]
 
@@ -129,11 +133,12 @@ class Collector:
             missing = {questions[i].together or keys[i] for i in todo}
             todo = [i for i, q in enumerate(questions) if (q.together or keys[i]) in missing]
         batch = scorer([_shown(questions[i], rollout.sample) for i in todo for rollout in rollouts[i]])
+        told: dict[str, list[dict[str, Any]]] = {}
         start = 0
         for i in todo:
-            cells = [reward_cells(batch, start + k) for k in range(len(rollouts[i]))]
-            self.log.put(keys[i], cells)
-            start += len(cells)
+            told[keys[i]] = [reward_cells(batch, start + k) for k in range(len(rollouts[i]))]
+            start += len(told[keys[i]])
+        self.log.put_together(told)
         return batch_from_cells([cell for key in keys for cell in self.log[key]])
 
 
