@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from plaudit.cli.options import add_dataclass, from_args
+from plaudit.cli.rounds import add_files, named, run_rounds
 from plaudit.errors import InputError
 from plaudit.policy.algorithms import ALGORITHMS
 from plaudit.policy.offline.config import AlignConfig
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--watch", metavar="REF", action="append", default=[], help="another reward to show beside it; may be repeated"
     )
+    add_files(parser)
     shared = {field.name for field in fields(AlignConfig)}
     add_dataclass(parser, AlignConfig, title="alignment")
     add_dataclass(parser, OnlineConfig, skip=shared, title="online algorithms, which sample")
@@ -45,6 +47,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"align: give {', '.join(missing)} (see plaudit align --help)")
     if args.model == "scratch":
         raise InputError("align: a model with random weights has nothing to align; name a policy's folder with --model")
+    if kind := named(args):
+        args.algorithm = args.algorithm or OnlineConfig().algorithm
+        _refuse_others(args, f"--{kind}", AlignConfig, OnlineConfig)
+        return run_rounds(args, kind)
     name = (args.algorithm or ("grpo" if args.reward else AlignConfig().algorithm)).partition("?")[0]
     return _online(args) if name in ONLINE else _offline(args, name)
 

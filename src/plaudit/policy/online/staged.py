@@ -90,7 +90,7 @@ def align_in_stages(
     with Stages(out, emit=emit) as run:
         after: list[str] = []
         if measure is not None:
-            started = run.run("start", lambda _: dict(measure(now)), inputs=_identity(now))
+            started = run.run("start", lambda _: dict(measure(now)), inputs=identity_of(now))
             measures["start"], after = started.value, ["start"]
         for stage in stages:
             if stage.when and not fallen(stage.when, [*measures.values()], tolerance=tolerance):
@@ -99,7 +99,7 @@ def align_in_stages(
             config = replace(stage.config, reference="" if reference == now else reference)
             reward = reward_of(stage.reward, compares=online(config.algorithm)[1].compares)
             call = _Call(stage, reward, config, now, measure, progress)
-            inputs = [asdict(config), _identity(base), _data(stage), reward.fingerprint]
+            inputs = [asdict(config), identity_of(base), rows_hash(stage.rows), reward.fingerprint]
             found = run.run(stage.name, call, inputs=inputs, after=after).value
             after = [*after, stage.name]
             now = models[stage.name] = str(Path(out) / "stages" / stage.name / "model")
@@ -160,7 +160,7 @@ def _check(stages: Sequence[Stage], measure: Measure | None) -> None:
             raise InputError(f"stage {stage.name}: is the first, and there is no reference before it to keep")
 
 
-def _identity(model: str) -> str:
+def identity_of(model: str) -> str:
     """A policy's folder by its weights; a hub id by its name."""
     weights = sorted(Path(model).glob("*.safetensors")) if Path(model).is_dir() else []
     found = []
@@ -170,11 +170,11 @@ def _identity(model: str) -> str:
     return content_hash(found) if found else model
 
 
-def _data(stage: Stage) -> str:
-    """What a stage learns from."""
-    rows = [prompt_of(row, i) for i, row in enumerate(stage.rows)]
-    told = [[[m.to_dict() for m in r.prompt], r.reference, dict(r.meta)] for r in rows]
+def rows_hash(rows: Sequence[Any]) -> str:
+    """Hash of prompts: what is learnt from."""
+    asked = [prompt_of(row, i) for i, row in enumerate(rows)]
+    told = [[[m.to_dict() for m in r.prompt], r.reference, dict(r.meta)] for r in asked]
     return content_hash(told)
 
 
-__all__ = ["Stage", "Staged", "align_in_stages", "fallen"]
+__all__ = ["Stage", "Staged", "align_in_stages", "fallen", "identity_of", "rows_hash"]

@@ -1,0 +1,223 @@
+"""`plaudit align` in several runs that belong together: stages, games of provers and verifiers, self-play."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from plaudit.cli.options import from_args
+from plaudit.errors import InputError, MissingError, nearest
+from plaudit.policy.online.config import OnlineConfig
+from plaudit.policy.online.games.config import GameConfig
+from plaudit.training.config import Backbone, FitConfig
+
+FILES = ("stages", "game")
+
+
+@dataclass(frozen=True, slots=True)
+class StageEntry:
+    """A stage as a file has it."""
+
+    name: str
+    """Letters, digits, `-` and `_`."""
+    data: str = ""
+    """Prompts; those of the command by default."""
+    reward: Any = ""
+    """What is raised; that of the command by default."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Options that differ from those of the command."""
+    keep_reference: bool = False
+    """Whether the KL stays to the reference of the stage before."""
+    when: str = ""
+    """Measure that must have fallen for the stage to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureEntry:
+    """A measure as a file has it."""
+
+    data: str
+    """Prompts that nothing is learnt from."""
+    reward: Any = ""
+    """What judges; that of the command by default."""
+    completions: int = 4
+    """Of each prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageFile:
+    """What `--stages` reads."""
+
+    stages: tuple[StageEntry, ...]
+    """In order."""
+    measures: Mapping[str, MeasureEntry] = field(default_factory=dict)
+    """By name: the mean reward on held-out prompts."""
+    tolerance: float = 0.0
+    """How far a measure may lie below its best before it has fallen."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierEntry:
+    """A model and how it is fitted, as a file has it."""
+
+    model: Backbone = field(default_factory=Backbone)
+    """What it starts from."""
+    fit: FitConfig = field(default_factory=lambda: FitConfig(center_coef=0.01))
+    """How."""
+
+
+@dataclass(frozen=True, slots=True)
+class GameFile:
+    """What `--game` reads."""
+
+    game: GameConfig = field(default_factory=GameConfig)
+    """Rounds, roles, rewards."""
+    verifier: VerifierEntry = field(default_factory=VerifierEntry)
+    """The verifiers."""
+    reader: Backbone | None = None
+    """What the small checker starts from; null for none."""
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """The options that name a file."""
+    parser.add_argument("--stages", metavar="FILE", help="YAML: runs one after the other, each from the one before")
+    parser.add_argument("--game", metavar="FILE", help="YAML: helpful and sneaky provers against verifiers, in rounds")
+
+
+def named(args: argparse.Namespace) -> str:
+    """Which of the files is given; empty for none.
+
+    Raises:
+        InputError: if there are several.
+    """
+    given = [name for name in FILES if getattr(args, name)]
+    if len(given) > 1:
+        raise InputError(f"align: --{given[0]} and --{given[1]} are two kinds of run; give one")
+    return given[0] if given else ""
+
+
+def run_rounds(args: argparse.Namespace, kind: str) -> int:
+    """Runs what the file says; prints one line a result."""
+    if args.watch:
+        raise InputError(f"align: --watch has no effect with --{kind}; leave it out")
+    config = from_args(args, OnlineConfig)
+    tree = _tree(Path(getattr(args, kind)))
+    return {"stages": _stages, "game": _game}[kind](args, config, tree)
+
+
+def _stages(args: argparse.Namespace, config: OnlineConfig, tree: Mapping[str, Any]) -> int:
+    from plaudit.policy.online.entry import prompt_of
+    from plaudit.policy.online.held_out import HeldOut, HeldOutMeasures
+    from plaudit.policy.online.staged import Stage, align_in_stages
+    from plaudit.rewards.registry import load
+    from plaudit.runs.fresh import vacating
+
+    found = _built(StageFile, tree, args.stages)
+    stages = [
+        Stage(
+            one.name, _rows(args, one.data), one.reward or _given(args, f"stage {one.name}"), _with(config, one),
+            one.keep_reference, one.when,
+        )
+        for one in found.stages
+    ]  # fmt: skip
+    measures = {
+        name: HeldOut(
+            [prompt_of(row, i) for i, row in enumerate(_rows(args, one.data))],
+            load(one.reward or _given(args, f"measure {name}")), one.completions,
+        )
+        for name, one in found.measures.items()
+    }  # fmt: skip
+    with vacating(args.out):
+        measure = HeldOutMeasures(measures, config, Path(args.out) / "measures") if measures else None
+        run = align_in_stages(
+            stages, model=args.model, out=args.out, measure=measure, tolerance=found.tolerance, emit=print
+        )
+    for name, model in (("start", args.model), *run.models.items()):
+        if measure is not None:
+            told = ", ".join(f"{k} {v.format()}" for k, v in measure.estimates(model).items())
+            print(f"{name}: {told}")
+    left_out = [s.name for s in stages if s.name not in run.models]
+    if left_out:
+        print(f"left out, for what they wait for has not fallen: {', '.join(left_out)}")
+    print(f"saved {run.model}")
+    return 0
+
+
+def _game(args: argparse.Namespace, config: OnlineConfig, tree: Mapping[str, Any]) -> int:
+    from plaudit.policy.online.entry import prompt_of
+    from plaudit.policy.online.games.measuring import told
+    from plaudit.policy.online.games.playing import Player, play
+    from plaudit.rewards.registry import load
+    from plaudit.runs.fresh import vacating
+
+    found = _built(GameFile, tree, args.game)
+    checker = load(_given(args, "the game"))
+    rows = [prompt_of(row, i) for i, row in enumerate(_rows(args, ""))]
+    player = Player(config, found.verifier.fit, found.verifier.model, found.reader)
+    with vacating(args.out):
+        played = play(rows, model=args.model, checker=checker, config=found.game, player=player, out=args.out)
+    for number, measures in enumerate(played.rounds):
+        print(f"round {number}: {told(measures)}")
+    print(f"saved {played.prover} and the verifier {played.verifier}")
+    return 0
+
+
+def _tree(path: Path) -> Mapping[str, Any]:
+    """A YAML file's mapping.
+
+    Raises:
+        MissingError, InputError: if there is none.
+    """
+    import yaml
+
+    if not path.is_file():
+        raise MissingError(f"align: {path} is not there; give a YAML file")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: holds a {type(tree).__name__}; give a mapping of keys to values")
+    return tree
+
+
+def _built(kind: Any, tree: Mapping[str, Any], where: str) -> Any:
+    """The file's contents, every key checked."""
+    from plaudit.recipes.loading import build
+
+    known = {f.name for f in fields(kind)}
+    for key in tree:  # said here, so that nothing speaks of recipes
+        if key not in known:
+            raise InputError(f"{where}: unknown key {key!r}; {nearest(str(key), known)}")
+    return build(kind, tree, "", where)
+
+
+def _with(config: OnlineConfig, stage: StageEntry) -> OnlineConfig:
+    """The options of a stage: those of the command, and its own in their place."""
+    from plaudit.recipes.loading import build
+
+    try:
+        whole: OnlineConfig = build(OnlineConfig, {**asdict(config), **stage.config}, "", f"stage {stage.name}")
+    except InputError as error:
+        raise InputError(str(error).replace("the recipe", "config")) from error
+    return whole
+
+
+def _rows(args: argparse.Namespace, data: str) -> Any:
+    """Rows of a file, or of the command's."""
+    from plaudit.records import read
+
+    records = read(data or args.data, skip_broken=None if data else args.skip_broken)
+    return records.rows
+
+
+def _given(args: argparse.Namespace, who: str) -> Any:
+    if not args.reward:
+        raise InputError(f"align: {who} names no reward and neither does the command; give --reward REF")
+    return args.reward
+
+
+__all__ = ["FILES", "GameFile", "StageFile", "add_files", "named", "run_rounds"]

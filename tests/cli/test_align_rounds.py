@@ -1,0 +1,122 @@
+"""`plaudit align` with a file that says how several runs belong together: stages, games."""
+
+import json
+
+import pytest
+import yaml
+
+from plaudit.cli.main import main
+from plaudit.lab.worlds.arithmetic.symbols import build_tokenizer
+from plaudit.rewards.likelihood.saved import write_causal
+from small_data import write_rows
+from small_policies import policy, prompts
+
+OPTIONS = [
+    "--max-tokens", "8", "--completions", "3", "--batch-size", "4", "--max-length", "96", "--learning-rate", "1e-3",
+]  # fmt: skip
+EVEN = """
+import numpy as np
+from plaudit.rewards.base import RewardBatch
+
+class Even:
+    name, scope, bounds, fingerprint = "even", "sample", (0.0, 1.0), "even"
+
+    def __call__(self, samples):
+        return RewardBatch(np.array([float(len(s.text) % 2 == 0) for s in samples]))
+
+even = Even()
+"""
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+
+
+@pytest.fixture
+def start(tmp_path):
+    write_causal(policy(), tmp_path / "policy")
+    build_tokenizer().save_pretrained(tmp_path / "policy")
+    (tmp_path / "even.py").write_text(EVEN)
+    return str(tmp_path / "policy")
+
+
+@pytest.fixture
+def asked(tmp_path):
+    rows = [{"prompt": p.prompt[0].text, "reference": p.reference} for p in prompts(12)]
+    return str(write_rows(tmp_path / "prompts.jsonl", rows))
+
+
+def written(path, tree):
+    path.write_text(yaml.safe_dump(tree))
+    return str(path)
+
+
+def command(tmp_path, start, asked, kind, tree, *more):
+    file = written(tmp_path / f"{kind}.yaml", tree)
+    reward = f"{tmp_path}/even.py:even"
+    given = ["align", asked, "--model", start, "--reward", reward, f"--{kind}", file, "--out", str(tmp_path / "run")]
+    return [*given, *OPTIONS, *more]
+
+
+def test_stages_are_run_and_measured(tmp_path, start, asked, capsys):
+    tree = {
+        "stages": [
+            {"name": "mixed", "config": {"kl_coef": 0.02}},
+            {"name": "short", "reward": "rule/length?target=4", "config": {"learning_rate": "1e-2"}},
+            {"name": "never", "when": "even"},
+        ],
+        "measures": {"even": {"data": asked, "completions": 2}},
+        "tolerance": 2.0,
+    }
+    words = command(tmp_path, start, asked, "stages", tree, "--kl-coef", "0.01")
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert [line.split(":")[0] for line in said.splitlines() if ": even 0." in line] == ["start", "mixed", "short"]
+    assert "left out, for what they wait for has not fallen: never" in said
+    assert said.splitlines()[-1] == f"saved {tmp_path}/run/stages/short/model"
+    for name, coefficient, rate in (("mixed", 0.02, 1e-3), ("short", 0.01, 1e-2)):
+        record = json.loads((tmp_path / "run/stages" / name / "model/alignment.json").read_text())
+        assert (record["config"]["kl_coef"], record["config"]["learning_rate"]) == (coefficient, rate)
+    kept = sorted((tmp_path / "run" / "measures").glob("*.json"))
+    assert len(kept) == 3
+    assert json.loads(kept[0].read_text())["n"] == 12
+    assert main(words) == 0
+    assert capsys.readouterr().out.count("finished before") == 3
+
+
+def test_a_game_is_played(tmp_path, start, asked, capsys):
+    small = {"width": 16, "layers": 1, "heads": 2, "vocabulary": 300}
+    tree = {
+        "game": {"rounds": 1, "solutions": 4, "pairs": 2, "helpful": "+", "sneaky": "-"},
+        "verifier": {"model": small, "fit": {"learning_rate": "1e-2", "max_length": 64, "center_coef": 0.01}},
+        "reader": small,
+    }
+    assert main(command(tmp_path, start, asked, "game", tree)) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2].startswith("round 0: helpful right 0.")
+    assert "legible against sneaky" in said[-2]
+    assert said[-1].startswith(f"saved {tmp_path}/run/stages/provers-0/model and the verifier")
+
+
+@pytest.mark.parametrize(
+    ("kind", "tree", "more", "words"),
+    [
+        ("stages", {"stage": []}, [], "unknown key 'stage'; did you mean 'stages'"),
+        ("stages", {"stages": [{"name": "a", "confg": {}}]}, [], "unknown key 'stages.confg'"),
+        ("stages", {"stages": [{"name": "a", "config": {"kl_cof": 1}}]}, [], "stage a: unknown key 'kl_cof'; did you"),
+        ("stages", {"stages": [{"name": "a", "when": "x"}]}, [], "waits for 'x' to fall, and nothing is measured"),
+        ("stages", [], [], "holds a list; give a mapping"),
+        ("stages", {"stages": [{"name": "a"}]}, ["--watch", "verify/math"], "--watch has no effect with --stages"),
+        ("stages", {"stages": [{"name": "a"}]}, ["--game", "x.yaml"], "--stages and --game are two kinds of run"),
+        ("game", {"game": {"rounds": 0}}, [], "rounds is 0; give at least 1"),
+        ("game", {}, ["--algorithm", "dno"], "'dno' is not known"),
+        ("game", {}, ["--algorithm", "pref-grpo"], "does not learn from a reward alone"),
+    ],
+)
+def test_what_a_file_says_wrongly_is_one_line(tmp_path, start, asked, capsys, kind, tree, more, words):
+    assert main(command(tmp_path, start, asked, kind, tree, *more)) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "run").exists()
