@@ -75,7 +75,8 @@ def stability(
     """
     asked = reward.of if isinstance(reward, Scored) else reward
     given = _some(pairs, samples)
-    unit = _unit(_again(asked, given), given)
+    before = _again(asked, given)
+    unit = _unit(before, given)
     found = []
     for way in ways:
         says = f"mean change of the reward when {WAYS[way][1]}, in within-prompt standard deviations"
@@ -85,13 +86,13 @@ def stability(
         elif way == "batch-size" and asked.scope == "batch":
             found.append(not_measured(name, says, "the reward scores the whole batch together"))
         else:
-            before, after = _again(asked, given), WAYS[way][0](asked, given)
+            after = WAYS[way][0](asked, given)
             found.append(_change(name, says, given, before, after, unit, threshold, seed, resamples))
     return tuple(found)
 
 
 def precision(
-    pairs: Sequence[Pair], reward: Reward, *, dtype: str = "bfloat16", samples: int = 128, threshold: float = 0.1,
+    pairs: Sequence[Pair], reward: Reward, *, dtype: str = "bfloat16", samples: int = 64, threshold: float = 0.1,
     seed: int = 0, resamples: int = 2000,
 ) -> Check:  # fmt: skip
     """Mean change of the reward in a lower precision, in within-prompt standard deviations.
