@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from plaudit.engine.divergence import Said, chunked_divergence, divergence_from
 from plaudit.errors import InputError, UnsupportedError
 
 CHUNK = 2**23
@@ -36,6 +37,8 @@ class Wanted:
         temperature: divides the logits.
         entropy: whether the entropies of the sources' distributions are read too.
         values: whether the sources' values are read too, by the head's own `ValueHead`.
+        other: what a frozen model says at the sources, where the divergence from it is read too.
+        saying: whether nothing is read but what the model says at the sources: its states before the last layer.
     """
 
     sources: Tensor
@@ -44,6 +47,8 @@ class Wanted:
     temperature: float = 1.0
     entropy: bool = True
     values: bool = False
+    other: Said | None = None
+    saying: bool = False
 
 
 _wanted: ContextVar[Wanted | None] = ContextVar("plaudit_wanted_tokens", default=None)
@@ -82,11 +87,13 @@ class LogpHead(nn.Linear):
         return head
 
     def forward(self, input: Tensor) -> Tensor:
-        """Logits (b, t, v); with tokens wanted one row: their log-probabilities, the sources' entropies and values."""
+        """Logits (b, t, v); with tokens wanted one row: their log-probabilities, the sources' entropies, the rest."""
         wanted = _wanted.get()
         if wanted is None:
             return super().forward(input)
         states = input.reshape(-1, input.shape[-1]).index_select(0, wanted.sources)
+        if wanted.saying:
+            return states[None]
         logps, entropy = chunked_logps(
             states, self.weight, self.bias, wanted.column, wanted.targets, temperature=wanted.temperature,
             entropy=wanted.entropy,
@@ -96,6 +103,8 @@ class LogpHead(nn.Linear):
             if self.value is None:
                 raise UnsupportedError("values are wanted of a model without a value head; install one first")
             parts.append(self.value(states).to(logps.dtype))
+        if wanted.other is not None:
+            parts.append(chunked_divergence(states, self.weight, self.bias, wanted.other).to(logps.dtype))
         return torch.cat(parts)[None, None]
 
 
@@ -176,17 +185,70 @@ def read_states(model: nn.Module, inputs: dict[str, Any], wanted: Wanted) -> tup
         return split
     if wanted.values:
         raise UnsupportedError("values are wanted of a model without a value head; install one first")
-    if "tree_plan" in inputs:  # one row: the model itself leaves the other positions out
-        logits = model(**inputs, logits_to_keep=wanted.sources).logits[0]
-    else:
-        whole = model(**inputs).logits
-        logits = whole.reshape(-1, whole.shape[-1]).index_select(0, wanted.sources)
-    logits = (logits if logits.dtype == torch.float64 else logits.float()) / wanted.temperature
+    logits = _dense(model, inputs, wanted.sources) / wanted.temperature
     logps = logits.log_softmax(-1)
     entropy = logps.new_zeros(0)
     if wanted.entropy:  # 0 log 0 = 0, with a gradient of 0: a forbidden token is not on the way of either
         entropy = -(logps.exp() * logps.masked_fill(logps.isneginf(), 0.0)).sum(-1)
     return logps[wanted.column, wanted.targets], entropy, logps.new_zeros(0)
+
+
+@torch.no_grad()
+def read_said(model: nn.Module, inputs: dict[str, Any], sources: Tensor) -> Said:
+    """What a frozen model says at some positions, by one forward call: what `read_divergence` compares with.
+
+    Args:
+        model: a causal language model; without a `LogpHead` its logits are kept, with one its states.
+        inputs: keyword arguments of its forward call.
+        sources: int64 (s,), flat positions.
+    """
+    if has_logp_head(model):
+        head = model.get_output_embeddings()  # type: ignore[operator]
+        with reading_tokens(Wanted(sources, sources[:0], sources[:0], saying=True)):
+            return Said(model(**inputs).logits[0], head.weight, head.bias)
+    return Said(_dense(model, inputs, sources))
+
+
+def read_divergence(model: nn.Module, inputs: dict[str, Any], wanted: Wanted, said: Said) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of the wanted tokens, and the divergence from a frozen model at their sources.
+
+    Args:
+        model: a causal language model.
+        inputs: keyword arguments of its forward call.
+        wanted: what is read; entropies and values are not.
+        said: by the frozen model at the same sources, from `read_said`.
+
+    Returns:
+        Log-probabilities (e,) and `KL(frozen || model)` of each source (s,), nats, both with gradients.
+
+    Raises:
+        InputError: if the two have other vocabularies.
+    """
+    wanted = replace(wanted, entropy=False, values=False, other=said)
+    if has_logp_head(model):
+        with reading_tokens(wanted):
+            found = model(**inputs).logits[0, 0]
+        logps, apart = found.split([len(wanted.targets), len(wanted.sources)])
+        return logps, apart
+    logits = _dense(model, inputs, wanted.sources) / wanted.temperature
+    other = said.logits(0, len(said.states), logits.dtype)
+    if other.shape[1] != logits.shape[1]:
+        raise InputError(
+            f"divergence: the policy tells {logits.shape[1]} tokens apart and the reference {other.shape[1]}; give a "
+            "reference of the same family"
+        )
+    return logits.log_softmax(-1)[wanted.column, wanted.targets], divergence_from(logits, other)
+
+
+def _dense(model: nn.Module, inputs: dict[str, Any], sources: Tensor) -> Tensor:
+    """Logits of the sources, all at once, in float32 (float64 where the model is)."""
+    if "tree_plan" in inputs:  # one row: the model itself leaves the other positions out
+        logits = model(**inputs, logits_to_keep=sources).logits[0]
+    else:
+        whole = model(**inputs).logits
+        logits = whole.reshape(-1, whole.shape[-1]).index_select(0, sources)
+    found: Tensor = logits if logits.dtype == torch.float64 else logits.float()
+    return found
 
 
 def has_logp_head(model: nn.Module) -> bool:

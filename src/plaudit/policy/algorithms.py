@@ -35,6 +35,10 @@ class Algorithm:
         rows: `module:function` from the rows, and the options named in `row_options`, to those that are trained on.
         row_options: options that `rows` takes and the loss does not.
         blend: whether log-ratios are taken to a blend of the reference and the start, see `losses.blended`.
+        old: whether log-probabilities before the first step are read beside a named reference's.
+        anchor: whether the divergence from the reference over the whole vocabulary is read, see `offline.anchor`.
+        judge: whether the policy is asked which of two completions is better, see `plaudit.policy.offline.judging`.
+        weighted: whether each row counts by its own number `weight`, from 0 to 1.
         contrast: whether tokens get rewards from two contrary instructions, see `plaudit.policy.offline.contrast`.
         implicit: the reward that the policy is said to have, for metrics: `beta` (where there is one) times this.
     """
@@ -53,6 +57,10 @@ class Algorithm:
     rows: str = ""
     row_options: tuple[str, ...] = ()
     blend: bool = False
+    old: bool = False
+    anchor: bool = False
+    judge: bool = False
+    weighted: bool = False
     contrast: bool = False
     implicit: Implicit = "ratio"
 
@@ -141,14 +149,30 @@ ALGORITHMS: dict[str, Algorithm] = {
         "likelihood of what is chosen, wanted or shown", _SHOWN, f"{_LOSSES}.labels:sft", ("logp", "label"),
         data="demonstrations", item="token", reference=False, implicit="logp",
     ),
+    "weighted-sft": Algorithm(
+        "the same, each row as often as its weight says", f"{_SHOWN}, each with a weight from 0 to 1",
+        f"{_LOSSES}.labels:sft", ("logp", "label"), data="demonstrations", item="token", reference=False,
+        implicit="logp", weighted=True,
+    ),
     "dft": Algorithm(
         "likelihood of what is shown, weighted by the policy's own probability of each token [124]", _SHOWN,
         f"{_LOSSES}.tokens:dft", ("token_logps", "token_said"), data="demonstrations", item="token", reference=False,
         implicit="logp",
     ),
+    "asft": Algorithm(
+        "DFT, held to the reference over the whole vocabulary [124]", _SHOWN, f"{_LOSSES}.tokens:asft",
+        ("token_logps", "token_divergence", "token_said"), {"kl_coef": 0.1}, data="demonstrations", item="token",
+        reference=False, anchor=True, implicit="logp",
+    ),
     "rebel": _pairs(
         "differences of log-ratios regressed on differences of scores [107]", "regression:rebel",
         (*_RATIOS, "chosen_score", "rejected_score"), options={"beta": 1.0}, data="scores", needs=_SCORED,
+    ),
+    "prdp": Algorithm(
+        "the same; a token that has moved far from where it was sampled teaches only if it moved the wrong way [107]",
+        _SCORED, f"{_LOSSES}.regression:prdp",
+        ("token_ratio", "token_old", "owner", "pairs", "chosen_score", "rejected_score"), {"beta": 1.0, "clip": 0.1},
+        data="scores", old=True,
     ),
     "dno": _pairs(
         "cross-entropy to win probabilities that scores give [20]", "regression:dno",
@@ -166,6 +190,12 @@ ALGORITHMS: dict[str, Algorithm] = {
         "best against worst, as certain as two rankings agree [116]", "regression:consistent", (*_RATIOS, "preference"),
         needs="ranked rows with previous, the rewards of the model before", columns=("preference",),
         also={"average": True}, rows=f"{_DATA}:consistent_pairs", row_options=("average",),
+    ),
+    "scir": Algorithm(
+        "pairs without labels: what the policy implies and what it answers as a judge are drawn together [118]",
+        "pairs (labels are not read), or samples, two a prompt", f"{_LOSSES}.internal:scir",
+        (*_RATIOS, "judged_forward", "judged_backward"), {"beta": 0.1, "consistency_coef": 1.0, "entropy_coef": 0.1},
+        rows="plaudit.policy.offline.judging:unlabelled_pairs", judge=True,
     ),
     "t-reg": _pairs(
         "DPO, and token rewards from two contrary instructions that the implicit ones follow [14]", "tokens:t_reg",
@@ -185,6 +215,13 @@ ALGORITHMS: dict[str, Algorithm] = {
         "likelihood of the best completions of each prompt [119]", _REWARDED, f"{_LOSSES}.labels:sft",
         ("logp", "label"), {"keep": 1, "share": 0.0}, data="demonstrations", item="token", reference=False,
         rows=f"{_DATA}:best_of", row_options=("keep", "share"), implicit="logp",
+    ),
+    "superhf": Algorithm(
+        "the same, held to the reference over the whole vocabulary; length_coef is taken off a character [220]",
+        _REWARDED, f"{_LOSSES}.tokens:superhf", ("token_logps", "token_divergence", "token_said"),
+        {"kl_coef": 0.3, "keep": 1, "share": 0.0, "length_coef": 0.0}, data="demonstrations", item="token",
+        reference=False, anchor=True, rows=f"{_DATA}:best_of_superbatch", row_options=("keep", "share", "length_coef"),
+        implicit="logp",
     ),
     "reward-conditioned": Algorithm(
         "likelihood of every completion, asked for its score", _REWARDED, f"{_LOSSES}.labels:sft", ("logp", "label"),

@@ -32,7 +32,7 @@ def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("policy")
     texts = [text for p in _pairs() for text in (p.chosen, p.rejected, p.prompt[0].text, "user: assistant:")]
     backbone = Backbone(width=32, layers=2, heads=2, vocabulary=300)
-    made = start_language(backbone, texts, FitConfig(max_length=128))
+    made = start_language(backbone, texts, FitConfig(max_length=1024))
     write_causal(made.model, folder)
     made.tokenizer.save_pretrained(folder)
     return str(folder)
@@ -73,7 +73,8 @@ def rows_of():
     """Rows that an algorithm learns from."""
 
     def rows(name):
-        if name in ("rebel", "dno", "gpo", "cream", "dpo-reward-augmented", "raft", "reward-conditioned"):
+        scored = ("rebel", "prdp", "dno", "gpo", "cream", "dpo-reward-augmented", "raft", "superhf")
+        if name in (*scored, "reward-conditioned"):
             return _ranked()
         samples = [(r.prompt, c, s) for r in _ranked() for c, s in zip(r.completions, r.scores, strict=True)]
         if name == "quote-tuning":  # QUIP is a share; lengths of good and poor ones are alike

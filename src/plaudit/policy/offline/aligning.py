@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import sys
@@ -16,9 +17,11 @@ import torch
 from plaudit.engine.vocabulary import install_logp_head
 from plaudit.errors import InputError
 from plaudit.policy.algorithms import NamedAlgorithm, algorithm
+from plaudit.policy.offline.anchor import Anchor
 from plaudit.policy.offline.config import AlignConfig
 from plaudit.policy.offline.contrast import with_token_rewards
 from plaudit.policy.offline.data.checking import checked_rows
+from plaudit.policy.offline.judging import with_judgements
 from plaudit.policy.offline.losses.regression import blended
 from plaudit.policy.offline.objective import Alignment
 from plaudit.policy.offline.trainer import AlignTrainer
@@ -29,7 +32,7 @@ from plaudit.runs.origin import versions
 from plaudit.runs.progress import Progress
 from plaudit.training.config import Backbone
 from plaudit.training.fitting import merged, with_lora
-from plaudit.training.policies.encoding import PolicyGroup, encode_policy_groups, with_reference
+from plaudit.training.policies.encoding import PolicyGroup, encode_policy_groups, with_reference, with_start
 from plaudit.training.policies.fitting import start_language
 from plaudit.training.policies.packing import PolicyCollator, token_outputs
 from plaudit.training.policies.reference import Logps, reference_logps
@@ -104,18 +107,23 @@ def align(
     language = start_language(Backbone(name=model), (), config, foreign=True)
     groups = encode_policy_groups(
         rows, language, labels=named.algorithm.data in ("labels", "demonstrations"),
-        mismatch=named.algorithm.mismatched, columns=named.algorithm.columns,
+        mismatch=named.algorithm.mismatched, columns=named.algorithm.columns, weighted=named.algorithm.weighted,
     )  # fmt: skip
+    if named.algorithm.judge:
+        groups = with_judgements(groups, rows, language)
     if named.algorithm.reference:
         groups = with_reference(groups, _reference(language, groups, config, named, out))
+    if named.algorithm.old and config.reference:
+        groups = with_start(groups, reference_logps(language, groups, out / "start.reference.npz"))
     if named.algorithm.contrast:
         groups = with_token_rewards(groups, rows, language, out)
     key = content_hash([asdict(config), model, language.rendering, [g.key for g in groups]])
+    outputs = Anchor(_anchor(language, config)) if named.algorithm.anchor else token_outputs
     trained = with_lora(language.model, config, task="CAUSAL_LM") if config.lora_rank else language.model
     install_logp_head(trained)
     trainer = run_steps(
         trained, language.tokenizer, groups, config=config, out=out, key=key, progress=progress,
-        collator=_collator(language, config, named), objective=Alignment(named), outputs=token_outputs,
+        collator=_collator(language, config, named), objective=Alignment(named), outputs=outputs,
         kind=AlignTrainer,
     )  # fmt: skip
     history = tuple(row for row in trainer.state.log_history if "loss" in row)
@@ -123,7 +131,8 @@ def align(
     if trainer.is_world_process_zero():
         record = {
             "algorithm": config.algorithm, "options": dict(named.options), "config": asdict(config), "base": model,
-            "reference": config.reference or (model if named.algorithm.reference else None), "data_hash": data_hash,
+            "reference": config.reference or (model if named.algorithm.reference or named.algorithm.anchor else None),
+            "data_hash": data_hash,
             "groups_hash": content_hash([g.key for g in groups]), "key": key, "versions": versions(), "facts": facts,
         }  # fmt: skip
         save_policy(merged(trainer.model), language.tokenizer, out / "model", record)
@@ -138,12 +147,7 @@ def _reference(
     """What the reference says of every counted token; nothing of it stays in memory but these numbers."""
     if not config.reference:
         return reference_logps(language, groups, out / "reference.npz")
-    other = start_language(Backbone(name=config.reference), (), config, foreign=True)
-    if other.rendering != language.rendering:
-        raise InputError(
-            f"reference {config.reference} has another tokenizer or chat template than the policy, so its "
-            "probabilities are of other tokens; give a reference of the same family"
-        )
+    other = _opened(language, config)
     found = reference_logps(other, groups, out / "reference.npz")
     if not named.algorithm.blend:
         return found
@@ -153,6 +157,33 @@ def _reference(
         blended(torch.from_numpy(a), torch.from_numpy(b), eta=eta, tau=tau).numpy()
         for a, b in zip(found, start, strict=True)
     ]
+
+
+def _opened(language: LanguageModel, config: AlignConfig) -> LanguageModel:
+    """The reference that is named.
+
+    Raises:
+        InputError: if it reads other tokens than the policy.
+    """
+    other = start_language(Backbone(name=config.reference), (), config, foreign=True)
+    if other.rendering != language.rendering:
+        raise InputError(
+            f"reference {config.reference} has another tokenizer or chat template than the policy, so its "
+            "probabilities are of other tokens; give a reference of the same family"
+        )
+    return other
+
+
+def _anchor(language: LanguageModel, config: AlignConfig) -> Any:
+    """The frozen policy that is run beside the trained one; None where that is the policy without its adapters."""
+    if not config.reference:
+        return None if config.lora_rank else copy.deepcopy(language.model)
+    other = _opened(language, config)
+    if language.engine.gate.open and not other.engine.gate.open:
+        raise InputError(
+            f"reference {config.reference} cannot run on the policy's prefix trees: {other.engine.gate.reason}"
+        )
+    return other.model
 
 
 def _collator(language: LanguageModel, config: AlignConfig, named: NamedAlgorithm) -> PolicyCollator:

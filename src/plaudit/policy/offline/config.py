@@ -72,5 +72,5 @@ class AlignConfig:
             raise InputError(f"algorithm {named.name}: length_alpha is {named.options['length_alpha']}; give 0 to 1")
         if not 0 <= named.options.get("nll_coef", 0.0) < math.inf:
             raise InputError(f"algorithm {named.name}: nll_coef is {named.options['nll_coef']}; it must be at least 0")
-        if self.reference and not named.algorithm.reference:
+        if self.reference and not (named.algorithm.reference or named.algorithm.anchor):
             raise InputError(f"reference has no effect on {named.name}, which reads none; leave it out")

@@ -66,16 +66,28 @@ class Alignment:
             found[side] = which.numel()
             found[f"{side}_reward"] = float(reward[which].sum())
             found[f"{side}_logp"], found[f"{side}_tokens"] = float(logp[which].sum()), float(tokens[which].sum())
-        if self.named.algorithm.reference:
-            found["kl"] = float((torch.expm1(view.differences) - view.differences).sum())
-            found["kl_tokens"] = view.logps.numel()
+        if view.divergence is not None:  # the whole distribution was looked at
+            found["kl"], found["kl_tokens"] = float(view.divergence.sum()), view.logps.numel()
+        elif self.named.algorithm.reference:
+            ratio = view.differences[self._answers(view)]
+            found["kl"], found["kl_tokens"] = float((torch.expm1(ratio) - ratio).sum()), ratio.numel()
         self.watched += torch.tensor([float(found[name]) for name in WATCHED], dtype=torch.float64)
+
+    def _answers(self, view: View) -> Tensor:
+        """Which counted tokens are of a completion, (t,), and not of an answer about two of them."""
+        if not self.named.algorithm.judge:
+            return torch.ones_like(view.logps, dtype=torch.bool)
+        sides = torch.zeros(len(view.row["wanted"]), dtype=torch.bool, device=view.logps.device)
+        sides[view.row["pairs"].reshape(-1)] = True
+        return sides[view.row["owner"]]
 
     def _members(self, view: View) -> tuple[Tensor, Tensor]:
         """Sequences that count as chosen and as rejected: sides of pairs, or wanted and unwanted ones."""
         if self.named.algorithm.item == "pair":
             return view.better, view.worse
         wanted = view.row["wanted"]
+        if self.named.algorithm.weighted:  # a share is no label: all are shown, some of them less often
+            return wanted.isfinite().nonzero()[:, 0], wanted.new_zeros(0, dtype=torch.int64)
         return (wanted > 0.5).nonzero()[:, 0], (wanted <= 0.5).nonzero()[:, 0]
 
     def _implicit(self, view: View) -> Tensor:
@@ -95,7 +107,8 @@ def told(sums: Tensor, *, reference: bool) -> dict[str, float]:
     Returns:
         `margin` and `accuracy` over pairs; `chosen_reward` and `rejected_reward`; `chosen_logp` and `rejected_logp`, in
         nats a token; `kl`, in nats a token: what KL(reference, policy) would be if the reference had written the data,
-        `mean(pi / pi_ref - 1 - log(pi / pi_ref))`, which is at least 0. What there is nothing of is left out.
+        `mean(pi / pi_ref - 1 - log(pi / pi_ref))`, which is at least 0; of an anchored algorithm KL(reference, policy)
+        itself, over the vocabulary. What there is nothing of is left out.
     """
     s = dict(zip(WATCHED, sums.tolist(), strict=True))
     found: dict[str, float] = {}

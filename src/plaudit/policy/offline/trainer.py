@@ -66,7 +66,8 @@ class AlignTrainer(RewardTrainer):
             if self.accelerator.num_processes > 1:
                 gathered = self.accelerator.gather(sums.float()[None].to(self.args.device))
                 sums = gathered.double().sum(0).cpu()
-            logs |= told(sums, reference=self.objective.named.algorithm.reference)
+            used = self.objective.named.algorithm
+            logs |= told(sums, reference=used.reference or used.anchor)
         super().log(logs, start_time)
 
 

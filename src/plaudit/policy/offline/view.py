@@ -4,8 +4,10 @@ A number a pair, (m,): `chosen_logp`, `rejected_logp` (summed log-probabilities 
 `chosen_reference`, `rejected_reference` (under the reference), `chosen_ratio`, `rejected_ratio` (their differences),
 `chosen_tokens`, `rejected_tokens` (how many count), `chosen_score`, `rejected_score`, and the columns of the rows.
 A number a labelled completion: `ratio`, `label`, `logp`, `tokens`; a completion with a score: `scored_ratio`,
-`scored_score`; a counted token: `token_logps`, and `token_said`, 1 for those of what is wanted. What a step knows:
-`baseline`, `partner`, ... Indices as they are: `owner`, `pairs`.
+`scored_score`; a counted token: `token_logps`, `token_ratio`, `token_old` (the log-ratio that it had at the start),
+`token_divergence` (from the reference over the whole vocabulary) and `token_said`, 1 for those of what is wanted; a
+pair that the policy judges: `judged_forward`, `judged_backward`. What a step knows: `baseline`, `partner`, ... Indices
+as they are: `owner`, `pairs`.
 """
 
 from __future__ import annotations
@@ -21,13 +23,16 @@ class View:
     """One row: what the policy says of each counted token, and the row's labels.
 
     Args:
-        logps: (t,), log-probabilities of counted tokens in nats, in the order of the row's `owner`.
+        logps: (t,), log-probabilities of counted tokens in nats, in the order of the row's `owner`; or (2, t), with the
+            divergence from a frozen reference where each was chosen.
         row: as the collator makes it.
         length_alpha: weight of the tokens of a pair's longer completion beyond the length of the shorter, in [0, 1].
     """
 
     def __init__(self, logps: Tensor, row: Mapping[str, Tensor], *, length_alpha: float = 1.0) -> None:
-        self.logps, self.row, self.length_alpha = logps, row, length_alpha
+        self.divergence: Tensor | None = logps[1] if logps.ndim == 2 else None
+        self.logps = logps[0] if logps.ndim == 2 else logps
+        self.row, self.length_alpha = row, length_alpha
 
     def __getitem__(self, name: str) -> Tensor:
         side, _, what = name.partition("_")
@@ -134,6 +139,35 @@ class View:
     def item_token_ratio(self) -> Tensor:
         """Log-ratios of the counted tokens, (t,)."""
         return self.differences
+
+    @cached_property
+    def item_token_old(self) -> Tensor:
+        """Log-ratios of the counted tokens before the first step, (t,): 0 where the reference is the start."""
+        reference = self.row["reference_tokens"].to(self.logps.dtype)
+        return (
+            self.row["start_tokens"].to(self.logps.dtype) - reference if "start_tokens" in self.row else 0 * reference
+        )
+
+    @property
+    def item_token_divergence(self) -> Tensor:
+        """KL from the reference over the vocabulary where each counted token was chosen, (t,)."""
+        assert self.divergence is not None  # made for every algorithm that is anchored
+        return self.divergence
+
+    @cached_property
+    def item_judged_forward(self) -> Tensor:
+        """Logit of the judge that the first of each pair is better, shown as the candidate, (m,); see `judging`."""
+        return self._answered(2)
+
+    @cached_property
+    def item_judged_backward(self) -> Tensor:
+        """The same of the second, (m,)."""
+        return self._answered(4)
+
+    def _answered(self, after: int) -> Tensor:
+        """Yes less no, which follow so many places behind the first of a pair."""
+        sums = self.sums(self.logps)
+        return sums[self.better + after] - sums[self.better + after + 1]
 
     @cached_property
     def item_token_said(self) -> Tensor:

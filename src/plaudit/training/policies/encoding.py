@@ -34,6 +34,7 @@ class PolicyGroup:
         mismatched: bool (n,), True for a completion of another prompt, which serves a baseline only.
         reference: float64 (n,), summed log-probability of the counted tokens under the reference; zeros without one.
         reference_tokens: float32 (k_i,) a completion, the same token by token; empty without a reference.
+        start_tokens: float32 (k_i,) a completion, the same under the policy before its first step; empty without.
         token_rewards: float32 (k_i,) a completion, a reward for each counted token; empty without.
         scores: float64 (n,), how good each completion is said to be; NaN where that is not said.
         columns: by name a number for each of the m pairs, see `plaudit.training.columns`.
@@ -46,6 +47,7 @@ class PolicyGroup:
     mismatched: np.ndarray[tuple[int], np.dtype[np.bool_]]
     reference: Column
     reference_tokens: tuple[np.ndarray[Any, np.dtype[np.float32]], ...] = ()
+    start_tokens: tuple[np.ndarray[Any, np.dtype[np.float32]], ...] = ()
     token_rewards: tuple[np.ndarray[Any, np.dtype[np.float32]], ...] = ()
     scores: Column = field(default_factory=lambda: np.zeros(0))
     columns: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]] = field(default_factory=dict)
@@ -78,7 +80,7 @@ class _Asked:
 
 def encode_policy_groups(
     rows: Sequence[PolicyRow], model: LanguageModel, *, labels: bool, mismatch: bool = False, answers: bool = False,
-    columns: Sequence[str] = (),
+    columns: Sequence[str] = (), weighted: bool = False,
 ) -> list[PolicyGroup]:  # fmt: skip
     """Tokenises rows into groups.
 
@@ -93,11 +95,13 @@ def encode_policy_groups(
         mismatch: whether each group gets a completion of the next other prompt, for KTO's baseline.
         answers: whether only the first token in which two completions differ counts.
         columns: what is read of pairs besides, see `plaudit.training.columns`.
+        weighted: whether the label of an unpaired row is multiplied by its own number `weight`.
 
     Raises:
+        InputError: if a row lacks a weight where one is read, or it is out of range.
         InputError: if a row holds nothing that the objective reads, or its completion is longer than the model takes.
     """
-    asked = _asked(rows, labels)
+    asked = _asked(rows, labels, weighted)
     others = _next_prompts([row.prompt for row in asked]) if mismatch else [-1] * len(asked)
     found = []
     for i, row in enumerate(asked):
@@ -139,6 +143,17 @@ def with_reference(
     return found
 
 
+def with_start(
+    groups: Sequence[PolicyGroup], logps: Sequence[np.ndarray[Any, np.dtype[np.float32]]]
+) -> list[PolicyGroup]:
+    """The groups with what the policy says of their sequences' counted tokens before its first step."""
+    found, start = [], 0
+    for group in groups:
+        found.append(replace(group, start_tokens=tuple(logps[start : start + len(group.located)])))
+        start += len(group.located)
+    return found
+
+
 def _next_prompts(prompts: Sequence[Conversation]) -> list[int]:
     """For each group the next one (the first again after the last) that asks something else; -1 where none does."""
     n = len(prompts)
@@ -156,12 +171,12 @@ def _answer_only(located: Sequence[Located]) -> list[Located]:
     return [Located(one.ids[: at + 1], here, nowhere, one.cut) for one in located]
 
 
-def _asked(rows: Sequence[PolicyRow], labels: bool) -> list[_Asked]:
+def _asked(rows: Sequence[PolicyRow], labels: bool, weighted: bool = False) -> list[_Asked]:
     found: list[_Asked] = []
     for i, row in enumerate(rows):
         if isinstance(row, Unpaired) and labels:
             last = found[-1] if found else None
-            wanted = (float(row.label),)
+            wanted = (float(row.label) * (_weight(row, i) if weighted else 1.0),)
             if last is not None and last.prompt == row.prompt and not last.pairs:
                 found[-1] = replace(
                     last, completions=(*last.completions, row.completion), wanted=last.wanted + wanted,
@@ -180,6 +195,13 @@ def _asked(rows: Sequence[PolicyRow], labels: bool) -> list[_Asked]:
                 f"give pairs, ranked rows{' or unpaired rows' if labels else ''}"
             )
     return found
+
+
+def _weight(row: Unpaired, index: int) -> float:
+    weight = row.meta.get("weight")
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+        raise InputError(f"row {index + 1}: weight is {weight!r}; give each row a number from 0 to 1")
+    return float(weight)
 
 
 def _ranked(row: Ranked, index: int, labels: bool) -> _Asked:

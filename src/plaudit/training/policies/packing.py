@@ -7,17 +7,18 @@ share is read once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from plaudit.engine.divergence import Said
 from plaudit.engine.engine import padded_batches
 from plaudit.engine.plan import TreePlan
 from plaudit.engine.planning import plan_rows
-from plaudit.engine.vocabulary import Wanted, read_states
+from plaudit.engine.vocabulary import Wanted, read_divergence, read_states
 from plaudit.training.collating import Batch, tree_tensors
 from plaudit.training.methods import Item
 from plaudit.training.policies.encoding import PolicyGroup
@@ -122,7 +123,8 @@ def _labels(groups: Sequence[PolicyGroup]) -> dict[str, Tensor]:
         "tokens": torch.tensor([one.counted.size for g in groups for one in g.located]),
         "scores": torch.from_numpy(np.concatenate([g.scores for g in groups]).astype(np.float32)),
         **{name: torch.from_numpy(np.concatenate([g.columns[name] for g in groups])) for name in groups[0].columns},
-        **_of_tokens(groups, "reference_tokens"), **_of_tokens(groups, "token_rewards"),
+        **_of_tokens(groups, "reference_tokens"), **_of_tokens(groups, "start_tokens"),
+        **_of_tokens(groups, "token_rewards"),
     }  # fmt: skip
 
 
@@ -151,6 +153,39 @@ class TokenOutputs:
     value: Tensor | None = None
 
 
+def row_inputs(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword arguments of a causal model's forward call over a row."""
+    ids = row["input_ids"]
+    if "segments" not in row:
+        return {"input_ids": ids, "attention_mask": row["attention_mask"], "use_cache": False}
+    return {
+        "input_ids": ids[None], "position_ids": row["position_ids"][None],
+        "attention_mask": torch.empty(1, 1, ids.shape[0], 0, device=ids.device),
+        "tree_plan": TreePlan(row["segments"].cpu(), row["position_ids"]), "use_cache": False,
+    }  # fmt: skip
+
+
+def _wanted(row: Mapping[str, Any]) -> Wanted:
+    targets = row["input_ids"].reshape(-1).index_select(0, row["after"])
+    return Wanted(row["sources"], row["column"], targets, row.get("temperature", 1.0))
+
+
+def anchored_outputs(model: nn.Module, row: Mapping[str, Any], said: Said) -> Tensor:
+    """Log-probabilities of the counted tokens, and what the whole next-token distribution has become before each.
+
+    Args:
+        model: a causal language model, whose forward call has gradients.
+        row: collated.
+        said: by a frozen model of the same vocabulary at the row's `sources`, from `read_said`.
+
+    Returns:
+        (2, t) nats in the order of `owner`: log-probabilities, and `KL(frozen || model)` over the vocabulary where each
+        token was chosen.
+    """
+    logps, apart = read_divergence(model, row_inputs(row), _wanted(row), said)
+    return torch.stack([logps.index_select(0, row["edge"]), apart[row["column"]].index_select(0, row["edge"])])
+
+
 def row_tokens(model: nn.Module, row: Mapping[str, Any], *, entropy: bool = True, values: bool = False) -> TokenOutputs:
     """Log-probabilities and entropies at a row's counted tokens: one forward call of the (wrapped) model.
 
@@ -160,18 +195,8 @@ def row_tokens(model: nn.Module, row: Mapping[str, Any], *, entropy: bool = True
         entropy: whether entropies are asked for.
         values: whether values are, of a model with a `ValueHead`.
     """
-    ids = row["input_ids"]
-    if "segments" in row:
-        inputs = {
-            "input_ids": ids[None], "position_ids": row["position_ids"][None],
-            "attention_mask": torch.empty(1, 1, ids.shape[0], 0, device=ids.device),
-            "tree_plan": TreePlan(row["segments"].cpu(), row["position_ids"]),
-        }  # fmt: skip
-    else:
-        inputs = {"input_ids": ids, "attention_mask": row["attention_mask"]}
-    targets = ids.reshape(-1).index_select(0, row["after"])
-    wanted = Wanted(row["sources"], row["column"], targets, row.get("temperature", 1.0), entropy, values)
-    logps, entropies, found = read_states(model, {**inputs, "use_cache": False}, wanted)
+    wanted = replace(_wanted(row), entropy=entropy, values=values)
+    logps, entropies, found = read_states(model, row_inputs(row), wanted)
 
     def spread(of_sources: Tensor) -> Tensor:
         return of_sources[row["column"]].index_select(0, row["edge"])

@@ -6,6 +6,7 @@ __getattr__, __all__ = exports(
     __name__,
     {
         "best_of": "selecting",
+        "best_of_superbatch": "selecting",
         "centred": "selecting",
         "checked_rows": "checking",
         "consistent_pairs": "agreeing",

@@ -6,6 +6,7 @@ each round of an iterated method is one run of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from plaudit.records.rows import Pair, Ranked
 from plaudit.records.sample import Sample, completion_text
 
 
-def best_of(rows: Sequence[Any], *, keep: int = 1, share: float = 0.0) -> list[Sample]:
+def best_of(rows: Sequence[Any], *, keep: int = 1, share: float = 0.0, who: str = "raft") -> list[Sample]:
     """The best completions, to be imitated.
 
     Args:
@@ -23,6 +24,7 @@ def best_of(rows: Sequence[Any], *, keep: int = 1, share: float = 0.0) -> list[S
         keep: how many of each prompt's, the best first; equal scores in the order of the rows.
         share: above 0 the best share of all completions is taken instead, whatever their prompts: what the paper calls
             global ranking. Prompts on which the policy does badly are then left out.
+        who: begins messages.
 
     Returns:
         Samples, their score in `meta["reward"]`.
@@ -33,13 +35,46 @@ def best_of(rows: Sequence[Any], *, keep: int = 1, share: float = 0.0) -> list[S
     Source: Dong et al. 2023, "RAFT: Reward rAnked FineTuning" [119].
     """
     if keep < 1 or not 0 <= share <= 1:
-        raise InputError(f"raft: keep is {keep} and share {share}; give keep of at least 1 and a share from 0 to 1")
-    lists = scored_lists(rows, who="raft")
+        raise InputError(f"{who}: keep is {keep} and share {share}; give keep of at least 1 and a share from 0 to 1")
+    lists = scored_lists(rows, who=who)
     if share:
         flat = [(s, i, j) for i, one in enumerate(lists) for j, s in enumerate(one.scores)]
         best = sorted(flat, key=lambda x: (-x[0], x[1], x[2]))[: max(1, round(share * len(flat)))]
         return [_sample(lists[i], j) for _, i, j in sorted(best, key=lambda x: (x[1], x[2]))]
     return [_sample(one, j) for one in lists for j in _descending(one.scores)[:keep]]
+
+
+def best_of_superbatch(
+    rows: Sequence[Any], *, keep: int = 1, share: float = 0.0, length_coef: float = 0.0
+) -> list[Sample]:
+    """`best_of`, where each character costs.
+
+    Args:
+        rows: see `scored_lists`.
+        keep: see `best_of`.
+        share: see `best_of`.
+        length_coef: taken off the score for each character of a completion before they are compared.
+
+    Returns:
+        Samples, what is left of their score in `meta["reward"]`.
+
+    Raises:
+        InputError: as `best_of`; if `length_coef` is negative or not finite.
+
+    Source: Mukobi et al. 2023, "SuperHF: Supervised Iterative Learning from Human Feedback" [220].
+    """
+    if not 0 <= length_coef < math.inf:
+        raise InputError(f"superhf: length_coef is {length_coef}; give what a character costs, at least 0")
+    lists = scored_lists(rows, who="superhf")
+    cheaper = [
+        Ranked(
+            one.prompt, tuple(one.completions),
+            tuple(s - length_coef * len(completion_text(c)) for s, c in zip(one.scores, one.completions, strict=True)),
+            meta=one.meta,
+        )
+        for one in lists
+    ]  # fmt: skip
+    return best_of(cheaper, keep=keep, share=share, who="superhf")
 
 
 def _descending(scores: Sequence[float]) -> list[int]:

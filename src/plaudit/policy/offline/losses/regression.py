@@ -5,12 +5,14 @@ Log-ratios in nats, (m,); scores in the units of whoever gave them. A loss a pai
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from plaudit.errors import InputError
+from plaudit.errors import InputError, ShapeError
 from plaudit.policy.offline.losses.checking import check_beta, check_sides
 from plaudit.training.objectives.pairs.checking import check_number
 
@@ -34,13 +36,61 @@ def rebel(chosen: Pairs, rejected: Pairs, chosen_score: Pairs, rejected_score: P
         ShapeError: if they are not all (m,).
         InputError: if beta is not positive.
 
-    Source: Deng et al. 2024, "PRDP: Proximal Reward Difference Prediction" [107], without its proximal clipping, which
-    is for several updates on one batch of samples; Gao et al. 2024, "REBEL: Reinforcement Learning via Regressing
+    Source: Deng et al. 2024, "PRDP: Proximal Reward Difference Prediction" [107], without its proximal clipping, see
+    `prdp`; Gao et al. 2024, "REBEL: Reinforcement Learning via Regressing
     Relative Rewards", with `eta = 1 / beta`.
     """
     check_sides("rebel", chosen=chosen, rejected=rejected, chosen_score=chosen_score, rejected_score=rejected_score)
     check_beta("rebel", beta)
     return (chosen - rejected - (chosen_score - rejected_score) / beta).square()
+
+
+def prdp(
+    differences: Float[Tensor, " t"], old: Float[Tensor, " t"], owner: Int[Tensor, " t"], pairs: Int[Tensor, "m 2"],
+    chosen_score: Pairs, rejected_score: Pairs, *, beta: float = 1.0, clip: float = 0.1,
+) -> Pairs:  # fmt: skip
+    """`max(L(b), L(clip(b, b_old - e, b_old + e)))`, with the square `L(b) = (B_c - B_r - (s_c - s_r) / beta)^2`.
+
+    B is the sum of `b_t = (log pi - log pi_ref)(y_t)` over a completion's tokens, and b_old is b of the policy that
+    drew it. A token that has moved by more than e teaches only if it moved the wrong way: the worse of the two losses
+    counts, so that many steps on one batch of samples stay near the policy that drew them.
+
+    Args:
+        differences: b of each counted token, nats.
+        old: b_old; zeros where the reference itself drew the completions.
+        owner: which sequence each token belongs to.
+        pairs: indices of chosen and rejected.
+        chosen_score: s_c.
+        rejected_score: s_r.
+        beta: score units per nat.
+        clip: e, nats a token; infinite is `rebel`.
+
+    Raises:
+        ShapeError: if what belongs to tokens, or to pairs, differs in number.
+        InputError: if beta or clip is not positive.
+
+    Source: Deng et al. 2024, "PRDP: Proximal Reward Difference Prediction" [107]. Its steps are those of denoising,
+    with e of about 1e-4; here they are tokens, of which a completion has fewer and which say more.
+    """
+    if not differences.shape == old.shape == owner.shape:
+        raise ShapeError(
+            f"prdp: {tuple(differences.shape)} log-ratios, {tuple(old.shape)} old ones and {tuple(owner.shape)} "
+            "owners; they must be as many"
+        )
+    if clip != math.inf:
+        check_number("prdp", "clip", clip, low=0, within="(]")
+    near = torch.clamp(differences, old - clip, old + clip)
+    free, held = (_of_pairs(b, owner, pairs) for b in (differences, near))
+    scores = {"chosen_score": chosen_score, "rejected_score": rejected_score}
+    one = rebel(*free, **scores, beta=beta)
+    return torch.maximum(one, rebel(*held, **scores, beta=beta))
+
+
+def _of_pairs(tokens: Tensor, owner: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums over the tokens of both sides of each pair."""
+    n = int(max(owner.max(), pairs.max())) + 1
+    sums = tokens.new_zeros(n).index_add(0, owner, tokens)
+    return sums[pairs[:, 0]], sums[pairs[:, 1]]
 
 
 def gpo(ratio: Pairs, score: Pairs, *, beta: float = 1.0) -> Pairs:

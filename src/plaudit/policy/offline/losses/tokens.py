@@ -36,6 +36,70 @@ def dft(logps: Float[Tensor, " t"], said: Float[Tensor, " t"]) -> Float[Tensor, 
     return -(said * logps.detach().exp() * logps).sum()
 
 
+def asft(
+    logps: Float[Tensor, " t"], divergence: Float[Tensor, " t"], said: Float[Tensor, " t"], *, kl_coef: float = 0.1
+) -> Float[Tensor, ""]:
+    """`dft + kl_coef sum_t w_t KL(pi_0(.|s_t) || pi(.|s_t))`: sharpened where it half believes, held where it began.
+
+    `KL(pi_0 || pi)` covers what the base model covered: a token that it found likely and the policy forbids costs
+    without bound. Without it (`kl_coef=0`) the weights feed on themselves: what is believed is believed ever more.
+
+    Args:
+        logps: log-probabilities of the tokens in nats.
+        divergence: KL from the frozen base over the whole vocabulary where each token is chosen, nats, at least 0.
+        said: w, 1 for tokens of what is to be said, else 0.
+        kl_coef: lambda, in nats of likelihood a nat of divergence; the paper's is 0.03 to 0.1.
+
+    Returns:
+        The sum.
+
+    Raises:
+        ShapeError: if the three differ.
+        InputError: if `kl_coef` is negative.
+
+    Source: Zhu et al. 2025, "Anchored Supervised Fine-Tuning" (ASFT) [124].
+    """
+    return dft(logps, said) + _anchor("asft", divergence, said, kl_coef)
+
+
+def superhf(
+    logps: Float[Tensor, " t"], divergence: Float[Tensor, " t"], said: Float[Tensor, " t"], *, kl_coef: float = 0.3
+) -> Float[Tensor, ""]:
+    """`-sum_t w_t log pi(y_t) + kl_coef sum_t w_t KL(pi_0(.|s_t) || pi(.|s_t))`: likelihood of the best, held back.
+
+    The second term is the prior of a Bayesian who begins from the base model.
+
+    Args:
+        logps: log-probabilities of the tokens in nats.
+        divergence: see `asft`.
+        said: w, 1 for tokens of the best completions, else 0.
+        kl_coef: beta; the paper's is 0.23 to 0.35, and 0 is `sft`.
+
+    Returns:
+        The sum.
+
+    Raises:
+        ShapeError: if the three differ.
+        InputError: if `kl_coef` is negative.
+
+    Source: Mukobi et al. 2023, "SuperHF: Supervised Iterative Learning from Human Feedback" [220].
+    """
+    if logps.shape != said.shape or logps.ndim != 1:
+        raise ShapeError(
+            f"superhf: {tuple(logps.shape)} log-probabilities and {tuple(said.shape)} weights; both must be (t,)"
+        )
+    return -(said * logps).sum() + _anchor("superhf", divergence, said, kl_coef)
+
+
+def _anchor(who: str, divergence: Tensor, said: Tensor, kl_coef: float) -> Tensor:
+    check_number(who, "kl_coef", kl_coef, low=0)
+    if divergence.shape != said.shape:
+        raise ShapeError(
+            f"{who}: {tuple(divergence.shape)} divergences and {tuple(said.shape)} weights; both must be (t,)"
+        )
+    return kl_coef * (said * divergence).sum()
+
+
 def token_regularisation(
     differences: Float[Tensor, " t"], rewards: Float[Tensor, " t"], owner: Int[Tensor, " t"], pairs: Int[Tensor, "m 2"],
     *, beta: float, alpha: float,
