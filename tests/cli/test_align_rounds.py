@@ -14,6 +14,7 @@ from small_policies import policy, prompts
 OPTIONS = [
     "--max-tokens", "8", "--completions", "3", "--batch-size", "4", "--max-length", "96", "--learning-rate", "1e-3",
 ]  # fmt: skip
+SAMPLING = ["--max-tokens", "8", "--max-length", "96"]
 EVEN = """
 import numpy as np
 from plaudit.rewards.base import RewardBatch
@@ -52,11 +53,11 @@ def written(path, tree):
     return str(path)
 
 
-def command(tmp_path, start, asked, kind, tree, *more):
+def command(tmp_path, start, asked, kind, tree, *more, options=OPTIONS):
     file = written(tmp_path / f"{kind}.yaml", tree)
     reward = f"{tmp_path}/even.py:even"
     given = ["align", asked, "--model", start, "--reward", reward, f"--{kind}", file, "--out", str(tmp_path / "run")]
-    return [*given, *OPTIONS, *more]
+    return [*given, *options, *more]
 
 
 def test_stages_are_run_and_measured(tmp_path, start, asked, capsys):
@@ -99,6 +100,43 @@ def test_a_game_is_played(tmp_path, start, asked, capsys):
     assert said[-1].startswith(f"saved {tmp_path}/run/stages/provers-0/model and the verifier")
 
 
+SUBJECT = """
+import numpy as np
+from plaudit.records.rows import PromptOnly
+from plaudit.records.sample import conversation
+
+class Digits:
+    fingerprint = "digits"
+
+    def ask(self, seed, lemma):
+        return conversation(seed.statement.prompt[0].text)
+
+    def read(self, text):
+        found = "".join(c for c in text if c.isdigit())
+        return PromptOnly(conversation(found + "+1")) if found else None
+
+    def lemmas(self, statement, proof):
+        return []
+
+    def embedding(self, statements):
+        return np.ones((len(statements), 1))
+"""
+
+
+def test_a_policy_plays_with_itself(tmp_path, start, asked, capsys):
+    (tmp_path / "digits.py").write_text(SUBJECT)
+    play = {"rounds": 2, "conjectures": 8, "proofs": 4, "seed_rate": 0.0, "low_band": 1.0, "high_band": 1.0}
+    tree = {"self_play": play, "subject": f"{tmp_path}/digits.py:Digits", "fit": {"learning_rate": "1e-2"}}
+    assert main(command(tmp_path, start, asked, "self-play", tree, options=SAMPLING)) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-3].startswith("round 0: solved ")
+    assert said[-3].endswith(", 0 conjectures, 0 of them taught")
+    assert "round 1: solved 1.000" in said[-2]
+    assert said[-1] == f"saved {tmp_path}/run/stages/policy-retrained/model"
+    record = json.loads((tmp_path / "run/stages/policy-0/model/alignment.json").read_text())
+    assert (record["algorithm"], record["config"]["learning_rate"]) == ("weighted-sft", 1e-2)
+
+
 @pytest.mark.parametrize(
     ("kind", "tree", "more", "words"),
     [
@@ -110,12 +148,22 @@ def test_a_game_is_played(tmp_path, start, asked, capsys):
         ("stages", {"stages": [{"name": "a"}]}, ["--watch", "verify/math"], "--watch has no effect with --stages"),
         ("stages", {"stages": [{"name": "a"}]}, ["--game", "x.yaml"], "--stages and --game are two kinds of run"),
         ("game", {"game": {"rounds": 0}}, [], "rounds is 0; give at least 1"),
+        ("self-play", {"subject": "x"}, [], "subject 'x' is no module.py:NAME"),
+        ("self-play", {"subject": "x.py:Y"}, [], "x.py: no such file; a subject is given as module.py:function"),
+        ("self-play", {"subject": "even.py:even"}, [], "lacks ask, read, lemmas, embedding"),
+        ("self-play", {"subject": {"pattern": "x"}}, [], "has no group (?P<statement>"),
+        ("self-play", {"self_play": {"cap": 0}}, [], "cap is 0.0; give a finite weight"),
+        ("self-play", {"fit": {"algorithm": "sft"}}, [], "the fit's algorithm is 'sft'"),
+        ("self-play", {}, ["--kl-coef", "0.1"], "--kl-coef has no effect with --self-play"),
         ("game", {}, ["--algorithm", "dno"], "'dno' is not known"),
         ("game", {}, ["--algorithm", "pref-grpo"], "does not learn from a reward alone"),
     ],
 )
 def test_what_a_file_says_wrongly_is_one_line(tmp_path, start, asked, capsys, kind, tree, more, words):
-    assert main(command(tmp_path, start, asked, kind, tree, *more)) == 2
+    if isinstance(tree, dict) and tree.get("subject") == "even.py:even":
+        tree = {"subject": f"{tmp_path}/even.py:even"}
+    options = SAMPLING if kind == "self-play" else OPTIONS
+    assert main(command(tmp_path, start, asked, kind, tree, *more, options=options)) == 2
     said = capsys.readouterr().err
     assert words in said
     assert said.count("\n") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 
 from plaudit.cli.options import from_args
 from plaudit.errors import InputError, MissingError, nearest
+from plaudit.policy.offline.config import AlignConfig
 from plaudit.policy.online.config import OnlineConfig
 from plaudit.policy.online.games.config import GameConfig
+from plaudit.policy.online.selfplay.config import SelfPlayConfig
 from plaudit.training.config import Backbone, FitConfig
 
-FILES = ("stages", "game")
+FILES = ("stages", "game", "self_play")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,23 @@ class GameFile:
     """What the small checker starts from; null for none."""
 
 
+@dataclass(frozen=True, slots=True)
+class SelfPlayFile:
+    """What `--self-play` reads."""
+
+    self_play: SelfPlayConfig = field(default_factory=SelfPlayConfig)
+    """Rounds, bands, shares."""
+    subject: Any = None
+    """`file.py:NAME`, an object; or the fields of `TextSubject`."""
+    fit: AlignConfig = field(default_factory=lambda: AlignConfig(algorithm="weighted-sft"))
+    """Each fine-tuning."""
+
+
 def add_files(parser: argparse.ArgumentParser) -> None:
     """The options that name a file."""
     parser.add_argument("--stages", metavar="FILE", help="YAML: runs one after the other, each from the one before")
     parser.add_argument("--game", metavar="FILE", help="YAML: helpful and sneaky provers against verifiers, in rounds")
+    parser.add_argument("--self-play", metavar="FILE", help="YAML: the policy conjectures and proves, in rounds")
 
 
 def named(args: argparse.Namespace) -> str:
@@ -95,17 +111,18 @@ def named(args: argparse.Namespace) -> str:
     """
     given = [name for name in FILES if getattr(args, name)]
     if len(given) > 1:
-        raise InputError(f"align: --{given[0]} and --{given[1]} are two kinds of run; give one")
+        both = " and ".join(f"--{name.replace('_', '-')}" for name in given[:2])
+        raise InputError(f"align: {both} are two kinds of run; give one")
     return given[0] if given else ""
 
 
 def run_rounds(args: argparse.Namespace, kind: str) -> int:
     """Runs what the file says; prints one line a result."""
     if args.watch:
-        raise InputError(f"align: --watch has no effect with --{kind}; leave it out")
+        raise InputError(f"align: --watch has no effect with --{kind.replace('_', '-')}; leave it out")
     config = from_args(args, OnlineConfig)
     tree = _tree(Path(getattr(args, kind)))
-    return {"stages": _stages, "game": _game}[kind](args, config, tree)
+    return {"stages": _stages, "game": _game, "self_play": _self_play}[kind](args, config, tree)
 
 
 def _stages(args: argparse.Namespace, config: OnlineConfig, tree: Mapping[str, Any]) -> int:
@@ -165,6 +182,64 @@ def _game(args: argparse.Namespace, config: OnlineConfig, tree: Mapping[str, Any
     return 0
 
 
+def _self_play(args: argparse.Namespace, config: OnlineConfig, tree: Mapping[str, Any]) -> int:
+    from plaudit.policy.online.entry import prompt_of
+    from plaudit.policy.online.selfplay.playing import self_play
+    from plaudit.policy.rollout import Sampling
+    from plaudit.rewards.registry import load
+    from plaudit.runs.fresh import vacating
+
+    _refuse_training(args)
+    tree = {**tree, "fit": {"algorithm": "weighted-sft", "max_length": config.max_length, **(tree.get("fit") or {})}}
+    found = _built(SelfPlayFile, tree, args.self_play)
+    reward, subject = load(_given(args, "self-play")), _subject(found.subject, args.self_play)
+    rows = [prompt_of(row, i) for i, row in enumerate(_rows(args, ""))]
+    sampling = Sampling(1, config.max_tokens, config.temperature, config.top_p, config.sequences)
+    with vacating(args.out):
+        played = self_play(
+            rows, model=args.model, reward=reward, subject=subject, config=found.self_play, fit=found.fit,
+            sampling=sampling, out=args.out, max_length=config.max_length,
+        )  # fmt: skip
+    for number, (solved, (made, taught)) in enumerate(zip(played.solved, played.conjectured, strict=True)):
+        print(f"round {number}: solved {solved.format()}, {made} conjectures, {taught} of them taught")
+    print(f"saved {played.model}")
+    return 0
+
+
+SAMPLED = ("max_tokens", "temperature", "top_p", "sequences", "max_length")
+"""Options of sampling, which self-play takes from the command; how it is fitted stands in the file."""
+
+
+def _refuse_training(args: argparse.Namespace) -> None:
+    """Refuses options of online training, which self-play does not do."""
+    for one in fields(OnlineConfig):
+        if one.name not in (*SAMPLED, "algorithm") and getattr(args, one.name, None) not in (None, False):
+            raise InputError(
+                f"align: --{one.name.replace('_', '-')} has no effect with --self-play, whose file says how it is "
+                "fitted (fit) and played (self_play); leave it out"
+            )
+
+
+def _subject(given: Any, where: str) -> Any:
+    """The subject that a file names, or describes."""
+    from plaudit.policy.online.selfplay.subjects import TextSubject
+    from plaudit.recipes.loading import build
+
+    if not isinstance(given, str):
+        return build(TextSubject, given or {}, "subject", where)
+    from plaudit.rewards.functions import attribute_of
+
+    path, colon, name = given.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        raise InputError(f"{where}: subject {given!r} is no module.py:NAME; give one, or the fields of a text subject")
+    found = attribute_of(path, name, what="a subject")
+    found = found() if inspect.isclass(found) else found
+    lacking = [name for name in ("fingerprint", "ask", "read", "lemmas", "embedding") if not hasattr(found, name)]
+    if lacking:
+        raise InputError(f"{where}: subject {given} lacks {', '.join(lacking)}; see policy.online.selfplay.Subject")
+    return found
+
+
 def _tree(path: Path) -> Mapping[str, Any]:
     """A YAML file's mapping.
 
@@ -220,4 +295,4 @@ def _given(args: argparse.Namespace, who: str) -> Any:
     return args.reward
 
 
-__all__ = ["FILES", "GameFile", "StageFile", "add_files", "named", "run_rounds"]
+__all__ = ["FILES", "GameFile", "SelfPlayFile", "StageFile", "add_files", "named", "run_rounds"]

@@ -101,12 +101,27 @@ def from_file(path: str, attribute: str) -> Reward | Comparison:
         MissingError: if there is no such file.
         InputError: if the file cannot be imported, or the attribute is missing, or is none of these.
     """
+    return _as_reward(attribute_of(path, attribute), f"{path}:{attribute}")
+
+
+def attribute_of(path: str, attribute: str, *, what: str = "a reward of your own") -> Any:
+    """What `module.py:attribute` names.
+
+    Args:
+        path: of the file.
+        attribute: its name in there.
+        what: it is, for messages.
+
+    Raises:
+        MissingError: if there is no such file.
+        InputError: if the file cannot be imported, or the attribute is missing.
+    """
     file = Path(path)
     if not file.is_file():
-        raise MissingError(f"{path}: no such file; a reward of your own is given as module.py:function")
+        raise MissingError(f"{path}: no such file; {what} is given as module.py:function")
     spec = importlib.util.spec_from_file_location(f"plaudit_user_{file.stem}", file)
     if spec is None or spec.loader is None:
-        raise InputError(f"{path}: is not a Python file; a reward of your own is given as module.py:function")
+        raise InputError(f"{path}: is not a Python file; {what} is given as module.py:function")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
@@ -119,7 +134,7 @@ def from_file(path: str, attribute: str) -> Reward | Comparison:
     names = [n for n in vars(module) if not n.startswith("_")]
     if not hasattr(module, attribute):
         raise InputError(f"{path}: has no {attribute!r}; {nearest(attribute, names)}")
-    return _as_reward(getattr(module, attribute), f"{path}:{attribute}")
+    return getattr(module, attribute)
 
 
 def _as_reward(value: Any, where: str) -> Reward | Comparison:
