@@ -1,0 +1,1 @@
+"""Every online method at the same KL, against a verifier that is wrong in places."""
