@@ -40,6 +40,8 @@ class Judged:
         correct: (s,) 1 or 0, for methods that ask.
         tasks: (s,) names.
         compared: of pairs within groups.
+        token_rewards: (t,) of the tokens that count, flat, where a method without a model of its own reads them.
+        values: (t,) of the states in which they were said.
         columns: name to (s,).
     """
 
@@ -47,6 +49,8 @@ class Judged:
     correct: ArrayLike | None = None
     tasks: tuple[str, ...] | None = None
     compared: Compared | None = None
+    token_rewards: Floats | None = None
+    values: Floats | None = None
     columns: Mapping[str, Floats] = field(default_factory=dict)
 
 
@@ -135,8 +139,8 @@ def _inputs(drawn: Drawn, told: Judged, ref: Tensor, process: _Process | None) -
         reward=np.asarray(told.reward, dtype=np.float64), groups=drawn.group.numpy(), lengths=drawn.lengths,
         correct=None if told.correct is None else np.asarray(told.correct, dtype=np.float64), tasks=told.tasks,
         tokens=drawn.tokens[flat].numpy(), logp=drawn.logp[flat].numpy(), ref_logp=ref[flat].numpy(),
-        token_rewards=None if process is None else process.learnt(drawn, told, ref), compared=told.compared,
-        columns=told.columns,
+        token_rewards=told.token_rewards if process is None else process.learnt(drawn, told, ref),
+        values=told.values, compared=told.compared, columns=told.columns,
     )  # fmt: skip
 
 

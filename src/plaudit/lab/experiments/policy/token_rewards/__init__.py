@@ -1,0 +1,1 @@
+"""Do token rewards that are learnt from outcomes alone speed up long chains with rare successes?"""
