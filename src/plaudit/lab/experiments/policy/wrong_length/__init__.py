@@ -1,0 +1,1 @@
+"""Do denominators that count a completion's tokens make wrong answers longer?"""
