@@ -1,1 +1,1 @@
-"""Do denominators that count a completion's tokens make wrong answers longer, where nothing is shared between prompts?"""
+"""Do denominators of the own length make wrong answers longer, where prompts share nothing?"""
