@@ -1,0 +1,1 @@
+"""Does direct alignment turn against the true reward, as reinforcement learning does?"""
