@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from plaudit.cli.launched import first, held
 from plaudit.cli.options import add_dataclass, from_args
 from plaudit.cli.rounds import add_files, named, run_rounds
 from plaudit.errors import InputError
@@ -73,9 +72,9 @@ def _offline(args: argparse.Namespace, name: str) -> int:
     records = read(args.data, skip_broken=args.skip_broken)
     if records.n_broken:
         print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
-    with _held(args.out):
+    with held(args.out):
         aligned = align(records.rows, model=args.model, config=config, out=Path(args.out), data_hash=records.data_hash)
-    if not _first():
+    if not first():
         return 0
     for line in aligned.lines():
         print(line)
@@ -102,35 +101,17 @@ def _online(args: argparse.Namespace) -> int:
     records = read(args.data, skip_broken=args.skip_broken)
     if records.n_broken:
         print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
-    with _held(args.out):
+    with held(args.out):
         aligned = align_online(
             records.rows, model=args.model, reward=args.reward, watched=args.watch, config=config, out=Path(args.out)
         )
-    if not _first():
+    if not first():
         return 0
     for line in aligned.lines():
         print(line)
     page = write_policy_run(args.out)
     print(f"saved {args.out}/model; every completion with its reward: {args.out}/samples.jsonl; the run: {page}")
     return 0
-
-
-@contextmanager
-def _held(out: str) -> Iterator[None]:
-    """The run folder, for no two runs at once; of the processes of one run the first holds it for all."""
-    from plaudit.runs.fresh import vacating
-    from plaudit.runs.stages import Stages
-
-    if _first():
-        with vacating(out), Stages(out, emit=None):
-            yield
-    else:
-        yield
-
-
-def _first() -> bool:
-    """Whether this is the process, of those that a launcher started, that speaks for all."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _refuse_others(args: argparse.Namespace, name: str, other: type, mine: type) -> None:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from plaudit.cli.launched import alone, first, held
 from plaudit.cli.options import add_dataclass, from_args
 from plaudit.cli.strengthening import add_strengths, with_strengths
 from plaudit.errors import InputError
@@ -43,11 +44,11 @@ def run(args: argparse.Namespace) -> int:
     if not args.data or not args.out:
         raise InputError("train: give DATA and --out FOLDER (see plaudit train --help)")
     config = from_args(args, FitConfig)
+    if args.strength_by or config.freeze:
+        alone("train: --strength-by" if args.strength_by else "train: --freeze")
     backbone = Backbone(name=args.model, **{k: v for k, v in _backbone(args).items() if v is not None})
 
     from plaudit.records import read
-    from plaudit.runs.fresh import vacating
-    from plaudit.runs.stages import Stages
     from plaudit.training.entry import train_reward
     from plaudit.training.seen import keep_prompts
 
@@ -55,10 +56,13 @@ def run(args: argparse.Namespace) -> int:
     if records.n_broken:
         print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
     shifted = read(args.shifted).rows if args.shifted else ()
-    with vacating(args.out), Stages(args.out, emit=None):  # no two processes train in one folder
+    with held(args.out):
         rows = with_strengths(args, records.rows, config)
         trained = train_reward(rows, backbone=backbone, config=config, out=Path(args.out), shifted=shifted)
-        keep_prompts(Path(args.out), rows)
+        if first():
+            keep_prompts(Path(args.out), rows)
+    if not first():
+        return 0
     for line in trained.lines():
         print(line)
     print(f"saved {args.out}/model; next: plaudit evaluate HELD_OUT_PAIRS --reward {args.out}/model")
