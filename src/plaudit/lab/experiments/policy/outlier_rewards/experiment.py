@@ -86,7 +86,7 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
 
 
 def _method(name: str, share: float, seed: int) -> Method:
-    """Advantages less the group's mean, in deviations of the batch; with filter and clamp, with the clamp, with none."""
+    """Advantages less the group's mean, in deviations of the batch; with filter and clamp, clamp alone, or none."""
     if name in ("stable-reinforce", "grpo"):
         return online(name)[1]
     stable = online("stable-reinforce")[1]
