@@ -1,6 +1,14 @@
 """Smoke runs of the experiments on direct alignment: the machinery, not the claims."""
 
+import math
+
 import pytest
+import torch
+
+from plaudit.lab.experiments.policy.best_of_superbatch import experiment as superbatch
+from plaudit.lab.experiments.policy.quoted_lengths import experiment as quoted
+from plaudit.lab.worlds.phrases import Phrases
+from plaudit.records import Message, Ranked
 
 
 def test_direct_overoptimisation(smoke):
@@ -25,3 +33,56 @@ def test_reward_augmented(smoke):
     found = smoke("reward_augmented")
     assert found["dpo"]["low"] == found["dpo"]["worth"]  # it is not told what to reach
     assert found["augmented"]["low"] != found["augmented"]["worth"]
+
+
+def test_self_rewarding(smoke):
+    found = smoke("self_rewarding")
+    assert found["seed"]["certain"] == 0
+    assert found["oracle"]["right"] == 1.0
+    assert 0 <= found["cream"]["certain"] <= 1
+
+
+def test_quoted_lengths(smoke):
+    found = smoke("quoted_lengths")
+    assert found["quoted"]["pairs"] <= found["no-lengths"]["pairs"]
+
+
+def test_quoted_lengths_pairs():
+    rows = [Ranked((Message("user", "3"),), ("12000", "12340", "43210", "11110"), (3.0, 2.0, 1.0, 0.0))]
+    said = [quoted._said(row, 7) for row in rows]
+    assert said[0].completions == ("12", "1234", "4321", "1111")
+    budget = {"score_gap": 0.5, "length_gap": 0.1}
+    # of equal length and further apart than 0.5: (2, 1), (2, 0), (1, 0); the highest mean is that of the first
+    (pair,) = quoted._paired(said, "quoted", budget)
+    assert (pair.chosen, pair.rejected) == ("1234", "4321")
+    (pair,) = quoted._paired(said, "extremes", budget)
+    assert (pair.chosen, pair.rejected) == ("12", "1111")
+    shown = quoted._shown([pair])
+    assert shown.prompt.tolist() == [3, 3]
+    assert shown.tokens.tolist() == [[1, 2, 0, 0, 0], [1, 1, 1, 1, 0]]
+
+
+def test_anchored_sft(smoke):
+    found = smoke("anchored_sft")
+    assert found["asft-free"] == found["dft"]  # an anchor of 0
+    assert found["asft"]["drift"] != found["dft"]["drift"]
+
+
+def test_best_of_superbatch(smoke):
+    found = smoke("best_of_superbatch")
+    assert found["superhf@true"]["proxy"] == pytest.approx(found["superhf@true"]["worth"])
+    assert found["raft"]["worth"] != found["superhf"]["worth"]
+
+
+def test_best_of_superbatch_rewards():
+    world = Phrases.made(5, train=6, test=4)
+    # with many labels the learnt reward is nearly the worth, on prompts that it was not fitted on
+    reward = superbatch.learnt(world, 20_000, torch.Generator().manual_seed(0))
+    assert superbatch._order(world, reward) > 0.85
+    assert superbatch._order(world, world.worth) == pytest.approx(1.0)
+    # the best of one is the start: worth 0, no distance; of many by worth it rises, log 8 - 7/8 nats at most
+    one, eight = superbatch._chosen(world, world.worth, 1), superbatch._chosen(world, world.worth, 8)
+    assert one["worth"] == pytest.approx(0, abs=1e-9)
+    assert one["kl"] == pytest.approx(0, abs=1e-9)
+    assert eight["worth"] > 1
+    assert 0 < eight["kl"] <= math.log(8) - 7 / 8 + 1e-9

@@ -8,6 +8,7 @@ is a within-prompt deviation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self, final
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from plaudit.lab.aligning import Shown
 from plaudit.lab.tabular import Drawn, TabularPolicy, by_previous
+from plaudit.records import Message, Pair, Ranked, Sample
 
 TOKENS, LONGEST, FEATURES = 5, 5, 5
 """Tokens, of which 0 is the end; most tokens of a phrase; features of a prompt, the first of which is 1."""
@@ -168,3 +170,32 @@ def _values(policy: TabularPolicy, table: Float[Tensor, "q z v"], every: Int[Ten
     """The sum of a table's entries along each phrase, for each prompt."""
     states, counted = policy.states(every), policy.counted(every)
     return (table[:, states, every] * counted).sum(-1)
+
+
+def ranked(drawn: Drawn, scores: Float[Tensor, " s"], previous: Float[Tensor, " s"] | None = None) -> list[Ranked]:
+    """Phrases as records, a row a group: prompts and phrases are named by their numbers and tokens.
+
+    Args:
+        drawn: the phrases.
+        scores: of each.
+        previous: of each by another reward, kept in `meta["previous"]`.
+    """
+    found = []
+    for group in range(int(drawn.group[-1]) + 1):
+        at = (drawn.group == group).nonzero()[:, 0]
+        meta = {} if previous is None else {"previous": previous[at].tolist()}
+        prompt = (Message("user", str(int(drawn.prompt[at[0]]))),)
+        texts = tuple("".join(map(str, drawn.tokens[i].tolist())) for i in at)
+        found.append(Ranked(prompt, texts, tuple(scores[at].tolist()), meta=meta))
+    return found
+
+
+def spelled(rows: Sequence[Pair | Sample]) -> tuple[Int[Tensor, " n"], Int[Tensor, "n t"]]:
+    """The prompts and tokens of records that `ranked` wrote: of pairs, chosen and rejected by turns."""
+    texts = [
+        (row.prompt[-1].text, str(text))
+        for row in rows
+        for text in ((row.chosen, row.rejected) if isinstance(row, Pair) else (row.completion,))
+    ]
+    prompts = torch.tensor([int(prompt) for prompt, _ in texts])
+    return prompts, torch.tensor([[int(c) for c in text] for _, text in texts])

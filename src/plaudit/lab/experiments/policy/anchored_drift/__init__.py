@@ -1,0 +1,1 @@
+"""How far does a policy drift where it was shown nothing?"""

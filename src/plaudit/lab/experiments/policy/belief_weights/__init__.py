@@ -1,0 +1,1 @@
+"""Do tokens that are half believed teach more than all tokens alike?"""
