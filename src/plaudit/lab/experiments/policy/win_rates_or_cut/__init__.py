@@ -1,0 +1,1 @@
+"""Do win rates do more against scores that are far too high than cutting the highest?"""
