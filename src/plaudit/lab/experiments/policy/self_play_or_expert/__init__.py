@@ -1,0 +1,1 @@
+"""Self-play against expert iteration: about the runs of `self_play`."""
