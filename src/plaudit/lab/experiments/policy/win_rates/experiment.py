@@ -1,9 +1,9 @@
 """A score whose differences are tiny and that is now and then far too high: its size, or who wins by it.
 
-Completions have a worth, the share of their tokens that are right. A scorer sees it in tiny units, with noise; and where
-a completion says one certain token at the end, which is right for some prompts only, its score is at times far too high.
-Arms differ in what becomes of the same scores: units of the group's deviation, or the share of siblings that each
-completion beats by them. Worth is on prompts that are not trained on, exact.
+Completions have a worth, the share of their tokens that are right. A scorer sees it in tiny units, with noise; and
+where a completion says one certain token at the end, which is right for some prompts only, its score is at times far
+too high. Arms differ in what becomes of the same scores: units of the group's deviation, or the share of siblings that
+each completion beats by them. Worth is on prompts that are not trained on, exact.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Floats = NDArray[np.float64]
 UNIT = 0.01
 """Of the score, for a completion that is all right."""
 METHODS = {
-    "wins": "pref-grpo", "scores": "grpo", "unscaled": "dr-grpo", "cut": "grpo", "judge": "pref-grpo", "coin": "pref-grpo",
-    "oracle": "grpo",
+    "wins": "pref-grpo", "scores": "grpo", "unscaled": "dr-grpo", "cut": "grpo", "judge": "pref-grpo",
+    "coin": "pref-grpo", "oracle": "grpo",
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Does one running deviation a task balance tasks whose rewards are of different scales?"""
