@@ -92,4 +92,4 @@ def rewards(drawn: Drawn, needed: torch.Tensor, task: NDArray[np.int64], size: f
         size: what `dense` pays for a completion that is all right.
     """
     share = (drawn.tokens == needed[drawn.prompt]).double().mean(1).numpy()
-    return np.choose(task[drawn.prompt.numpy()], [share == 1.0, share >= 0.5, size * share])
+    return np.asarray(np.choose(task[drawn.prompt.numpy()], [share == 1.0, share >= 0.5, size * share]))
