@@ -44,3 +44,22 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
     np.testing.assert_allclose(losses("two"), losses("one"), rtol=0, atol=1e-5)
     for name, value in weights("one").items():
         np.testing.assert_allclose(weights("two")[name], value, rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_command_speaks_once_in_two_processes(tmp_path):
+    rows = [{"prompt": f"say {i}", "chosen": "good " * (i % 5 + 1), "rejected": f"bad {i * 7}"} for i in range(8)]
+    data = tmp_path / "pairs.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PLAUDIT_QUIET": "1"}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    words = ["train", str(data), "--out", str(tmp_path / "run"), "--width", "16", "--layers", "1", "--heads", "2"]
+    command = [*launch, "-m", "plaudit.cli.main", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("trained on 8 preferences") == 1
+    assert (tmp_path / "run/prompts.txt").read_text().count("\n") == 8
+    done = subprocess.run(
+        [*command, "--freeze"], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert "train: --freeze works in one process, and a launcher started several" in done.stderr

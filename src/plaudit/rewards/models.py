@@ -13,6 +13,7 @@ import torch
 from plaudit.engine.engine import Engine, Mode, has_read_head, install_head
 from plaudit.engine.gate import Gate, static_gate
 from plaudit.engine.rendering import Encoded, Encoder, Template, ensure_pad
+from plaudit.engine.sharding import plain_weights
 from plaudit.errors import InputError
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards import folders
@@ -132,7 +133,7 @@ class ModelReward:
         with atomic_folder(folder) as temporary:
             self.model.set_attn_implementation("sdpa" if self.model._supports_sdpa else "eager")
             try:
-                self.model.save_pretrained(temporary)
+                self.model.save_pretrained(temporary, state_dict=plain_weights(self.model))
             finally:
                 self.model.set_attn_implementation(attention)
             self.tokenizer.save_pretrained(temporary)

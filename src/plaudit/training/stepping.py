@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from plaudit.engine.sharding import check_sharding, made_whole
 from plaudit.errors import InputError, nearest
 from plaudit.runs.progress import Progress
 from plaudit.training.callbacks import Recorder
@@ -38,11 +39,13 @@ def run_steps(
         kind: makes the trainer; by default a plain `RewardTrainer`.
 
     Returns:
-        The trainer, with its history.
+        The trainer, with its history; its model is whole in every process, however it was divided.
 
     Raises:
         InputError: if training diverges.
+        UnsupportedError: under the first version of FSDP.
     """
+    check_sharding()
     steps = -(-len(groups) // (config.batch_size * config.accumulation))
     checkpoint = newest_complete(out / "checkpoints", key=key)
     with progress("training", total=int(np.ceil(steps * config.epochs))) as display:
@@ -57,6 +60,7 @@ def run_steps(
             if getattr(callback, "logging_dir", "") is None:  # TensorBoard's, beside the checkpoints, which go
                 callback.logging_dir = str(out / "tensorboard")
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        made_whole(trainer.model)
     return trainer
 
 

@@ -275,6 +275,18 @@ def test_a_tracker_gets_the_metrics(tmp_path, monkeypatch):
         run(tmp_path / "c", trackers="wandb")
 
 
+def test_tensorboard_can_read_the_metrics(tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = run(tmp_path, rows=4, trackers="tensorboard")
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    for name in ("reward", "kl", "loss"):
+        expected = [row[name] for row in found.history if name in row]
+        assert [e.value for e in events.Scalars(f"train/{name}")] == pytest.approx(expected, rel=1e-6)
+
+
 def test_what_was_said_is_a_scored_file(tmp_path):
     from plaudit.rewards.files import read_scored
 

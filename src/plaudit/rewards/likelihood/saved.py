@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from plaudit.engine.rendering import Template
+from plaudit.engine.sharding import plain_weights
 from plaudit.errors import InputError, MissingError, nearest
 from plaudit.rewards import folders
 from plaudit.rewards.base import Reward
@@ -123,6 +124,6 @@ def write_causal(model: Any, folder: Path) -> None:
     attention = model.config._attn_implementation
     model.set_attn_implementation("sdpa" if model._supports_sdpa else "eager")
     try:
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=plain_weights(model))
     finally:
         model.set_attn_implementation(attention)
