@@ -1,0 +1,1 @@
+"""Does it help to leave out the prompts whose rewards hardly differ?"""
