@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from plaudit.cli.iterated import SAMPLED, add_rounds, check_no_rounds, run_iterated
 from plaudit.cli.launched import first, held
 from plaudit.cli.options import add_dataclass, from_args
 from plaudit.cli.rounds import add_files, named, run_rounds
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--watch", metavar="REF", action="append", default=[], help="another reward to show beside it; may be repeated"
     )
     add_files(parser)
+    add_rounds(parser)
     shared = {field.name for field in fields(AlignConfig)}
     add_dataclass(parser, AlignConfig, title="alignment")
     add_dataclass(parser, OnlineConfig, skip=shared, title="online algorithms, which sample")
@@ -51,17 +53,24 @@ def run(args: argparse.Namespace) -> int:
         _refuse_others(args, f"--{kind.replace('_', '-')}", AlignConfig, OnlineConfig)
         return run_rounds(args, kind)
     name = (args.algorithm or ("grpo" if args.reward else AlignConfig().algorithm)).partition("?")[0]
+    if args.rounds is None:
+        check_no_rounds(args)
+    elif name in ONLINE:
+        raise InputError(f"align: --rounds has no effect on {name}, which samples in every step; leave it out")
     return _online(args) if name in ONLINE else _offline(args, name)
 
 
 def _offline(args: argparse.Namespace, name: str) -> int:
     """Alignment from a file of preferences."""
     if name in ALGORITHMS:  # else the configuration says which are known
-        if args.reward or args.watch:
+        if args.watch or (args.reward and args.rounds is None):
             raise InputError(
-                f"align: {name} learns from preferences, not from a reward; leave --reward and --watch out"
+                f"align: {name} learns from preferences, not from a reward; leave --reward and --watch out, or let it "
+                "learn from its own completions by a reward, with --rounds N"
             )
-        _refuse_others(args, name, OnlineConfig, AlignConfig)
+        _refuse_others(args, name, OnlineConfig, AlignConfig, but=() if args.rounds is None else SAMPLED)
+        if args.rounds is not None:
+            return run_iterated(args)
     config = from_args(args, AlignConfig)
 
     from plaudit.policy.offline.aligning import align
@@ -114,7 +123,7 @@ def _online(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_others(args: argparse.Namespace, name: str, other: type, mine: type) -> None:
+def _refuse_others(args: argparse.Namespace, name: str, other: type, mine: type, *, but: tuple[str, ...] = ()) -> None:
     """Options of the other kind of algorithm would be ignored: they are refused.
 
     Raises:
@@ -122,7 +131,7 @@ def _refuse_others(args: argparse.Namespace, name: str, other: type, mine: type)
     """
     own = {field.name for field in fields(mine)}
     for field in fields(other):
-        if field.name not in own and getattr(args, field.name, None) not in (None, False):
+        if field.name not in (*own, *but) and getattr(args, field.name, None) not in (None, False):
             raise InputError(f"align: --{field.name.replace('_', '-')} has no effect on {name}; leave it out")
 
 

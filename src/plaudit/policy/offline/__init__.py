@@ -7,6 +7,9 @@ __getattr__, __all__ = exports(
     {
         "AlignConfig": "config",
         "Aligned": "aligning",
+        "Round": "rounds",
+        "RoundsConfig": "rounds",
         "align": "aligning",
+        "align_in_rounds": "rounds",
     },
 )
