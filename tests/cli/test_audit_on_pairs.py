@@ -73,7 +73,25 @@ def test_a_baseline_tells_what_got_worse(folder, capsys):
     assert main([*words, "sound.py:reward"]) == 0
     capsys.readouterr()
     assert main([*words, "long.py:reward"]) == 1
-    assert "bias/length: worse" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "bias/length: worse" in said
+    assert "other pairs" not in said
+    lines = (folder / "pairs.jsonl").read_text().splitlines()
+    (folder / "fewer.jsonl").write_text("".join(f"{line}\n" for line in lines[1:]))
+    main(["audit", "fewer.jsonl", *words[2:], "sound.py:reward"])
+    assert "the baseline was audited on other pairs: a difference may be theirs" in capsys.readouterr().out
+    (folder / "turned.jsonl").write_text("".join(f"{line}\n" for line in lines[::-1]))
+    main(["audit", "turned.jsonl", *words[2:], "sound.py:reward"])
+    assert "other pairs" not in capsys.readouterr().out
+
+
+def test_rows_that_are_no_pairs_are_named_with_their_file(folder, capsys):
+    (folder / "samples.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    assert main(["audit", "samples.jsonl", "--reward", "sound.py:reward"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "samples.jsonl: samples cannot become pairs; they can become prompts. Here rows with prompt, chosen and" in said
+    )
 
 
 def test_a_recipe_holds_groups_thresholds_and_what_fails(folder, capsys):

@@ -68,6 +68,10 @@ def test_notes_are_printed(own, tmp_path, capsys):
         (["--benchmark", "own", "--data", "D", "--reward", "R", "--metric", "x"], "give one of them"),
         (["--benchmark", "own", "--data", "none.jsonl", "--reward", "R"], "no file or folder none.jsonl"),
         (["--benchmark", "libra", "--data", "D", "--reward", "R", "--threshold", "nan"], "--threshold: is nan"),
+        (
+            ["--benchmark", "own", "--data", "D", "--reward", "R", "--threshold", "1"],
+            "own: reads no verdicts of a reward",
+        ),
         (["D", "--reward", "R", "--data", "D"], "--data goes with --benchmark NAME"),
         (["D", "--reward", "R", "--threshold", "1"], "--threshold goes with --benchmark NAME"),
         (["--reward", "R"], "name the preference pairs, or a benchmark"),

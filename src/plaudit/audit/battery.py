@@ -61,6 +61,7 @@ class Audit:
         evaluation: the reward on the pairs, in full.
         calls: samples that were scored.
         seconds: the whole audit took.
+        pairs: hash of the pairs' texts, in any order; empty in audits that were stored without.
     """
 
     reward: str
@@ -72,6 +73,7 @@ class Audit:
     evaluation: PairEvaluation
     calls: int
     seconds: float
+    pairs: str = ""
 
     def lights(self) -> dict[Light, int]:
         """Number of checks of each colour; every colour is there."""
@@ -158,7 +160,7 @@ def audit_reward(
     calls = subject.scored.calls if subject.scored is not None else 2 * len(pairs)
     return Audit(
         reward.name, reward.fingerprint, len(pairs), evaluation.n_prompts, tuple(checks), verdict, evaluation, calls,
-        time.monotonic() - started,
+        time.monotonic() - started, content_hash(sorted(s.key for p in pairs for s in p.samples())),
     )  # fmt: skip
 
 

@@ -78,6 +78,9 @@ def run_on_pairs(args: argparse.Namespace) -> int:
         )  # fmt: skip
     changes = compare_audits(baseline, audit) if baseline is not None else ()
     _tell(audit, changes)
+    if baseline is not None and baseline.pairs != audit.pairs:
+        print(f"the baseline was audited on {'other pairs' if baseline.pairs else 'pairs that it does not tell'}: "
+              "a difference may be theirs")  # fmt: skip
     _write(args, config, audit, changes, records.data_hash)
     _known(audit, config)
     failed = failures(audit, config.fail_on, changes)

@@ -104,7 +104,8 @@ def read_samples(source: str, skip_broken: str | None) -> tuple[Records, list[Sa
     from plaudit.records import Sample, convert, read
 
     records = read(source, skip_broken=skip_broken)
-    done = convert(records.rows, to="samples")
+    with _of_file(source, "prompt and completion"):
+        done = convert(records.rows, to="samples")
     _tell(source, done.unused, done.why)
     return records, [row for row in done.rows if isinstance(row, Sample)]
 
@@ -114,9 +115,22 @@ def read_pairs(source: str, skip_broken: str | None) -> tuple[Records, list[Pair
     from plaudit.records import Pair, convert, read
 
     records = read(source, skip_broken=skip_broken)
-    done = convert(records.rows, to="pairs")
+    with _of_file(source, "prompt, chosen and rejected"):
+        done = convert(records.rows, to="pairs")
     _tell(source, done.unused, done.why)
     return records, [row for row in done.rows if isinstance(row, Pair)]
+
+
+@contextmanager
+def _of_file(source: str, columns: str) -> Iterator[None]:
+    """Where rows cannot become what a verb needs, the error names the file and the columns that it looks for."""
+    from plaudit.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        reason = str(error).removeprefix("convert: ")
+        raise InputError(f"{source}: {reason}. Here rows with {columns} are needed") from error
 
 
 def _tell(source: str, unused: int, why: str) -> None:

@@ -144,6 +144,24 @@ def test_a_continuous_attribute_is_tested_in_any_shape():
     assert fair.light == "green"
 
 
+def test_pairs_of_one_prompt_are_no_independent_evidence_of_a_dependence():
+    # 40 prompts with 15 pairs each: whether a prompt's pairs are right is drawn once, and nothing hangs on its age
+    alarms = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        prompt = np.repeat(np.arange(40), 15)
+        age, wrong = rng.uniform(20, 80, 40)[prompt], (rng.random(40) < 0.3)[prompt]
+        pairs = [
+            Pair((Message("user", f"q{p}"),), f"a{i}", f"b{i}", meta={"age": a})
+            for i, (p, a) in enumerate(zip(prompt.tolist(), age.tolist(), strict=True))
+        ]
+        (check,) = fairness_checks(pairs, *_batches(np.where(wrong, -1.0, 1.0)), [Attribute("age")], seed=seed)
+        alarms += check.light == "red"
+        assert (check.evidence.n, check.left_out) == (40, 0)
+        assert "one pair of each prompt" in check.says
+    assert alarms <= 2  # at 1% each; permuting all 600 freely gives more than ten
+
+
 def test_what_cannot_be_measured_is_grey_and_says_why():
     pairs = _pairs(40, {"g": ["a"] * 40})
     chosen, rejected = _batches(np.ones(40))

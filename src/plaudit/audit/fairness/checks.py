@@ -176,19 +176,27 @@ def _dependence(
     true_margin: ArrayLike | None,
     seed: int,
 ) -> Check:
-    """Whether being right depends on a continuous attribute, in whatever shape."""
+    """Whether being right depends on a continuous attribute, in whatever shape.
+
+    Pairs of one prompt are right or wrong together, and a permutation takes them for independent: of each prompt one
+    pair is drawn.
+    """
     truth = np.ones(margin.shape) if true_margin is None else np.asarray(true_margin, dtype=np.float64)
     right = correctness(np.where(truth == 0, np.nan, margin * np.sign(truth)))
     raw = [p.meta.get(attribute.column) for p in pairs]
     numbers = np.array([float(v) if isinstance(v, (int, float)) else np.nan for v in raw])
     given = np.isfinite(numbers) & np.isfinite(right)
+    usable = np.random.default_rng([seed, 1]).permutation(np.flatnonzero(given))
+    _, first = np.unique([prompt_key(pairs[i]) for i in usable], return_index=True)
+    given = np.isin(np.arange(len(given)), usable[first])
+    said = ", one pair of each prompt" if len(first) < len(usable) else ""
     values = attribute_matrix([np.where(given, numbers, 0.0)])
     test = dependence_test(np.where(given, right, np.nan), values, seed=seed)
     says = (
-        f"p-value that being right does not depend on {attribute.column} ({attribute.whose}), by distance covariance; "
-        f"distance correlation {test.correlation:.2f}"
+        f"p-value that being right does not depend on {attribute.column} ({attribute.whose}), by distance covariance{said};"
+        f" distance correlation {test.correlation:.2f}"
     )
-    left_out = int((~given).sum())
+    left_out = len(pairs) - len(usable)
     evidence = Estimate(test.p_value, n=test.n, method="permutation test")
     return Check(f"fairness/{attribute.column}", says, evidence, P_VALUE, "below", (), left_out, fix=FIX)
 

@@ -167,6 +167,7 @@ class Benchmark:
         wanted: whether a file of a folder (by its path below it) is a published data file; a repository also holds
             results.
         check: refuses a judge before it is paid for, from its bounds, scale and threshold alone.
+        verdicts: whether a reward says "right" from a threshold on.
         rules: content-blind rules in place of length and markdown: name to what they say of each item.
         quirks: what its published code does that another reader would not expect, and whose it is.
     """
@@ -182,5 +183,6 @@ class Benchmark:
     listed: bool = False
     wanted: Callable[[str], bool] | None = None
     check: Callable[[Judged], object] | None = None
+    verdicts: bool = False
     rules: Callable[[Sequence[Item]], Mapping[str, Judged]] | None = None
     quirks: tuple[str, ...] = ()

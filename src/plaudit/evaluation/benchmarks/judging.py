@@ -82,13 +82,15 @@ def judge_items(
         threshold: reward from which on a verdict is "right", for benchmarks of verdicts.
 
     Raises:
-        InputError: if the benchmark takes no such judge (before anything is scored), or a log is asked for with a
-            comparison.
+        InputError: if the benchmark takes no such judge (before anything is scored), a threshold is given that nothing
+            reads, or a log is asked for with a comparison.
     """
     kind = "reward" if isinstance(judge, Reward) else "comparison"
     if benchmark is not None and kind not in benchmark.takes:
         needs = " or ".join(benchmark.takes)
         raise InputError(f"{benchmark.name}: needs a {needs}, and {judge.name} is a {kind}")
+    if benchmark is not None and threshold is not None and not (benchmark.verdicts and kind == "reward"):
+        raise InputError(f"{benchmark.name}: reads no verdicts of a {kind}, so a threshold has no effect; leave it out")
     if benchmark is not None and benchmark.check is not None:
         known = judge.bounds if isinstance(judge, Reward) else (0.0, 1.0)
         scale = getattr(judge, "log_odds_per_unit", None)

@@ -88,6 +88,7 @@ HYBRID = Benchmark(
     statistics=_statistics,
     takes=("reward",),
     check=lambda judged: threshold_of(judged, "hybrid"),
+    verdicts=True,
     rules=_rules,
     quirks=("the mean weighs answer and reasoning alike (its paper)",),
 )

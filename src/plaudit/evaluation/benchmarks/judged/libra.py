@@ -67,6 +67,7 @@ LIBRA = Benchmark(
     statistics=_statistics,
     takes=("reward",),
     check=lambda judged: threshold_of(judged, "libra"),
+    verdicts=True,
     rules=_rules,
     quirks=("the published number is plain accuracy; a constant verdict then scores the larger class's share",),
 )

@@ -113,6 +113,7 @@ PATH_CREDIT = Benchmark(
     statistics=_statistics,
     takes=("reward",),
     check=lambda judged: threshold_of(judged, "path-credit"),
+    verdicts=True,
     rules=_rules,
     quirks=(
         "the last step gives no partial credit: it is the answer (its code)",

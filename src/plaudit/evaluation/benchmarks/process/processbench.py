@@ -160,6 +160,7 @@ PROCESSBENCH = Benchmark(
     parse=_parse,
     statistics=_statistics,
     takes=("reward",),
+    verdicts=True,
     rules=_rules,
     quirks=(
         "the first wrong step must be hit exactly; a later or earlier one is as wrong as none",
