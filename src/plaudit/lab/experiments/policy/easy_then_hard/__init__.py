@@ -1,0 +1,1 @@
+"""Do easy demands first help with hard ones that are almost never met?"""
