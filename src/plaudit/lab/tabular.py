@@ -216,6 +216,5 @@ class TabularPolicy(torch.nn.Module):
 
     def chances(self, tokens: Int[Tensor, "m t"]) -> Float[Tensor, "q m"]:
         """Probability of each of some complete sequences, such as `every`, for each prompt; carries the gradient."""
-        return torch.stack([
-            self.logps(torch.full((len(tokens),), q), tokens).sum(1) for q in range(self.prompts)
-        ]).exp()  # fmt: skip
+        said = self.table().log_softmax(-1)[:, self.states(tokens), tokens]
+        return torch.where(self.counted(tokens), said, 0.0).sum(-1).exp()
