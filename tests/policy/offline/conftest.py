@@ -1,5 +1,7 @@
 """A tiny policy in a folder, and preferences that it can learn."""
 
+from dataclasses import replace
+
 import pytest
 
 from plaudit.policy.offline.aligning import align
@@ -85,6 +87,8 @@ def rows_of():
             ]
         if name == "dpa":
             return [Rated(p, c, aspects={"helpful": s, "verbose": 3 - s}) for p, c, s in samples]
+        if name == "weighted-sft":
+            return [replace(p, meta={**p.meta, "weight": (1 + i % 3) / 3}) for i, p in enumerate(_pairs())]
         return _pairs()
 
     return rows
