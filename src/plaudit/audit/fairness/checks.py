@@ -193,8 +193,8 @@ def _dependence(
     values = attribute_matrix([np.where(given, numbers, 0.0)])
     test = dependence_test(np.where(given, right, np.nan), values, seed=seed)
     says = (
-        f"p-value that being right does not depend on {attribute.column} ({attribute.whose}), by distance covariance{said};"
-        f" distance correlation {test.correlation:.2f}"
+        f"p-value that being right does not depend on {attribute.column} ({attribute.whose}), by distance covariance"
+        f"{said}; distance correlation {test.correlation:.2f}"
     )
     left_out = len(pairs) - len(usable)
     evidence = Estimate(test.p_value, n=test.n, method="permutation test")
