@@ -12,6 +12,7 @@ from plaudit.lab.experiments.policy.brevity_by_difficulty import experiment as b
 from plaudit.lab.experiments.policy.chains import at_least, chains
 from plaudit.lab.experiments.policy.cross_views import experiment as views
 from plaudit.lab.experiments.policy.cyclic_strengths import experiment as circles
+from plaudit.lab.experiments.policy.difficulty_scaling import experiment as difficulty
 from plaudit.lab.experiments.policy.staged_tasks import experiment as stages
 from plaudit.lab.experiments.policy.task_scales import experiment as tasks
 from plaudit.lab.experiments.policy.win_rates import experiment as wins
@@ -228,3 +229,18 @@ def test_claims_about_the_same_runs(name, runs):
 def test_all_sequences_of_the_tree_are_listed_in_order():
     policy = TabularPolicy(torch.zeros(1, 7, 2), by_prefix(3, 2), length=3)
     assert policy.every().tolist() == [list(row) for row in itertools.product((0, 1), repeat=3)]
+
+
+def test_difficulty_scaling(smoke):
+    found = smoke("policy/difficulty_scaling")
+    assert shares(found, "rare", "others", "ranks")
+    assert found["grpo-s"]["ranks"] == found["grpo"]["ranks"]  # one reward for all arms
+
+
+def test_difficulty_scaling_hardness():
+    classes = difficulty.CLASSES
+    shown = np.array([[0, 1], [1, 1], *[[0, 0]] * (classes - 1)])
+    sampled = np.array([[[0, 0], [0, 1]], [[0, 1], [0, 0]], *[[[1, 1], [1, 1]]] * (classes - 1)])
+    # by hand: the nearest agree in 2, 1 and 0 of two places; the class of the first two has 1 - (1 + 1/2) / 2
+    found = difficulty.hardness(shown, sampled, np.array([0, 0, *range(1, classes)]))
+    assert found.tolist() == [0.25, *[1.0] * (classes - 1)]
