@@ -213,7 +213,7 @@ def test_staged_tasks_demands():
     ("name", "runs"),
     [
         ("wrong_length_apart", "wrong_length"), ("branch_credit_plain", "branch_credit"),
-        ("outlier_groups", "outlier_rewards"), ("nash_players", "cyclic_strengths"),
+        ("outlier_groups", "outlier_rewards"), ("nash_players", "cyclic_strengths"), ("dynamic_sampling", "clip_higher"),
         ("win_rates_or_cut", "win_rates"), ("easy_then_hard", "staged_tasks"),
     ],
 )  # fmt: skip
