@@ -57,6 +57,10 @@ def test_token_rewards(smoke):
     assert found["prime"] != found["outcome"] != found["oracle"]
 
 
+def test_token_rewards_or_groups(smoke):
+    assert shares(smoke("policy/token_rewards_or_groups"), "area", "accuracy")
+
+
 def test_branch_credit(smoke):
     found = smoke("policy/branch_credit")
     assert shares(found, "area", "accuracy")
@@ -213,7 +217,8 @@ def test_staged_tasks_demands():
     ("name", "runs"),
     [
         ("wrong_length_apart", "wrong_length"), ("branch_credit_plain", "branch_credit"),
-        ("outlier_groups", "outlier_rewards"), ("nash_players", "cyclic_strengths"), ("dynamic_sampling", "clip_higher"),
+        ("outlier_groups", "outlier_rewards"), ("nash_players", "cyclic_strengths"),
+        ("dynamic_sampling", "clip_higher"),
         ("win_rates_or_cut", "win_rates"), ("easy_then_hard", "staged_tasks"),
     ],
 )  # fmt: skip

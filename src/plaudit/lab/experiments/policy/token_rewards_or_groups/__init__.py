@@ -1,0 +1,1 @@
+"""Are token rewards fitted to outcomes better than plain group advantages?"""
