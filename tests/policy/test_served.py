@@ -14,6 +14,7 @@ from plaudit.errors import InputError, UnsupportedError
 from plaudit.lab.worlds.arithmetic.symbols import EOS, PAD, build_tokenizer, text_of
 from plaudit.policy.rollout import Question, Sampling, questions_of
 from plaudit.policy.served import Connection, ServerError, ServerSampler
+from plaudit.policy.served_adapters import with_adapters
 from small_policies import losses, policy, prompts, run
 
 QUICK = Connection(requests=4, timeout=5.0, tries=4, backoff=0.001)
@@ -28,12 +29,26 @@ class FakeVllm(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.model, self.lock, self.asked, self.faults, self.spoil = policy(), threading.Lock(), [], [], lambda c: None
+        self.adapters = {}
         self.busy = self.most = 0
+
+    def adapter(self, path, body):
+        """As vLLM loads and unloads adapters: status and words."""
+        name = body["lora_name"]
+        if path.endswith("/unload_lora_adapter"):
+            return (200, b"Success") if self.adapters.pop(name, None) else (404, b"no such adapter")
+        if name in self.adapters:
+            return 400, b"The lora adapter '%s' has already been loaded." % name.encode()
+        from peft import PeftModel
+
+        self.adapters[name] = PeftModel.from_pretrained(policy(), body["lora_path"]).eval()
+        return 200, b"Success: LoRA adapter added successfully."
 
     def completions(self, body):
         with self.lock:
             drawn = generate(
-                self.model, [body["prompt"]], samples_per_prompt=body["n"], max_new_tokens=body["max_tokens"],
+                self.adapters.get(body["model"], self.model), [body["prompt"]], samples_per_prompt=body["n"],
+                max_new_tokens=body["max_tokens"],
                 eos_id=body["stop_token_ids"], pad_id=PAD, generator=torch.Generator().manual_seed(body["seed"]),
                 temperature=body["temperature"], top_p=body["top_p"],
             )  # fmt: skip
@@ -70,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
             self.linger()
         if isinstance(fault, int):
             return self.send(fault, b'{"message": "not now"}')
+        if self.path.endswith("_lora_adapter"):
+            return self.send(*self.server.adapter(self.path, body))
         content = json.dumps(self.server.completions(body)).encode()
         if fault == "torn":
             self.send_response(200)
@@ -284,3 +301,50 @@ def test_a_policy_is_trained_on_what_a_server_samples(server, tmp_path):
     assert all(torch.isfinite(torch.tensor(losses(found))))
     before = dict(server.model.named_parameters())
     assert any(not torch.equal(p, before[name]) for name, p in found.model.named_parameters())
+
+
+def following(server, folder):
+    return with_adapters(f"http://127.0.0.1:{server.server_address[1]}", folder, connection=QUICK)
+
+
+def test_a_server_gets_new_weights_before_every_batch(server, tmp_path):
+    found = run(tmp_path / "served", rows=8, lora_rank=2, epochs=2, sampler=following(server, tmp_path / "adapters"))
+    names = [body["lora_name"] for path, _, body in server.asked if path == "/v1/load_lora_adapter"]
+    assert len(names) == len(set(names)) == 4  # 8 prompts, 4 a step, twice: each batch from new weights
+    assert len({body["model"] for path, _, body in server.asked if path.endswith("completions")}) == 4
+    assert list(server.adapters) == names[-1:]  # those before were unloaded, and their folders removed
+    assert [p.name for p in (tmp_path / "adapters").iterdir()] == names[-1:]
+    assert len(losses(found)) == 4
+
+
+def test_what_a_following_server_samples_has_the_probabilities_of_the_policy_as_it_is(server, asked, tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    model = get_peft_model(policy(), LoraConfig(task_type="CAUSAL_LM", r=2, target_modules="all-linear")).eval()
+    tokenizer = build_tokenizer()
+    follow = following(server, tmp_path)(model, Encoder(tokenizer, Template.foreign(tokenizer, max_length=96)))
+    for seed in (1, 2):
+        with torch.no_grad():
+            for name, p in model.named_parameters():
+                if "lora_B" in name:
+                    p += torch.randn(p.shape, generator=torch.Generator().manual_seed(seed))
+        for row in follow(asked[:2], SAMPLING, seed=0):
+            for one in row:
+                whole = torch.tensor([[*one.prompt_ids, *one.completion_ids]])
+                logps = model(whole).logits.log_softmax(-1)[0, len(one.prompt_ids) - 1 : -1]
+                expected = logps.gather(1, whole[0, len(one.prompt_ids) :, None])[:, 0]
+                torch.testing.assert_close(torch.tensor(one.logp), expected, atol=1e-5, rtol=0, check_dtype=False)
+
+
+def test_an_adapter_that_a_killed_run_has_loaded_is_taken(server, tmp_path):
+    first = run(tmp_path / "a", rows=4, lora_rank=2, sampler=following(server, tmp_path / "adapters"))
+    again = run(tmp_path / "b", rows=4, lora_rank=2, sampler=following(server, tmp_path / "adapters"))
+    assert losses(first) == losses(again)
+
+
+def test_servers_that_cannot_follow_are_refused(server, tmp_path, monkeypatch):
+    with pytest.raises(UnsupportedError, match="needs adapters; set lora_rank"):
+        run(tmp_path / "a", rows=4, sampler=following(server, tmp_path / "adapters"))
+    server.faults = [404]
+    with pytest.raises(InputError, match="vLLM loads adapters with --enable-lora"):
+        run(tmp_path / "b", rows=4, lora_rank=2, sampler=following(server, tmp_path / "adapters"))

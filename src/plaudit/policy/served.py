@@ -4,7 +4,7 @@ What was sampled is never tokenised again: prompts go out as token ids, and toke
 must come back. vLLM returns them when asked by `return_token_ids`; a server that does not is refused.
 
 The server's weights are the server's matter: the log-probabilities are those of the policy that it sampled from, and
-what trains on them corrects for the distance to the newer one by their ratio.
+what trains on them corrects for the distance to the newer one by their ratio. `served_adapters` sends new weights.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class ServerSampler:
         self.processed = processed
         self.connection = connection or Connection()
         self._where = where
-        self._path = f"{where.path.rstrip('/').removesuffix('/v1')}/v1/completions"
+        self._root = f"{where.path.rstrip('/').removesuffix('/v1')}/v1/"
 
     def __call__(
         self, questions: Sequence[Question], sampling: Sampling, *, seed: int,
@@ -141,7 +141,7 @@ class ServerSampler:
             "seed": int.from_bytes(digest[:4], "big") >> 1, "logprobs": 1, "return_token_ids": True,
             "stop_token_ids": list(self.ends), "stream": False,
         }  # fmt: skip
-        reply = self._post(body, stop)
+        reply = self._read(self.post("completions", body, stop))
         choices = reply.get("choices") if isinstance(reply, Mapping) else None
         if not isinstance(choices, list) or len(choices) != sampling.completions:
             count = len(choices) if isinstance(choices, list) else 0
@@ -180,21 +180,31 @@ class ServerSampler:
         text = str(self.tokenizer.decode(list(kept), skip_special_tokens=True))
         return Rollout.of(question, text, ids, [min(float(p), 0.0) for p in logps], finish)
 
-    def _post(self, body: Mapping[str, Any], stop: threading.Event) -> Any:
-        """The reply to a request, sent again while connections drop and the server fails."""
-        sent, said = json.dumps(body).encode(), ""
+    def post(self, what: str, body: Mapping[str, Any], stop: threading.Event | None = None) -> bytes:
+        """The reply to a request, sent again while connections drop and the server fails.
+
+        Args:
+            what: the path below `/v1/`.
+            body: sent as JSON.
+            stop: where it is set, nothing is sent again.
+
+        Raises:
+            InputError: if the server refuses it.
+            ServerError: if it does not answer.
+        """
+        sent, said, stop = json.dumps(body).encode(), "", stop or threading.Event()
         for attempt in range(self.connection.tries):
             if attempt:
                 wait = min(60.0, self.connection.backoff * 2 ** (attempt - 1))
                 if stop.wait(wait * (1 + random.random() / 2)):  # spread, so that all do not come back at once
                     break
             try:
-                status, content = self._send(sent)
+                status, content = self._send(what, sent)
             except (OSError, http.client.HTTPException) as error:
                 said = f"{type(error).__name__}: {error}".rstrip(": ")
             else:
                 if status == 200:
-                    return self._read(content)
+                    return content
                 said = f"status {status}: {content[:200].decode(errors='replace')}"
                 if status < 500 and status not in (408, 429):  # it understood, and will say the same again
                     raise InputError(f"{self.url}: refused a request with {said}")
@@ -209,7 +219,7 @@ class ServerSampler:
         except ValueError as error:
             raise UnsupportedError(f"{self.url}: the reply is no JSON ({error})") from error
 
-    def _send(self, body: bytes) -> tuple[int, bytes]:
+    def _send(self, what: str, body: bytes) -> tuple[int, bytes]:
         host, port, timeout = self._where.hostname or "", self._where.port, self.connection.timeout
         link = (
             http.client.HTTPSConnection(host, port, timeout=timeout, context=ssl.create_default_context())
@@ -220,7 +230,7 @@ class ServerSampler:
         if self.connection.key:
             headers["Authorization"] = f"Bearer {self.connection.key}"
         try:
-            link.request("POST", self._path, body, headers)
+            link.request("POST", self._root + what, body, headers)
             reply = link.getresponse()
             return reply.status, reply.read()
         finally:
