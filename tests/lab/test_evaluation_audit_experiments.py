@@ -24,6 +24,7 @@ BOUNDED = {
     "evaluation/area_under_precision": (-1, 1),
     "evaluation/borda_tasks": (-1, 1),
     "evaluation/length_control": (-1, 1),
+    "evaluation/length_rule": (-1, 1),
     "evaluation/markov_orders": (0, 1),
     "evaluation/minimum_at_end": (0, 1),
     "evaluation/one_against_nine": (-1, 1),
@@ -94,6 +95,12 @@ def test_controls_vanish_where_they_must(found):
     assert distances["val@more"]["agreement"] == pytest.approx(distances["val"]["agreement"])
     assert distances["val@more"]["regret"] == pytest.approx(distances["val"]["regret"])
     assert found("evaluation/length_control")["plain@0"]["gamed"] == pytest.approx(0, abs=2)
+
+
+def test_a_rule_on_length_turns_slight_wins_of_long_answers_alone(found):
+    ruled = found("evaluation/length_rule")
+    assert ruled["plain"]["turned"] == 0.0
+    assert 0 < ruled["ruled"]["turned"] <= ruled["strict"]["turned"] < 0.5
 
 
 def test_ceilings_are_reached(found):

@@ -52,7 +52,7 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     if name not in ARMS or knob not in ("", "0"):
         raise InputError(f"length_control: arm {arm!r} is not known; the claim lists the arms")
     likes = 0.0 if knob else float(budget["likes"])
-    field = _field(seed, int(budget["systems"]), int(budget["prompts"]), likes, int(budget["gaming"]))
+    field = judged_field(seed, int(budget["systems"]), int(budget["prompts"]), likes, int(budget["gaming"]))
     rate = _rates(name, seed, field)
     places = rankdata(rate) - rankdata(field.worth)
     return {
@@ -84,7 +84,16 @@ def _rates(name: str, seed: int, field: Field) -> Numbers:
     )
 
 
-def _field(seed: int, systems: int, prompts: int, likes: float, gaming: int) -> Field:
+def judged_field(seed: int, systems: int, prompts: int, likes: float, gaming: int) -> Field:
+    """Answers of systems and of a baseline to the same prompts, as they are and as a judge sees them.
+
+    Args:
+        seed: of all draws.
+        systems: how many, the baseline left out.
+        prompts: how many.
+        likes: what the judge gives for a nat of relative length, in log-odds, on average over prompts.
+        gaming: how many of the worse half write twice as long for nothing.
+    """
     rng = np.random.default_rng([seed, 1])
     quality, verbose = rng.normal(0, 0.5, systems), rng.normal(0, 0.4, systems)
     worse = np.argsort(quality)[: max(gaming, systems // 2)]
