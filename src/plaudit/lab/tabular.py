@@ -166,7 +166,7 @@ class TabularPolicy(torch.nn.Module):
             prompt: (s,) of each completion.
             tokens: (s, t), padded with any token.
         """
-        found = self.next_logits(prompt, tokens).log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
+        found = self.table().log_softmax(-1)[prompt[:, None], self.states(tokens), tokens]
         return torch.where(self.counted(tokens), found, 0.0)
 
     def entropy(self, prompt: Int[Tensor, " s"], tokens: Int[Tensor, "s t"]) -> Float[Tensor, "s t"]:

@@ -11,8 +11,13 @@ __getattr__, __all__ = exports(
         "Compared": "advantages.compared",
         "group_advantages": "advantages.groups",
         "on_policy_loss": "losses.on_policy",
+        "adaptive_ratios": "merging",
+        "block_ratios": "merging",
+        "interpolated": "merging",
+        "merge": "merging",
         "Connection": "served",
         "ServerError": "served",
         "ServerSampler": "served",
+        "with_adapters": "served_adapters",
     },
 )
