@@ -1,6 +1,7 @@
 """Estimators around another that leave whole groups out of an update: those that have little to teach.
 
-A group that is left out leaves the denominators too. A loop refills its batch with further prompts.
+A group that is left out leaves the denominators too. Differs from the papers: they fill the batch up with further
+prompts, and our loop does not, so a step may teach less.
 """
 
 from __future__ import annotations
