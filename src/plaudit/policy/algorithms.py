@@ -38,6 +38,7 @@ class Algorithm:
         old: whether log-probabilities before the first step are read beside a named reference's.
         anchor: whether the divergence from the reference over the whole vocabulary is read, see `offline.anchor`.
         judge: whether the policy is asked which of two completions is better, see `plaudit.policy.offline.judging`.
+        valued: whether a Q function is fitted to scores, see `plaudit.policy.offline.valued`.
         weighted: whether each row counts by its own number `weight`, from 0 to 1.
         contrast: whether tokens get rewards from two contrary instructions, see `plaudit.policy.offline.contrast`.
         implicit: the reward that the policy is said to have, for metrics: `beta` (where there is one) times this.
@@ -60,6 +61,7 @@ class Algorithm:
     old: bool = False
     anchor: bool = False
     judge: bool = False
+    valued: bool = False
     weighted: bool = False
     contrast: bool = False
     implicit: Implicit = "ratio"
@@ -153,6 +155,13 @@ ALGORITHMS: dict[str, Algorithm] = {
         "the same, each row as often as its weight says", f"{_SHOWN}, each with a weight from 0 to 1",
         f"{_LOSSES}.labels:sft", ("logp", "label"), data="demonstrations", item="token", reference=False,
         implicit="logp", weighted=True,
+    ),
+    "b-coder": Algorithm(
+        "a Q function whose advantages are the policy, fitted to rewards of completions by conservative steps [199]",
+        f"{_REWARDED}; `demonstrated` marks a person's", "plaudit.policy.losses.conservative:conservative_loss", (),
+        {"alpha": 1.0, "gamma": 0.999, "highest": 1.0, "beta_adv": 0.1, "beta_ce": 0.1, "value_epochs": 1.0},
+        data="demonstrations", item="scored", reference=False, rows="plaudit.policy.offline.valued:valued_rows",
+        valued=True, implicit="logp",
     ),
     "dft": Algorithm(
         "likelihood of what is shown, weighted by the policy's own probability of each token [124]", _SHOWN,

@@ -75,7 +75,7 @@ def rows_of():
     """Rows that an algorithm learns from."""
 
     def rows(name):
-        scored = ("rebel", "prdp", "dno", "gpo", "cream", "dpo-reward-augmented", "raft", "superhf")
+        scored = ("rebel", "prdp", "dno", "gpo", "cream", "dpo-reward-augmented", "raft", "superhf", "b-coder")
         if name in (*scored, "reward-conditioned"):
             return _ranked()
         samples = [(r.prompt, c, s) for r in _ranked() for c, s in zip(r.completions, r.scores, strict=True)]

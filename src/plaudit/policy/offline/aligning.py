@@ -25,6 +25,7 @@ from plaudit.policy.offline.judging import with_judgements
 from plaudit.policy.offline.losses.regression import blended
 from plaudit.policy.offline.objective import Alignment
 from plaudit.policy.offline.trainer import AlignTrainer
+from plaudit.policy.offline.valued import fit_values, valued_groups
 from plaudit.policy.saving import save_policy
 from plaudit.records.sample import content_hash
 from plaudit.rewards.likelihood.language import LanguageModel
@@ -73,7 +74,8 @@ class Aligned:
             if name in first and name in last
         ]
         kl = f"; KL from the reference about {last['kl']:.4f}" if "kl" in last else ""
-        lines.append(f"nats a token: {', '.join(moved)}{kl}")
+        if moved or kl:
+            lines.append(f"nats a token: {', '.join(moved)}{kl}")
         if last.get("chosen_logp", 0.0) < first.get("chosen_logp", 0.0):
             lines.append("chosen became less likely too, as under this family of losses it may; nll_coef holds it up")
         lines.append(f"{f['sharing']}; {f['truncated']} of {f['sequences']} sequences truncated")
@@ -105,6 +107,8 @@ def align(
     out, named = Path(out), algorithm(config.algorithm)
     rows = checked_rows(rows, named)
     language = start_language(Backbone(name=model), (), config, foreign=True)
+    if named.algorithm.valued:
+        return _valued(rows, language, model, config, named, out, data_hash, progress)
     groups = encode_policy_groups(
         rows, language, labels=named.algorithm.data in ("labels", "demonstrations"),
         mismatch=named.algorithm.mismatched, columns=named.algorithm.columns, weighted=named.algorithm.weighted,
@@ -126,6 +130,28 @@ def align(
         collator=_collator(language, config, named), objective=Alignment(named), outputs=outputs,
         kind=AlignTrainer,
     )  # fmt: skip
+    return _saved(trainer, groups, language, model, config, named, out, data_hash, key)
+
+
+def _valued(
+    rows: Sequence[Any], language: LanguageModel, model: str, config: AlignConfig, named: NamedAlgorithm, out: Path,
+    data_hash: str, progress: Callable[..., Progress],
+) -> Aligned:  # fmt: skip
+    """A run of the algorithm that fits a Q function."""
+    groups = valued_groups(rows, language)
+    key = content_hash([asdict(config), model, language.rendering, [g.key for g in groups]])
+    trainer = fit_values(
+        language, groups, options=named.options, config=config, out=out,
+        collator=_collator(language, config, named), progress=progress, key=key,
+    )  # fmt: skip
+    return _saved(trainer, groups, language, model, config, named, out, data_hash, key)
+
+
+def _saved(
+    trainer: Any, groups: Sequence[PolicyGroup], language: LanguageModel, model: str, config: AlignConfig,
+    named: NamedAlgorithm, out: Path, data_hash: str, key: str,
+) -> Aligned:  # fmt: skip
+    """The policy in its folder with a record of what was done."""
     history = tuple(row for row in trainer.state.log_history if "loss" in row)
     facts = _facts(language, groups, history, named, model, trainer.distinct_tokens)
     if trainer.is_world_process_zero():
