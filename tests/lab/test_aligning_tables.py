@@ -8,7 +8,8 @@ import torch
 from plaudit.errors import InputError
 from plaudit.lab.aligning import Fitting, Shown, aligned, mean_kl
 from plaudit.lab.tabular import TabularPolicy, by_position
-from plaudit.lab.worlds.phrases import Phrases, compared, labelled
+from plaudit.lab.worlds.phrases import Phrases, compared, labelled, ranked, spelled
+from plaudit.records import Pair, Sample
 
 
 def generator(seed=0):
@@ -108,3 +109,19 @@ def test_labels():
     shown = compared(world, 400, steepness=math.inf, per_token=100.0, generator=generator())
     long = world.start.counted(shown.tokens).sum(1)
     assert (long[shown.pairs[:, 0]] >= long[shown.pairs[:, 1]]).all()
+
+
+def test_phrases_as_records():
+    world = Phrases.made(1, train=2, test=1)
+    drawn = world.start.sample(torch.tensor([1, 0]), 3, generator())
+    scores = torch.tensor([0.1, 0.9, 0.5, 1.0, 2.0, 3.0], dtype=torch.float64)
+    rows = ranked(drawn, scores, previous=-scores)
+    assert [row.prompt[0].text for row in rows] == ["1", "0"]
+    assert rows[0].scores == (0.1, 0.9, 0.5)
+    assert rows[1].meta["previous"] == [-1.0, -2.0, -3.0]
+    said = [Sample(row.prompt, text) for row in rows for text in row.completions]
+    prompt, tokens = spelled(said)
+    assert torch.equal(tokens, drawn.tokens)
+    assert torch.equal(prompt, drawn.prompt)
+    pair = Pair(rows[0].prompt, rows[0].completions[2], rows[0].completions[1])
+    assert torch.equal(spelled([pair])[1], drawn.tokens[[2, 1]])

@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+from plaudit.lab.aligning import mean_kl
+from plaudit.lab.experiments.policy.averaged_policies import experiment as averaged
 from plaudit.lab.experiments.policy.best_of_superbatch import experiment as superbatch
 from plaudit.lab.experiments.policy.quoted_lengths import experiment as quoted
 from plaudit.lab.worlds.phrases import Phrases
@@ -86,3 +88,23 @@ def test_best_of_superbatch_rewards():
     assert one["kl"] == pytest.approx(0, abs=1e-9)
     assert eight["worth"] > 1
     assert 0 < eight["kl"] <= math.log(8) - 7 / 8 + 1e-9
+
+
+def test_averaged_policies(smoke):
+    found = smoke("averaged_policies")
+    assert 0 < found["averaged"]["share"] <= 1
+    assert found["stopped"]["share"] == 1.0
+
+
+def test_averaged_policies_end_where_they_may():
+    world = Phrases.made(2, train=3, test=2)
+    policy = world.policy()
+    policy.logits.data += torch.randn(
+        policy.logits.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    found, share = averaged._averaged(world.start, policy, 0.2)
+    assert mean_kl(found, world.start) == pytest.approx(0.2, abs=1e-6)
+    torch.testing.assert_close(found.logits, torch.lerp(world.start.logits, policy.logits, share).detach())
+    near, whole = averaged._averaged(world.start, policy, 1e9)
+    assert whole == 1.0
+    assert torch.equal(near.logits, policy.logits)
