@@ -83,6 +83,62 @@ def test_of_what_was_put_together_a_cut_at_any_byte_leaves_all_or_nothing(tmp_pa
     assert read_log(path, fingerprint="f") == expected
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    batches=st.lists(
+        st.dictionaries(st.text(), st.text() | st.integers() | st.none(), min_size=1, max_size=4), max_size=9
+    ),
+    again=st.booleans(),
+)
+def test_values_that_are_not_held_are_those_that_were_put(tmp_path_factory, batches, again):
+    path = tmp_path_factory.mktemp("log") / "l"
+    expected = {}
+    log = DurableLog(path, fingerprint="f", in_memory=False)
+    for k, batch in enumerate(batches):
+        if k % 2:
+            log.put_together(batch)
+        else:
+            for key, value in batch.items():
+                log.put(key, value)
+        expected |= batch
+    if again:
+        log.close()
+        log = DurableLog(path, fingerprint="f", in_memory=False)
+    with log:
+        for _ in range(2):
+            assert {key: log[key] for key in log} == expected
+        assert len(log) == len(expected)
+        assert log.get("not there \0", 7) == 7
+        with pytest.raises(KeyError):
+            log["not there \0"]
+
+
+def test_a_closed_log_whose_values_are_not_held_says_so(tmp_path):
+    with DurableLog(tmp_path / "l", fingerprint="f", in_memory=False) as log:
+        log.put("a", 1)
+    with pytest.raises(PlauditError, match="closed, so nothing can be read"):
+        log["a"]
+    with DurableLog(tmp_path / "l", fingerprint="f", in_memory=False) as log:
+        (tmp_path / "l").write_bytes(b"x" * (tmp_path / "l").stat().st_size)
+        with pytest.raises(IntegrityError, match="was changed while it was in use"):
+            log["a"]
+
+
+def test_values_that_are_not_held_take_no_memory(tmp_path):
+    import tracemalloc
+
+    held = {}
+    for in_memory in (True, False):
+        with DurableLog(tmp_path / str(in_memory), fingerprint="f", in_memory=in_memory) as log:
+            tracemalloc.start()
+            for k in range(200):
+                log.put_together({f"{k}-{i}": list(range(k, k + 500)) for i in range(4)})
+            held[in_memory] = tracemalloc.get_traced_memory()[0]
+            tracemalloc.stop()
+            assert log["150-2"] == list(range(150, 650))
+    assert held[False] < held[True] / 10
+
+
 def test_what_cannot_be_written_together_changes_nothing(tmp_path):
     with DurableLog(tmp_path / "l", fingerprint="f") as log:
         log.put("a", 1)

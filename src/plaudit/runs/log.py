@@ -13,7 +13,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -31,7 +31,10 @@ class DurableLog:
     A key that is put again gets the later value. All methods may be called from several threads.
     """
 
-    def __init__(self, path: str | Path, *, fingerprint: str, sync_every: int = 64, sync_seconds: float = 1.0) -> None:
+    def __init__(
+        self, path: str | Path, *, fingerprint: str, sync_every: int = 64, sync_seconds: float = 1.0,
+        in_memory: bool = True,
+    ) -> None:  # fmt: skip
         """Opens or makes the log and reads what it holds; a torn last line is cut off.
 
         Args:
@@ -39,6 +42,8 @@ class DurableLog:
             fingerprint: hash of weights, options and code that make the values; all records share it.
             sync_every: records after which the file is flushed to the disk.
             sync_seconds: seconds after which the next record flushes it.
+            in_memory: whether values are held; else their places are, and a value is read from the file as JSON gives
+                it back, record by record: for logs that outgrow the memory.
 
         Raises:
             IntegrityError: if the file is no log, a record is damaged before the last line, or has another fingerprint.
@@ -48,7 +53,7 @@ class DurableLog:
         self.fingerprint = fingerprint
         self.torn = 0
         """Bytes of a torn last line that were cut off when the log was opened."""
-        self._values: dict[str, Any] = {}
+        self._values: dict[str, Any] | _Places = {} if in_memory else _Places(self._at)
         self._every, self._seconds = sync_every, sync_seconds
         self._pending, self._synced = 0, time.monotonic()
         self._mutex = threading.Lock()
@@ -113,8 +118,12 @@ class DurableLog:
         with self._mutex:
             if self._handle < 0:
                 raise PlauditError(f"log {self.path.name}: closed, so key {keys} cannot be put")
+            start = self._size
             self._append(line)
-            self._values.update(values)
+            if isinstance(self._values, dict):
+                self._values.update(values)
+            else:
+                self._values.put(values, start, len(line))
             self._pending += len(values)
             if self._pending >= self._every or time.monotonic() - self._synced >= self._seconds:
                 self._sync()
@@ -164,12 +173,76 @@ class DurableLog:
             raise explained(error, self.path) from error
         self._pending, self._synced = 0, time.monotonic()
 
+    def _at(self, start: int, length: int) -> dict[str, Any]:
+        """The values of the record that lies there."""
+        with self._mutex:
+            if self._handle < 0:
+                raise PlauditError(f"log {self.path.name}: closed, so nothing can be read from it")
+            line = os.pread(self._handle, length, start)
+        record = _record(line)
+        if record is None:
+            raise IntegrityError(f"log {self.path}: was changed while it was in use; restore the file")
+        return _values_of(record)
+
     def _load(self) -> int:
-        self._values, good = _read(self.path, self.fingerprint)
+        good = 0
+        for values, start, length in _records(self.path, self.fingerprint):
+            if isinstance(self._values, dict):
+                self._values.update(values)
+            else:
+                self._values.put(values, start, length)
+            good = start + length
         self.torn = os.fstat(self._handle).st_size - good
         if self.torn:
             os.ftruncate(self._handle, good)
         return good
+
+
+RECENT = 4
+"""Records that are kept after they were read, where values are not held: neighbours are asked for one after another."""
+
+
+@final
+class _Places:
+    """Where values lie in the file, and the records that were read last.
+
+    Args:
+        read: from the place of a record to its values.
+    """
+
+    def __init__(self, read: Callable[[int, int], dict[str, Any]]) -> None:
+        self._read = read
+        self._places: dict[str, tuple[int, int]] = {}
+        self._recent: dict[int, dict[str, Any]] = {}
+        self._mutex = threading.Lock()
+
+    def put(self, values: Mapping[str, Any], start: int, length: int) -> None:
+        """Notes a record."""
+        self._places.update(dict.fromkeys(values, (start, length)))
+
+    def __getitem__(self, key: str) -> Any:
+        start, length = self._places[key]
+        with self._mutex:
+            values = self._recent.pop(start, None)
+        values = self._read(start, length) if values is None else values
+        with self._mutex:
+            self._recent[start] = values  # the newest last
+            while len(self._recent) > RECENT:
+                del self._recent[next(iter(self._recent))]
+        return values[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or `default`."""
+        return self[key] if key in self._places else default
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
 
 
 def read_log(path: str | Path, *, fingerprint: str) -> dict[str, Any]:
@@ -182,12 +255,14 @@ def read_log(path: str | Path, *, fingerprint: str) -> dict[str, Any]:
     Raises:
         IntegrityError: as `DurableLog`.
     """
-    return _read(Path(path), fingerprint)[0]
+    found: dict[str, Any] = {}
+    for values, _, _ in _records(Path(path), fingerprint):
+        found |= values
+    return found
 
 
-def _read(path: Path, fingerprint: str) -> tuple[dict[str, Any], int]:
-    """Values by key, and the length of the file up to a torn last line."""
-    values: dict[str, Any] = {}
+def _records(path: Path, fingerprint: str) -> Iterator[tuple[dict[str, Any], int, int]]:
+    """Values, place and length of each whole record, up to a torn last line."""
     good = 0
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
@@ -202,9 +277,14 @@ def _read(path: Path, fingerprint: str) -> tuple[dict[str, Any], int]:
                     )
                 break
             _check(path, record["fingerprint"], fingerprint, number)
-            values |= record["values"] if "values" in record else {record["key"]: record["value"]}
+            yield _values_of(record), good, len(line)
             good += len(line)
-    return values, good
+
+
+def _values_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """By key: a record has one, or what was computed together."""
+    values: dict[str, Any] = record["values"] if "values" in record else {record["key"]: record["value"]}
+    return values
 
 
 def _check(path: Path, found: str, wanted: str, number: int) -> None:

@@ -136,7 +136,7 @@ def improve(
     question_of = partial(_question, kept, len(units[0]))
     patience = Patience(seconds=config.reward_seconds, tries=config.reward_tries)
     scorer = _scoring(core, patience, config, method)
-    with DurableLog(out / f"rollouts{f'-{rank}' if rank else ''}.log", fingerprint=key) as log:
+    with DurableLog(out / f"rollouts{f'-{rank}' if rank else ''}.log", fingerprint=key, in_memory=False) as log:
         collect = Collector(
             sampler(model, encoder), _sampling(config), scorer, log=log, seed=config.seed,
             watched={name: Scorer(other, patience) for name, other in (watched or {}).items()},
