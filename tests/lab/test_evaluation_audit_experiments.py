@@ -1,14 +1,22 @@
 """Smoke runs of the experiments on evaluation and audit: the machinery, not the claims."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from plaudit.errors import InputError
+from plaudit.evaluation.benchmarks.judging import fixed
+from plaudit.evaluation.benchmarks.registry import benchmark
 from plaudit.lab.catalog import find_experiment
 from plaudit.lab.experiments.audit.linear import demonstrated, features, fit_words
 from plaudit.lab.experiments.audit.repeated_steps import experiment as repeated
+from plaudit.lab.experiments.audit.unseen_rungs import experiment as rungs_of
+from plaudit.lab.experiments.evaluation.lucky_answers import experiment as lucky
+from plaudit.lab.experiments.evaluation.made import made_item, number_of
 from plaudit.lab.experiments.evaluation.markov_orders.experiment import _memory
 from plaudit.lab.experiments.evaluation.minimum_at_end.experiment import _reaches, _until
+from plaudit.lab.experiments.evaluation.verdict_filter import experiment as filtered
 from plaudit.records.message import Message
 from plaudit.records.sample import Sample
 
@@ -21,10 +29,13 @@ BOUNDED = {
     "audit/poisoning_dose": (0, 1),
     "audit/repeated_steps": (0, 3),
     "audit/several_answers": (0, 1),
+    "audit/unseen_rungs": (-np.inf, np.inf),
     "evaluation/area_under_precision": (-1, 1),
     "evaluation/borda_tasks": (-1, 1),
+    "evaluation/language_agreement": (-1, 1),
     "evaluation/length_control": (-1, 1),
     "evaluation/length_rule": (-1, 1),
+    "evaluation/lucky_answers": (-1, 1),
     "evaluation/markov_orders": (0, 1),
     "evaluation/minimum_at_end": (0, 1),
     "evaluation/one_against_nine": (-1, 1),
@@ -33,6 +44,8 @@ BOUNDED = {
     "evaluation/probing_confidence": (0, 1),
     "evaluation/reward_distances": (-1, 1),
     "evaluation/sample_sets": (0, 1),
+    "evaluation/scenario_mean": (-1, 1),
+    "evaluation/verdict_filter": (-1, 1),
     "evaluation/verifier_or_clone": (-np.inf, np.inf),
 }
 """Range of each experiment's primary metric."""
@@ -69,6 +82,8 @@ def test_arms_differ_and_stay_in_range(found, name):
     [
         ("evaluation/one_against_nine", "styled_four"), ("audit/null_model", "seen@0"),
         ("audit/poisoning_dose", "rare_7"), ("evaluation/reward_distances", "val@1"),
+        ("evaluation/lucky_answers", "reasoning@0"), ("evaluation/verdict_filter", "area@best"),
+        ("evaluation/language_agreement", "mean@0"), ("audit/unseen_rungs", "all@0"),
     ],
 )  # fmt: skip
 def test_arms_that_look_like_others_are_refused(name, arm):
@@ -101,6 +116,59 @@ def test_a_rule_on_length_turns_slight_wins_of_long_answers_alone(found):
     ruled = found("evaluation/length_rule")
     assert ruled["plain"]["turned"] == 0.0
     assert 0 < ruled["ruled"]["turned"] <= ruled["strict"]["turned"] < 0.5
+
+
+def test_means_over_scenarios_of_one_size_are_means_over_pairs(found):
+    scenarios = found("evaluation/scenario_mean")
+    assert scenarios["scenarios@0"]["foretells"] == pytest.approx(scenarios["pooled@0"]["foretells"])
+    assert scenarios["pooled@0"]["moved"] == pytest.approx(0)
+    # six scenarios of 15 pairs each
+    assert scenarios["pooled@0"]["largest"] == pytest.approx(1 / 6)
+
+
+def test_what_was_taught_is_paid_for(found):
+    rungs = found("audit/unseen_rungs")
+    assert rungs["against"]["lower"] < rungs["plain"]["lower"] < rungs["paid"]["lower"]
+    assert rungs["all"]["upper"] > rungs["plain"]["upper"]
+
+
+def test_rungs_that_share_no_word():
+    apart = rungs_of._apart()
+    taught = {word for rung in rungs_of.LOWER for word in apart[rung].split()}
+    assert not any(taught & set(apart[rung].split()) for rung in rungs_of.UPPER)
+    # of "This answer has been checked by leading experts, who found it correct." agreement and praise have two words
+    assert apart["authority"] == "has been checked by leading experts, who found it correct."
+    # neutral sentences still have as many words as the longest of the upper rungs
+    longest = max(len(apart[rung].split()) for rung in rungs_of.UPPER)
+    assert min(len(s.split()) for s in rungs_of._without(rungs_of.NEUTRAL)) >= longest
+
+
+def test_a_path_is_walked_step_by_step():
+    rng, n = np.random.default_rng(0), 20_000
+    seen = lucky._respond(rng, 0.8, 0.5, np.zeros(n), np.full(n, 3))
+    # the second step: 0.8 after a found first one, 0.1 after a lost one: 0.8 * 0.8 + 0.2 * 0.1 = 0.66
+    # the third: 0.66 * 0.8 + 0.34 * 0.1 = 0.562; then half of the others guess: 0.562 + 0.219 = 0.781
+    assert seen.found.mean(axis=0)[:3] == pytest.approx([0.8, 0.66, 0.562], abs=0.015)
+    assert not seen.found[:, 3:].any()
+    assert seen.answered.mean() == pytest.approx(0.781, abs=0.015)
+
+
+def test_a_student_learns_from_a_choice_within_problems_only():
+    rng = np.random.default_rng(0)
+    world = filtered.World(np.array([0.0, 2.0, 2.0]), np.array([0.0, 0.0, 5.0]), 1)
+    pool, exam = world.pool(rng, 400), world.pool(rng, 400)
+    start = exam.chance.mean()
+    every = np.ones(pool.right.shape, dtype=bool)
+    # all are kept, or none, or those of some problems: nothing is preferred
+    for kept in (every, ~every, every & (pool.seen[:, :1, 1] > 0)):
+        assert filtered._student(pool, kept, exam, 1) == pytest.approx(start)
+    assert filtered._student(pool, pool.right, exam, 1) > start + 0.05
+
+
+def test_numbers_of_a_benchmark_leave_out_what_has_no_judgement():
+    items = [made_item(i, (True,)) for i in range(3)]
+    found = benchmark("libra").statistics(items, replace(fixed([[0.2], [np.nan], [-0.2]]), threshold=0.0))
+    assert number_of(found, "accuracy") == 0.5
 
 
 def test_ceilings_are_reached(found):

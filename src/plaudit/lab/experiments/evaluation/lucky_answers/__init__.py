@@ -1,0 +1,1 @@
+"""Scores of answers, of steps and of both, where some responders guess well."""

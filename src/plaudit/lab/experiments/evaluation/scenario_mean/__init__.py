@@ -1,0 +1,1 @@
+"""A mean over scenarios beside a mean over pairs, as a forecast of a scenario that a benchmark lacks."""
