@@ -16,6 +16,7 @@ from plaudit.lab.experiments.evaluation.lucky_answers import experiment as lucky
 from plaudit.lab.experiments.evaluation.made import made_item, number_of
 from plaudit.lab.experiments.evaluation.markov_orders.experiment import _memory
 from plaudit.lab.experiments.evaluation.minimum_at_end.experiment import _reaches, _until
+from plaudit.lab.experiments.evaluation.step_masks import experiment as masks
 from plaudit.lab.experiments.evaluation.verdict_filter import experiment as filtered
 from plaudit.records.message import Message
 from plaudit.records.sample import Sample
@@ -45,6 +46,7 @@ BOUNDED = {
     "evaluation/reward_distances": (-1, 1),
     "evaluation/sample_sets": (0, 1),
     "evaluation/scenario_mean": (-1, 1),
+    "evaluation/step_masks": (-1, 1),
     "evaluation/verdict_filter": (-1, 1),
     "evaluation/verifier_or_clone": (-np.inf, np.inf),
 }
@@ -151,6 +153,23 @@ def test_a_path_is_walked_step_by_step():
     assert seen.found.mean(axis=0)[:3] == pytest.approx([0.8, 0.66, 0.562], abs=0.015)
     assert not seen.found[:, 3:].any()
     assert seen.answered.mean() == pytest.approx(0.781, abs=0.015)
+
+
+def test_steps_show_their_slips_where_they_should():
+    rng, axes = np.random.default_rng(0), np.eye(3)[[0, 0, 0]]
+    seen, right = masks._steps(rng, axes, 2.0, (20_000,))
+    # no slip of either kind: 0.75^2
+    assert right.mean() == pytest.approx(0.5625, abs=0.015)
+    # thoughts of right steps lie 2 higher; of the wrong ones 0.25 / 0.4375 have each slip, which moves its part by -1.5
+    moved = seen[right].mean(axis=0) - seen[~right].mean(axis=0)
+    assert moved == pytest.approx([2, 0, 0, 0.857, 0, 0, 0.857, 0, 0], abs=0.06)
+
+
+def test_greedy_search_takes_the_best_of_each_step():
+    # two problems of two steps with two choices; the weight takes the larger number, which is right but once
+    seen = np.array([[[1, 0], [0, 2]], [[3, 1], [1, 2]]], dtype=float)[..., None]
+    right = np.array([[[True, False], [False, True]], [[True, True], [True, False]]])
+    assert masks._searched(seen, right, np.ones(1)) == 0.5
 
 
 def test_a_student_learns_from_a_choice_within_problems_only():

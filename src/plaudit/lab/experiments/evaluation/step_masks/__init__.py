@@ -1,0 +1,1 @@
+"""Which diagnostic of a step reward foretells a search that it guides."""
