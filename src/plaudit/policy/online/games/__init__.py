@@ -17,6 +17,6 @@ __getattr__, __all__ = exports(
         "game_pairs": "pairing",
         "play": "playing",
         "prover_rewards": "rewards",
-        "verifier_loss": "rewards",
+        "verifier_loss": "losses",
     },
 )
