@@ -32,6 +32,22 @@ def test_every_verb_has_help(verb, capsys):
     assert VERBS[verb].split()[0] in printed
 
 
+def test_help_of_every_verb_and_every_list_come_without_torch():
+    program = """
+import contextlib, io, sys
+from plaudit.cli.main import VERBS, main
+lists = [["train", "--objective", "help"], ["train", "--fair", "help"], ["align", "help"], ["rewards"], ["lab", "list"],
+         ["evaluate", "--benchmark", "help"]]
+with contextlib.redirect_stdout(io.StringIO()):
+    codes = [main(words) for words in [*([verb, "--help"] for verb in VERBS), *lists]]
+assert not any(codes), codes
+print([name for name in ("torch", "transformers", "scipy.stats", "sklearn") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
 def test_train_saves_a_model_that_transformers_opens(model_folder, capsys, pairs_file, tmp_path):
     model = AutoModelForSequenceClassification.from_pretrained(model_folder)
     assert (model.config.num_labels, model.config.hidden_size) == (1, 32)
