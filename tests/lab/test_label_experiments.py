@@ -1,9 +1,11 @@
 """Smoke runs of the experiments on labels: the machinery, not the claims."""
 
+import numpy as np
 import pytest
 import torch
 
 from plaudit.lab.catalog import find_experiment
+from plaudit.lab.experiments.rewards.scaled_members import experiment as scaled_members
 from plaudit.lab.networks import minimise, small_network
 
 
@@ -86,3 +88,21 @@ def test_community_feedback(smoke):
     assert found["oracle"]["right"] == 1.0
     assert all(0 <= numbers["accuracy"] <= 1 for numbers in found.values())
     assert found["corrected"] != found["raw"]
+
+
+def test_scaled_members(smoke):
+    found = smoke("scaled_members", unknown=("nothing", "ranks@0"))
+    # of four, the best by the true reward cannot be beaten
+    assert found["oracle"]["gain"] == max(v["gain"] for v in found.values())
+    # a unit of one's own is taken out by the scale, but for rounding
+    assert found["scaled"]["gain"] == pytest.approx(found["scaled@0"]["gain"])
+    assert found["raw"]["spread"] != pytest.approx(found["raw@0"]["spread"])
+
+
+def test_means_of_members_by_hand():
+    # one prompt, two candidates; the members' known scores have mean 0 and deviations 1 and 10
+    said = np.array([[[1.0, 0.0]], [[0.0, 5.0]]])
+    known = np.array([[[1.0, -1.0]], [[10.0, -10.0]]])
+    assert scaled_members._combined("raw", 0, said, known).tolist() == [[0.5, 2.5]]
+    assert scaled_members._combined("scaled", 0, said, known).tolist() == [[0.5, 0.25]]
+    assert scaled_members._combined("ranks", 0, said, known).tolist() == [[1.5, 1.5]]
