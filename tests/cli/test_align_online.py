@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from plaudit.cli import align
+from plaudit.cli.launched import first, held
 from plaudit.cli.main import main
 from plaudit.errors import PlauditError
 from plaudit.lab.worlds.arithmetic.symbols import build_tokenizer
@@ -60,13 +60,12 @@ def test_the_command_improves_saves_and_tells(tmp_path, start, asked, capsys):
 
 
 def test_of_the_processes_of_one_run_the_first_holds_the_folder(tmp_path, monkeypatch):
-    held = align._held
     with held(str(tmp_path)):
         with pytest.raises(PlauditError, match="another process is at work in it"), held(str(tmp_path)):
             raise AssertionError
         monkeypatch.setenv("RANK", "1")
         with held(str(tmp_path)):
-            assert not align._first()
+            assert not first()
         monkeypatch.delenv("RANK")
 
 

@@ -26,9 +26,9 @@ from plaudit.records.sample import Sample, conversation
 EVERY = 2
 """Steps from one look to the next."""
 NOT_FOR_TABLES = (
-    "cream", "scir", "t-reg", "dpo-reward-augmented", "reward-conditioned", "dpa", "weighted-sft",
+    "cream", "scir", "t-reg", "dpo-reward-augmented", "reward-conditioned", "dpa", "weighted-sft", "b-coder",
 )  # fmt: skip
-"""They need an earlier model, instructions in words, two aspects or weights of rows."""
+"""They need an earlier model, instructions in words, two aspects, weights of rows or a value function."""
 ARMS = ("coin", "oracle", *(name for name in ALGORITHMS if name not in NOT_FOR_TABLES))
 
 
