@@ -255,7 +255,8 @@ def _tree(path: Path) -> Mapping[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
-        raise InputError(f"{path}: holds a {type(tree).__name__}; give a mapping of keys to values")
+        held = "is empty" if tree is None else f"holds a {type(tree).__name__}"
+        raise InputError(f"{path}: {held}; give a mapping of keys to values")
     return tree
 
 
