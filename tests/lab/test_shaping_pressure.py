@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from plaudit.lab.experiments.shaping.cosine_pressure import experiment as cosine
 from plaudit.lab.experiments.shaping.gated_rewards import experiment as gated
 from plaudit.lab.experiments.shaping.judges import experiment as judges
 from plaudit.lab.experiments.shaping.length_pressure import experiment as length
@@ -159,3 +160,30 @@ def test_moving_fronts_objectives():
     assert world.objectives(np.full(8, 0.5)) == pytest.approx([1.0, 0.018316], abs=1e-6)
     # by hand: 2 * 0.5 / 0.5 * 0.018316 * p (1 - p) with p (1 - p) = 1/4; nothing where a target is met
     assert world.gradients(np.zeros(8)) == pytest.approx(np.array([[0.0] * 8, [0.009158] * 8]), abs=1e-6)
+
+
+def test_cosine_pressure(smoke):
+    found = smoke("cosine_pressure")
+    assert found["oracle"]["accuracy"] == max(numbers["accuracy"] for name, numbers in found.items() if "@" not in name)
+    assert found["oracle"]["length"] == cosine.WINDOW - 1  # the longest that is not cut off
+    # where length says nothing no policy can be better than another
+    assert found["cosine@0"]["accuracy"] == pytest.approx(found["none@0"]["accuracy"])
+
+
+def test_cosine_pressure_rewards():
+    right, tokens, group = np.array([1.0, 1.0, 0.0, 0.0]), np.array([16.0, 32.0, 16.0, 32.0]), np.zeros(4, np.int64)
+    # by hand, half of the window: (2 + 1) / 2 and (-10 + 0) / 2; at the window -10, or nothing
+    assert cosine._reward("cosine", right, tokens, group, {}) == pytest.approx([1.5, -10.0, -5.0, -10.0])
+    assert cosine._reward("inside", right, tokens, group, {}) == pytest.approx([1.5, 0.0, -5.0, 0.0])
+    # a cushion of 8 tokens before 32
+    assert cosine._reward("overlong", right, tokens, group, {}) == pytest.approx([1.0, 0.0, 0.0, -1.0])
+
+
+def test_cosine_pressure_lengths():
+    chance, slope = cosine._lengths(np.array([[0.3, -1.2], [-2.0, 0.7]]))
+    assert chance.sum(axis=1) == pytest.approx([1.0, 1.0])
+    # by hand: after one token of 32 it stops with the chance sigmoid(0.3 - 1.2 / 32)
+    assert chance[0, 0] == pytest.approx(1 / (1 + np.exp(-0.2625)))
+    for k, step in enumerate(np.eye(2) * 1e-6):
+        near = [cosine._lengths(np.array([[0.3, -1.2], [-2.0, 0.7]]) + s * step)[0] for s in (1, -1)]
+        assert slope[..., k] == pytest.approx((np.log(near[0]) - np.log(near[1])) / 2e-6, abs=1e-7)

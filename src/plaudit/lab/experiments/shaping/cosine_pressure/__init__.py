@@ -1,0 +1,1 @@
+"""Does the cosine reward keep lengths inside a window, and accuracy with them?"""
