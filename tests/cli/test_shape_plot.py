@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from plaudit.cli.main import main
-from plaudit.report.shapes import EACH, PROMPTS, Example
+from plaudit.report.shapes import EACH, PROMPTS, Example, fused, won
+from plaudit.rewards.builtin import BUILTIN
 from plaudit.shaping.transforms.naming import TRANSFORMS
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -20,9 +21,11 @@ def dots(path):
 
 def test_all_of_them(tmp_path, capsys):
     assert main(["shape", "plot", "all", "--out", str(tmp_path)]) == 0
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"shape-{kind}.svg" for kind in TRANSFORMS)
-    assert capsys.readouterr().out.count("shape: ") == len(TRANSFORMS)
-    for kind in TRANSFORMS:
+    every = [name.removeprefix("shape/") for name in BUILTIN if name.startswith("shape/")]
+    assert set(TRANSFORMS) < set(every)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"shape-{kind}.svg" for kind in every)
+    assert capsys.readouterr().out.count("shape: ") == len(every)
+    for kind in every:
         shown = PROMPTS * EACH // (2 if kind in ("standardise", "running-clip", "min-max", "confidence") else 1)
         assert len(dots(tmp_path / f"shape-{kind}.svg")) == 2 * shown, kind
 
@@ -44,6 +47,16 @@ def test_the_example_has_levels_and_a_few_that_are_far_too_high():
     level = example.reward.reshape(PROMPTS, EACH).mean(axis=1)
     assert np.std(level) > 0.5
     assert np.array_equal(Example.drawn(0).reward, example.reward)
+
+
+def test_win_rates_and_fused_rewards_of_the_example():
+    example = Example.drawn()
+    # by hand, the first prompt's first completion: the mean of sigmoid(r_0 - r_j) over the other seven
+    r = example.reward[:EACH]
+    assert won(example)[0] == pytest.approx(np.mean([1 / (1 + np.exp(r[j] - r[0])) for j in range(1, EACH)]))
+    # by hand: itself and as many of the better half of the prompt's references as there are neighbours, all at cosine 1
+    better = sorted(example.references.table(example.samples[:1])[0])[-5:]
+    assert fused(example, neighbours=5, threshold=0.9)[0] == pytest.approx((r[0] + sum(better)) / 6)
 
 
 def test_a_saved_state_is_drawn(tmp_path, monkeypatch):
@@ -73,6 +86,9 @@ def test_what_reads_stated_confidence_is_shown_some():
         ("parr", "shape: 'parr' is not known; did you mean 'par'"),
         ("par?kk=1", "shape/par: unknown option 'kk'; did you mean 'k'"),
         ("par?references=refs.jsonl", "references are not read here, there are others; leave references out"),
+        ("fused?corpus=pairs.jsonl", "shape: corpus is not read here, the example has its own; leave it out"),
+        ("fused?neighbours=0", "fused_rewards: neighbours is 0; it must be at least 1"),
+        ("win-rate?k=1", "shape/win-rate: unknown option 'k'"),
         ("par?k=0", "par: k is 0.0 and shift 0.0; give a positive slope"),
     ],
 )

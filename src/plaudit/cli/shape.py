@@ -11,12 +11,15 @@ from plaudit.cli.inputs import add_scoring, open_reward, read_samples
 from plaudit.errors import InputError, nearest
 
 if TYPE_CHECKING:
+    from plaudit.report.shapes import Example
     from plaudit.shaping.transforms.base import ValueTransform
     from plaudit.shaping.transforms.references import References
 
 
 NEEDING = {"length-controlled": "length-controlled?slope=0.1", "group-matched": "group-matched?column=group"}
 """Transforms without a default that does something, as `plot all` draws them."""
+REWARDS: dict[str, set[str]] = {"fused": {"corpus", "model", "of"}, "win-rate": {"of"}}
+"""What is named `shape/` and is no transform of one reward's numbers, with the options that a picture has itself."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,25 +44,48 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plot(args: argparse.Namespace) -> int:
-    from plaudit.report.shapes import Example, shape_picture
-    from plaudit.rewards.base import RewardBatch
+    from plaudit.report.shapes import Example
     from plaudit.runs.atomic import write_text
-    from plaudit.shaping.transforms.matched import GroupMatched
     from plaudit.shaping.transforms.naming import TRANSFORMS
 
     example = Example.drawn(args.seed)
-    kind = args.name.partition("?")[0]
-    for name in [NEEDING.get(t, t) for t in sorted(TRANSFORMS)] if kind == "all" else [args.name]:
-        by = transform_of(name, example.references)
-        out = args.out or Path(f"shape-{by.kind}.svg")
-        if kind == "all":
-            out = (args.out or Path()) / f"shape-{by.kind}.svg"
-        shown = example.stated() if by.kind == "confidence" else example
-        if isinstance(by, GroupMatched) and not by.groups:  # it is read from what it is shown on
-            by = by.fitted(RewardBatch(shown.reward), shown.samples)
-        write_text(out, str(shape_picture(by, shown, title=f"shape/{name.removeprefix('shape/')}")))
+    every = args.name.partition("?")[0] == "all"
+    for name in [NEEDING.get(t, t) for t in sorted([*TRANSFORMS, *REWARDS])] if every else [args.name]:
+        drawn = _drawn(name.removeprefix("shape/"), example)
+        file = f"shape-{name.removeprefix('shape/').partition('?')[0]}.svg"
+        out = (args.out or Path()) / file if every else args.out or Path(file)
+        write_text(out, drawn)
         print(f"shape: {out}")
     return 0
+
+
+def _drawn(name: str, example: Example) -> str:
+    """The picture of a transform, or of one of `REWARDS`, with its options."""
+    from plaudit.report.shapes import Strengths, fused, picture, shape_picture, won
+    from plaudit.rewards.base import RewardBatch
+    from plaudit.rewards.registry import make
+    from plaudit.shaping.fusion import FusedReward
+    from plaudit.shaping.transforms.matched import GroupMatched
+
+    kind, _, query = name.partition("?")
+    options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
+    title = f"shape/{name}"
+    if kind in REWARDS:
+        if given := REWARDS[kind] & set(options):
+            raise InputError(f"shape: {min(given)} is not read here, the example has its own; leave it out")
+    if kind == "win-rate":
+        make("shape/win-rate", {"of": Strengths(), **options})  # says which option is not known
+        return str(picture(example, won(example), title=title))
+    if kind == "fused":
+        found: Any = make("shape/fused", {"of": _Bounded(), "corpus": "", **options})
+        assert isinstance(found, FusedReward)
+        smooth = fused(example, neighbours=found.neighbours, threshold=found.threshold)
+        return str(picture(example, smooth, title=title))
+    by = transform_of(name, example.references)
+    shown = example.stated() if by.kind == "confidence" else example
+    if isinstance(by, GroupMatched) and not by.groups:  # it is read from what it is shown on
+        by = by.fitted(RewardBatch(shown.reward), shown.samples)
+    return str(shape_picture(by, shown, title=title))
 
 
 def _fit(args: argparse.Namespace) -> int:
@@ -102,7 +128,7 @@ def transform_of(reference: str, references: References) -> ValueTransform:
 
     name, _, query = reference.removeprefix("shape/").partition("?")
     if name not in TRANSFORMS:
-        raise InputError(f"shape: {name!r} is not known; {nearest(name, TRANSFORMS)}")
+        raise InputError(f"shape: {name!r} is not known; {nearest(name, [*TRANSFORMS, *REWARDS])}")
     options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
     if "references" in TRANSFORMS[name].__dataclass_fields__ and "state" not in options:
         if "references" in options:

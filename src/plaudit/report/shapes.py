@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import final
 
 import numpy as np
 from markupsafe import Markup
 
 from plaudit.records.sample import Sample, conversation
 from plaudit.report import svg
-from plaudit.rewards.base import Floats, RewardBatch
+from plaudit.rewards.base import Floats, Outcome, PreferenceBatch, RewardBatch
+from plaudit.shaping.fusion import fused_rewards
 from plaudit.shaping.groups import standardised
 from plaudit.shaping.transforms.base import ValueTransform
 from plaudit.shaping.transforms.references import References, key_of
+from plaudit.shaping.win_rates import WinRate
 
 PROMPTS, EACH, REFERENCES = 28, 8, 10
 SIDE, GAP, TOP = 220.0, 74.0, 46.0
@@ -30,7 +34,7 @@ class Example:
     """Rewards as a policy sees them when it begins to hack: levels that differ by prompt, and a few far too high.
 
     Attributes:
-        samples: `PROMPTS * EACH` of them, of 1 to some 40 words: better ones tend to be longer.
+        samples: `PROMPTS * EACH` of them, of 1 to some 40 words: better ones tend to be longer; `meta` has the reward.
         reward: (n,) normal about the prompt's level, which is normal itself; one in forty is six too high.
         far: (n,) True for these.
         references: rewards of `REFERENCES` completions of the starting policy for each prompt.
@@ -52,8 +56,8 @@ class Example:
         words = np.maximum(np.rint(20 + 4 * (reward - np.repeat(level, EACH)) + 4 * rng.normal(size=n)), 1)
         prompts = [conversation(f"prompt {i}") for i in range(PROMPTS)]
         samples = tuple(
-            Sample(prompts[i // EACH], "word " * int(k), meta={"group": "ab"[i % 2]})
-            for i, k in enumerate(words.tolist())
+            Sample(prompts[i // EACH], "word " * int(k), meta={"group": "ab"[i % 2], "reward": r})
+            for i, (k, r) in enumerate(zip(words.tolist(), reward.tolist(), strict=True))
         )
         first = rng.normal(size=(PROMPTS, REFERENCES)) + level[:, None]
         rows = {key_of(samples[i * EACH].prompt): tuple(first[i].tolist()) for i in range(PROMPTS)}
@@ -67,8 +71,39 @@ class Example:
         return replace(self, samples=tuple(replace(s, completion=f"{s.text}\nConfidence: {n}") for s, n in rows))
 
 
+@final
+class Strengths:
+    """A comparison that stands for any: `sigmoid(r_a - r_b)` of the rewards that an example's samples know."""
+
+    name, fingerprint = "strengths", "strengths"
+
+    def __call__(self, first: Sequence[Sample], second: Sequence[Sample]) -> PreferenceBatch:
+        """How often the first of each pair is preferred."""
+        gap = [a.meta["reward"] - b.meta["reward"] for a, b in zip(first, second, strict=True)]
+        return PreferenceBatch(1 / (1 + np.exp(-np.array(gap))), np.full(len(gap), Outcome.SCORED, dtype=np.int8))
+
+
+def won(example: Example) -> Floats:
+    """Win rates within the prompts of an example, compared by `Strengths`: what `shape/win-rate` makes of it."""
+    return WinRate(Strengths())(example.samples).reward
+
+
+def fused(example: Example, *, neighbours: int, threshold: float) -> Floats:
+    """What `shape/fused` makes of an example, where people preferred the better half of each prompt's references.
+
+    All completions of a prompt are as near as can be, those of different prompts are not near at all.
+    """
+    first = example.references.table(example.samples[::EACH])
+    chosen = np.sort(first, axis=1)[:, REFERENCES // 2 :]
+    place = np.eye(PROMPTS)
+    return fused_rewards(
+        example.reward, np.repeat(place, EACH, axis=0), corpus_rewards=chosen.reshape(-1),
+        corpus=np.repeat(place, chosen.shape[1], axis=0), neighbours=neighbours, threshold=threshold,
+    )  # fmt: skip
+
+
 def shape_picture(by: ValueTransform, example: Example, *, title: str) -> Markup:
-    """Three panels, as a picture that stands by itself.
+    """A transform on an example, see `picture`.
 
     A transform with running statistics is shown after it has seen the example's first half, on the second.
 
@@ -81,9 +116,20 @@ def shape_picture(by: ValueTransform, example: Example, *, title: str) -> Markup
     first, rest = slice(0, half), slice(half, None)
     seen = by.updated(RewardBatch(example.reward[first]), example.samples[first])
     part = rest if seen != by else slice(None)
-    samples, reward, far = example.samples[part], example.reward[part], example.far[part]
-    shaped = seen(RewardBatch(reward), samples).reward
-    groups = [s.prompt for s in samples]
+    shown = replace(example, samples=example.samples[part], reward=example.reward[part], far=example.far[part])
+    return picture(shown, seen(RewardBatch(shown.reward), shown.samples).reward, title=title)
+
+
+def picture(example: Example, shaped: Floats, *, title: str) -> Markup:
+    """Three panels, as a picture that stands by itself: rewards before and after, both distributions, both advantages.
+
+    Args:
+        example: what is shown.
+        shaped: what became of its rewards, (n,).
+        title: of the picture.
+    """
+    reward, far = example.reward, example.far
+    groups = [s.prompt for s in example.samples]
     before, after = standardised(reward, groups), standardised(shaped, groups)
     width, height = 3 * SIDE + 3 * GAP, TOP + SIDE + 58
     parts = [STYLE, svg.rect(0, 0, width, height, "paper"), svg.text(GAP * 0.7, 22, title, "title")]
