@@ -1,0 +1,1 @@
+"""Do broken activation patterns tell kinds of request that a reward model has not seen?"""
