@@ -100,8 +100,10 @@ def improved(
         For each batch the estimator's metrics, `gradient`, the largest norm of its steps, and what was watched.
 
     Raises:
-        InputError: if the method has a value function, which tables do not.
+        InputError: if the method has a value function or a token reward model, which tables do not.
     """
+    if method.tokens is not None:
+        raise InputError(f"improved: {method.title} fits a token reward model, which a table has none of; take another")
     if method.critic is not None:
         raise InputError(f"improved: {method.title} fits a value function, which a table has none of; take another")
     reference = policy.frozen() if reference is None else reference

@@ -98,6 +98,7 @@ class Allowed(Sevens):
 
 @pytest.mark.parametrize("name", ONLINE)
 def test_every_algorithm_runs(tmp_path, name):
+    name = "oreal-tokens?token_first=1&token_rate=1e-2" if name == "oreal-tokens" else name  # it waits for ten batches
     method = online(name)[1]
     rows = [
         PromptOnly(p.prompt, p.reference, {"task": "ab"[i % 2], "hardness": 0.3 + 0.1 * (i % 3), "gap": 0.2 * (i % 4)})
@@ -106,9 +107,11 @@ def test_every_algorithm_runs(tmp_path, name):
     found = improve(
         rows, model=policy(), tokenizer=build_tokenizer(), out=tmp_path, method=method,
         reward=MoreSevens() if method.compares else Allowed(),
-        config=OnlineConfig(**{**SMALL, "completions": 8, "passes": 2, "algorithm": name, "learning_rate": 1e-3}),
+        config=OnlineConfig(
+            **{**SMALL, "completions": 8, "passes": 2, "algorithm": name, "learning_rate": 1e-3, "epochs": 2}
+        ),
     )  # fmt: skip
-    assert len(found.history) == 2
+    assert len(found.history) == 4
     assert np.isfinite(losses(found)).all()
     assert max(row["grad_norm"] for row in found.history) > 1e-3
     assert json.loads((tmp_path / "model" / "alignment.json").read_text())["algorithm"] == name
@@ -123,6 +126,7 @@ def test_every_algorithm_runs(tmp_path, name):
         "online-inpo?eta=0.05&tau=0.01",
         "prime?low=0&high=1",
         "oreal",
+        "oreal-tokens?token_rate=1e-2&token_first=4",
     ],
 )
 def test_what_is_rewarded_is_said_more_often(tmp_path, text):

@@ -72,6 +72,8 @@ BESIDE = {
     "ppo with adapters": ("ppo?value_rate=3", {"lora_rank": 2}, "value_head.safetensors"),
     "prime": ("prime?low=0&high=1&process_rate=1e-3", {}, "process/model.safetensors"),
     "oreal": ("oreal", {}, "model/model.safetensors"),
+    "oreal-tokens": ("oreal-tokens?token_rate=1e-3&token_first=1", {}, "token_model/model.safetensors"),
+    "its head": ("oreal-tokens?token_rate=1e-3&token_first=1", {}, "token_model/token_head.safetensors"),
     "pref-grpo": ("pref-grpo", {}, "model/model.safetensors"),
     "online-inpo": ("online-inpo", {}, "model/model.safetensors"),
 }

@@ -70,6 +70,29 @@ def outcome_score_loss(
     return torch.where(known, loss, loss.new_zeros(()))
 
 
+@torch.no_grad()
+def outcomes_told(scores: Float[Tensor, " t"], owner: Int[Tensor, " t"], n: int, correct: Bool[Tensor, " n"]) -> float:
+    """Share of outcomes that the mean of a completion's token scores tells: above 0 is right; 0 itself counts half.
+
+    What to watch: at 1/2, where completions of both kinds are as many, the weights of tokens are noise.
+
+    Args:
+        scores: (t,) logits of the token reward model.
+        owner: int64 (t,).
+        n: completions, at least one token each.
+        correct: (n,) True for right ones.
+
+    Returns:
+        NaN without completions.
+    """
+    check_owner("outcomes_told", owner, n)
+    if not n:
+        return float("nan")
+    total = sum_by(scores, owner, n)
+    told = torch.where(correct, total > 0, total < 0).double() + (total == 0).double() / 2
+    return float(told.mean())
+
+
 def outcome_loss(
     batch: TokenBatch, importance: Float[Tensor, " t"], correct: Bool[Tensor, " n"], *, wrong: float = 0.5
 ) -> Surrogate:
@@ -116,6 +139,23 @@ def outcome_pairs(batch: TokenBatch, *, correct: Float[Tensor, " t"], wrong: flo
     """
     right = batch.mean_by(correct.to(batch.logp.dtype)) > 0.5
     return outcome_loss(batch, torch.ones_like(batch.logp), right, wrong=wrong)
+
+
+def outcome_tokens(
+    batch: TokenBatch, *, correct: Float[Tensor, " t"], importance: Float[Tensor, " t"], wrong: float = 0.5
+) -> Surrogate:
+    """`outcome_loss` as an online run calls it, with what a token reward model says of each token.
+
+    Args:
+        batch: the tokens; advantages from `OneOfEachKind`.
+        correct: (t,) 1 for tokens of right completions, 0 for those of wrong ones.
+        importance: (t,) in [0, 1], from `outcome_importance`.
+        wrong: see `outcome_loss`.
+
+    Source: as `outcome_loss`.
+    """
+    right = batch.mean_by(correct.to(batch.logp.dtype)) > 0.5
+    return outcome_loss(batch, importance.to(batch.logp.dtype), right, wrong=wrong)
 
 
 def outcome_weights(

@@ -20,6 +20,8 @@ __getattr__, __all__ = exports(
         "Stage": "staged",
         "Staged": "staged",
         "State": "state",
+        "TokenModel": "token_model",
+        "Tokens": "method",
         "Watch": "watching",
         "align_in_stages": "staged",
         "improve": "running",

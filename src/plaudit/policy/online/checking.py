@@ -14,6 +14,9 @@ from plaudit.records.rows import PromptOnly
 from plaudit.rewards.base import Comparison, Reward
 from plaudit.rewards.files import COLUMNS
 
+REPEATS = ((0.2, 6), (0.6, 4), (0.8, 2))
+"""Shares of right answers below which a prompt is asked so often in a pass."""
+
 
 def check_columns(rows: Sequence[PromptOnly]) -> None:
     """Refuses rows whose columns `samples.jsonl` would overwrite.
@@ -62,6 +65,28 @@ def judged_together(rows: Sequence[PromptOnly], config: OnlineConfig) -> list[li
     return list(found.values())
 
 
+def repeated(rows: Sequence[PromptOnly], config: OnlineConfig) -> list[int]:
+    """How often a pass asks each prompt: by the share of right answers in the column `config.repeat_by`, else once.
+
+    Source: Lyu et al. 2025, OREAL [24]; shares at a bound go to the easier side.
+
+    Raises:
+        InputError: if a row lacks the column, or it is not a number from 0 to 1.
+    """
+    if not config.repeat_by:
+        return [1] * len(rows)
+    found = []
+    for i, row in enumerate(rows):
+        share = row.meta.get(config.repeat_by)
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise InputError(
+                f"align: prompt {i + 1} has {config.repeat_by!r} {share!r}, and it says how often the prompt is asked; "
+                "give the share of right answers, a number from 0 to 1, or leave repeat_by out"
+            )
+        found.append(next((times for bound, times in REPEATS if share < bound), 1))
+    return found
+
+
 def check_kind(reward: Reward | Comparison, method: Method) -> None:
     """Refuses a reward where a comparison is learnt from, and the other way round.
 
@@ -81,6 +106,19 @@ def check_kind(reward: Reward | Comparison, method: Method) -> None:
         )
 
 
+def check_alone(batches: int, method: Method) -> None:
+    """Refuses a run in whose batches a token reward model would learn alone to the end.
+
+    Raises:
+        InputError: if the policy would stay as it is.
+    """
+    if method.tokens is not None and batches <= method.tokens.token_first:
+        raise InputError(
+            f"align: the token reward model of {method.title} learns alone from the first {method.tokens.token_first} "
+            f"batches, and the run has {batches}: the policy would not move; lower token_first, or raise epochs"
+        )
+
+
 def check_bounds(reward: Any, method: Method) -> None:
     """Refuses a reward without bounds where it must say what is right.
 
@@ -95,4 +133,4 @@ def check_bounds(reward: Any, method: Method) -> None:
         )
 
 
-__all__ = ["check_bounds", "check_columns", "check_kind"]
+__all__ = ["check_alone", "check_bounds", "check_columns", "check_kind", "judged_together", "repeated"]

@@ -68,6 +68,9 @@ class OnlineConfig:
     """Siblings that each completion is compared with, of algorithms that compare; 0 for all of them."""
     both_orders: bool = False
     """Whether a comparison is asked in both orders, at twice the price: what a judge gives to the first place goes."""
+    repeat_by: str = ""
+    """Column of prompts with the share of right answers to them: below 0.2 a pass asks them six times, below 0.6 four,
+    below 0.8 twice (OREAL)."""
     together: str = ""
     """Column of prompts that a reward judges together, such as the wordings of a question: one group to the reward."""
     drop_unfinished: bool = False
@@ -139,6 +142,8 @@ class OnlineConfig:
             raise InputError(f"{method.title} compares siblings and completions is {self.completions}; give at least 2")
         if method.compares and self.together:
             raise InputError(f"together has no effect on {method.title}, which compares the siblings of a prompt")
+        if self.repeat_by and self.together:
+            raise InputError("repeat_by and together are both given: wordings are asked equally often; leave one out")
         if self.comparisons_per_sample == 1 and self.completions % 2:
             raise InputError(
                 f"comparisons_per_sample is 1 and completions {self.completions}: one would meet nobody; give an even "

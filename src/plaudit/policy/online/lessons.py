@@ -95,7 +95,7 @@ def _columns(rollouts: Sequence[Rollout], reads: frozenset[str]) -> dict[str, Fl
 
 def learned_of(
     experience: Experience, advantages: Advantages, inputs: AdvantageInputs, *, method: Method,
-    drop_unfinished: bool = False,
+    drop_unfinished: bool = False, importance: Floats | None = None,
 ) -> tuple[list[Learned], Learned]:  # fmt: skip
     """The completions that take part, with a number a token for each column that the loss reads.
 
@@ -105,13 +105,14 @@ def learned_of(
         inputs: that they were made of.
         method: whose loss it is for.
         drop_unfinished: whether completions that the limit of tokens ended are left out.
+        importance: (t,) of a token reward model, where there is one.
 
     Returns:
         The groups, those without any part left out; and a group whose weights are 0, for a process with nothing to do.
     """
     rollouts, lengths = experience.flat, inputs.lengths
     cut = np.cumsum(lengths)[:-1]
-    columns = {name: np.split(v, cut) for name, v in _flat_columns(advantages, inputs, method).items()}
+    columns = {name: np.split(v, cut) for name, v in _flat_columns(advantages, inputs, method, importance).items()}
     often = np.ones(len(lengths)) if advantages.weight is None else advantages.weight
     columns["often"] = [np.full(n, w) for n, w in zip(lengths, often, strict=True)]
     there = advantages.included & (often > 0)
@@ -130,7 +131,9 @@ def learned_of(
     return found, spare
 
 
-def _flat_columns(advantages: Advantages, inputs: AdvantageInputs, method: Method) -> dict[str, Floats]:
+def _flat_columns(
+    advantages: Advantages, inputs: AdvantageInputs, method: Method, importance: Floats | None
+) -> dict[str, Floats]:
     """Name to a number a token."""
     assert inputs.logp is not None
     flat = {"old_logp": inputs.logp, "advantage": advantages.flat(inputs.lengths)}
@@ -140,6 +143,8 @@ def _flat_columns(advantages: Advantages, inputs: AdvantageInputs, method: Metho
         assert inputs.values is not None
         assert advantages.returns is not None
         flat |= {"value": inputs.values, "returns": advantages.returns}
+    if importance is not None:
+        flat["importance"] = importance
     for name in method.reads:
         if name not in flat:
             of_samples = inputs.grouped.code if name == "group" else inputs.need(name, method.title)

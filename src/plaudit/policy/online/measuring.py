@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from plaudit.errors import IntegrityError
+from plaudit.policy.advantages.base import Advantages
 from plaudit.policy.losses.implicit import implicit_rewards, right_order
+from plaudit.policy.losses.outcomes import outcome_importance, outcomes_told
 from plaudit.policy.online.config import OnlineConfig, needs_reference
 from plaudit.policy.online.experience import Collector, Experience
 from plaudit.policy.online.lessons import Measured, correct_of
@@ -19,6 +21,7 @@ from plaudit.policy.online.method import Method
 from plaudit.policy.online.packing import Learned
 from plaudit.policy.online.process import ProcessModel
 from plaudit.policy.online.reading import indexed, read_flat
+from plaudit.policy.online.token_model import TokenModel
 
 Floats = NDArray[np.float64]
 ROUNDING = 1e-5
@@ -29,13 +32,14 @@ ROUNDING = 1e-5
 class Measurer:
     """Reads the numbers that advantages are made of besides the reward.
 
-    What depends on weights that move while a batch serves (values, token rewards) is kept in the run's log: a run that
-    is resumed in the middle of a batch sees it as it was.
+    What depends on weights that move while a batch serves (values, token rewards, scores of tokens) is kept in the
+    run's log: a run that is resumed in the middle of a batch sees it as it was.
 
     Args:
         policy: the model that is trained, as it is now, out of any wrapper.
         reference: the frozen start; None where it is the policy without its adapters, or is not needed.
         process: the model of token rewards; None without one.
+        tokens: the model of what tokens have to do with outcomes; None without one.
         collect: whose log is written, and whose reward says what is right.
         options: of the run.
         rows: packs groups into rows.
@@ -46,9 +50,9 @@ class Measurer:
     def __init__(
         self, policy: Callable[[], Any], reference: Any, process: ProcessModel | None, *, collect: Collector,
         options: OnlineConfig, rows: Callable[[Sequence[Learned]], list[dict[str, Any]]], device: Any,
-        precision: Callable[[], AbstractContextManager[Any]],
+        precision: Callable[[], AbstractContextManager[Any]], tokens: TokenModel | None = None,
     ) -> None:  # fmt: skip
-        self.policy, self.reference, self.process = policy, reference, process
+        self.policy, self.reference, self.process, self.tokens = policy, reference, process, tokens
         self.collect, self.options, self.rows, self.device, self.precision = collect, options, rows, device, precision
 
     def __call__(self, experience: Experience, method: Method, *, again: bool) -> Measured:
@@ -75,6 +79,39 @@ class Measurer:
             logps = np.where(np.abs(logps - ref) <= ROUNDING * np.maximum(1, np.abs(ref)), ref, logps)
             rewards = implicit_rewards(torch.from_numpy(logps), torch.from_numpy(ref)).numpy()
         return Measured(old, ref, values, rewards, metrics)
+
+    def importance(
+        self, experience: Experience, advantages: Advantages, *, again: bool
+    ) -> tuple[Floats | None, dict[str, float]]:
+        """How much each token of a batch had to do with the outcome, (t,), and numbers to watch; None without a model.
+
+        The model is asked about, and learns from, what takes part in the loss; elsewhere the importance is 0.
+
+        Args:
+            experience: the batch.
+            advantages: of it.
+            again: see `__call__`.
+        """
+        if self.tokens is None:
+            return None, {}
+        correct = correct_of(experience.reward.reward, self.collect.scorer.reward.bounds)
+        assert correct is not None
+        lengths, taken = lengths_of(experience), advantages.included & np.isfinite(correct)
+        found, metrics = np.zeros(int(lengths.sum())), dict[str, float]()
+        if not taken.any():
+            return found, metrics
+        fresh = np.zeros(0)
+        if not again:
+            rows = self.rows(indexed(experience, {"outcome": np.repeat(correct, lengths)}, only=taken))
+            fresh, metrics["token_loss"] = self.tokens.learnt(rows, known=int(taken.sum()), precision=self.precision)
+        scores = torch.from_numpy(self._kept("importance", experience, lambda: fresh, again))
+        owner = torch.from_numpy(np.repeat(np.arange(int(taken.sum())), lengths[taken]))
+        right = torch.from_numpy(correct[taken] > 0.5)
+        part = outcome_importance(scores, owner, len(right), right).numpy()
+        found[np.repeat(taken, lengths)] = part
+        return found, {
+            **metrics, "token_right": outcomes_told(scores, owner, len(right), right), "importance": float(part.mean())
+        }  # fmt: skip
 
     def _start(self, experience: Experience) -> Floats:
         """Log-probabilities under the starting policy."""
@@ -103,7 +140,7 @@ class Measurer:
         """The process model's log-probabilities before it learns from the batch, and how well it knew the outcomes."""
         correct = correct_of(experience.reward.reward, self.collect.scorer.reward.bounds)
         assert correct is not None
-        lengths = [len(r.completion_ids) for r in experience.flat]
+        lengths = lengths_of(experience)
         rows = self.rows(indexed(experience, {"ref_logp": ref, "outcome": np.repeat(correct, lengths)}))
         known = int((~np.isnan(correct)).sum())
         logps, loss = process.learnt(rows, known=known, precision=self.precision)
@@ -113,6 +150,11 @@ class Measurer:
             torch.from_numpy(experience.groups),
         )  # fmt: skip
         return logps, {"process_loss": loss, "process_order": order}
+
+
+def lengths_of(experience: Experience) -> NDArray[np.int64]:
+    """Counted tokens of each completion, (n,)."""
+    return np.array([len(r.completion_ids) for r in experience.flat], dtype=np.int64)
 
 
 __all__ = ["Measurer"]

@@ -1,7 +1,7 @@
 """What an online algorithm is made of, as values: advantages, a loss a token, denominators, and what is fitted beside.
 
 Beside the policy an algorithm may fit a value function on its own states (`Critic`), or a model of rewards of single
-tokens (`Process`).
+tokens (`Process`), or of what each token has to do with the outcome (`Tokens`).
 """
 
 from __future__ import annotations
@@ -71,6 +71,30 @@ class Process:
                 raise InputError(f"process rewards: {name} is {value}; give a number above 0")
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """How OREAL's token reward model is fitted to outcomes beside the policy.
+
+    Raises:
+        InputError: if a value is out of range.
+    """
+
+    token_rate: float = 2e-6
+    """Learning rate of its AdamW, constant, above 0."""
+    token_norm: float = 1.0
+    """Its gradients are scaled down to this norm, above 0."""
+    token_first: int = 10
+    """Batches at the beginning from which it learns alone, while the policy stays as it is; at least 0."""
+
+    def __post_init__(self) -> None:
+        for name in ("token_rate", "token_norm"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"token rewards: {name} is {value}; give a number above 0")
+        if not self.token_first >= 0:
+            raise InputError(f"token rewards: token_first is {self.token_first}; give a number of at least 0")
+
+
 @dataclass(frozen=True)
 class Method:
     """What an online algorithm is made of.
@@ -80,9 +104,10 @@ class Method:
         surrogate: from tokens, and what it `reads`, to a loss each.
         weights: the loss's denominators, see `token_weights`; `outcome` for those of OREAL.
         reads: what the surrogate takes besides by keyword, a number a token: `reward`, `correct` (1 or 0), `group` (the
-            prompt's number), `ref_logp`.
+            prompt's number), `ref_logp`, `importance` (of the token reward model).
         critic: the value function beside the policy; None for none.
         process: the model of token rewards beside it; None for none.
+        tokens: the model of what tokens have to do with outcomes beside it; None for none.
         name: as it was asked for; empty for one that the caller made.
     """
 
@@ -92,6 +117,7 @@ class Method:
     reads: tuple[str, ...] = ()
     critic: Critic | None = None
     process: Process | None = None
+    tokens: Tokens | None = None
     name: str = ""
 
     @property

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from plaudit.errors import InputError, nearest
-from plaudit.policy.online.method import WEIGHTS, Critic, Method, Process, Weights
+from plaudit.policy.online.method import WEIGHTS, Critic, Method, Process, Tokens, Weights
 from plaudit.training.methods import parsed
 
 
@@ -33,6 +33,7 @@ class Online:
         inside_options: options of it.
         critic_options: options of a value function beside the policy, see `Critic`; empty for none.
         process_options: of a model of token rewards beside it, see `Process`; empty for none.
+        token_options: of a model of what tokens have to do with outcomes, see `Tokens`; empty for none.
         reads: see `Method`.
         needs: the data, in words.
     """
@@ -49,13 +50,14 @@ class Online:
     inside_options: Mapping[str, Any] = field(default_factory=dict)
     critic_options: Mapping[str, Any] = field(default_factory=dict)
     process_options: Mapping[str, Any] = field(default_factory=dict)
+    token_options: Mapping[str, Any] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
     needs: str = "prompts, with the references that the reward reads"
 
     @property
     def options(self) -> dict[str, Any]:
         """Name to default, of everything that can be set."""
-        beside = {**self.inside_options, **self.critic_options, **self.process_options}
+        beside = {**self.inside_options, **self.critic_options, **self.process_options, **self.token_options}
         fixed = {} if self.weights == "outcome" else {"weights": self.weights}
         return {**self.advantage_options, **beside, **self.loss_options, **fixed}
 
@@ -82,6 +84,7 @@ class Online:
             _found(self.estimator)(**arguments), partial(_found(self.surrogate), **self.fixed, **loss), weights,
             self.reads, Critic(**chosen(self.critic_options)) if self.critic_options else None,
             Process(**chosen(self.process_options)) if self.process_options else None,
+            Tokens(**chosen(self.token_options)) if self.token_options else None,
         )  # fmt: skip
 
 
@@ -221,6 +224,12 @@ ONLINE: dict[str, Online] = {
         "one right completion of a prompt is copied, one wrong one pushed away; all tokens count alike [24]",
         f"{_A}.reshaped:OneOfEachKind", f"{_L}.outcomes:outcome_pairs", "outcome", {}, {"wrong": 0.5},
         reads=("correct",), needs="prompts with references; the reward has bounds, above whose middle is right",
+    ),
+    "oreal-tokens": Online(
+        "the same, each token by what a model that is fitted to outcomes on the way says it had to do with them [24]",
+        f"{_A}.reshaped:OneOfEachKind", f"{_L}.outcomes:outcome_tokens", "outcome", {}, {"wrong": 0.5},
+        reads=("correct", "importance"), token_options={"token_rate": 2e-6, "token_norm": 1.0, "token_first": 10},
+        needs="prompts with references; the reward has bounds, above whose middle is right",
     ),
 }  # fmt: skip
 

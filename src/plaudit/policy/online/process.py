@@ -8,24 +8,20 @@ Differs from the paper: the reference is always the frozen start, and the learni
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from plaudit.engine.vocabulary import install_logp_head
 from plaudit.policy.losses.implicit import implicit_reward_loss
+from plaudit.policy.online.beside import Beside
 from plaudit.policy.online.method import Process
 from plaudit.policy.online.packing import row_tokens
 from plaudit.policy.online.reading import in_order, placed
-
-WEIGHTS, OPTIMISER = "process.safetensors", "process.pt"
-"""What a checkpoint keeps of the model and of its optimiser."""
 
 
 @final
@@ -39,10 +35,16 @@ class ProcessModel:
     """
 
     def __init__(self, start: Any, options: Process, device: Any) -> None:
-        self.model = copy.deepcopy(start).eval().requires_grad_(True).to(device)
-        install_logp_head(self.model)
+        self.beside = Beside(
+            start, install_logp_head, name="process", rate=options.process_rate, norm=options.process_norm,
+            device=device,
+        )  # fmt: skip
         self.options, self.device = options, device
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=options.process_rate, weight_decay=0.0)
+
+    @property
+    def model(self) -> Any:
+        """The copy, as it is now."""
+        return self.beside.model
 
     def learnt(
         self, rows: Iterable[Mapping[str, Any]], *, known: int,
@@ -72,25 +74,16 @@ class ProcessModel:
             total += float(loss.detach())
             logps.append(logp.detach().double().cpu().numpy())
             index.append(packed["index"].numpy())
-        if known:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.process_norm)
-            self.optimiser.step()
-        self.optimiser.zero_grad()
+        self.beside.stepped(known)
         return in_order(index, logps), total / known if known else float("nan")
 
     def save(self, folder: Path) -> None:
         """Weights and optimiser into a checkpoint's folder."""
-        from safetensors.torch import save_model
-
-        save_model(self.model, str(folder / WEIGHTS))
-        torch.save(self.optimiser.state_dict(), folder / OPTIMISER)
+        self.beside.save(folder)
 
     def load(self, folder: Path) -> None:
         """What `save` wrote."""
-        from safetensors.torch import load_model
-
-        load_model(self.model, str(folder / WEIGHTS), device=str(self.device))
-        self.optimiser.load_state_dict(torch.load(folder / OPTIMISER, map_location=self.device, weights_only=True))
+        self.beside.load(folder)
 
 
 __all__ = ["ProcessModel"]

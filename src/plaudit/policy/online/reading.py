@@ -17,23 +17,28 @@ from plaudit.policy.online.packing import Learned, TokenOutputs, row_tokens
 Floats = NDArray[np.float64]
 
 
-def indexed(experience: Experience, columns: Mapping[str, Floats] | None = None) -> list[Learned]:
-    """All completions, each token with its completion's number as `index`, and columns besides.
+def indexed(
+    experience: Experience, columns: Mapping[str, Floats] | None = None, *, only: NDArray[np.bool_] | None = None
+) -> list[Learned]:
+    """All completions, or some, each token with its completion's number as `index`, and columns besides.
 
     Args:
         experience: a batch.
-        columns: name to a number a token, (t,), in the order of the completions.
+        columns: name to a number a token, (t,), in the order of all completions.
+        only: (n,) True for those that are wanted; all by default. Groups without any are left out.
     """
     flat = experience.flat
     cuts = np.cumsum([len(r.completion_ids) for r in flat])[:-1]
     parts = {name: np.split(values, cuts) for name, values in (columns or {}).items()}
     found, start = [], 0
     for row in experience.rollouts:
-        at = range(start, start + len(row))
+        at = [i for i in range(start, start + len(row)) if only is None or only[i]]
+        start += len(row)
+        if not at:
+            continue
         told = {"index": [np.full(len(flat[i].completion_ids), i) for i in at]}
         own = {name: [values[i] for i in at] for name, values in parts.items()}
-        found.append(Learned(row[0].prompt_ids, tuple(r.completion_ids for r in row), {**told, **own}))
-        start += len(row)
+        found.append(Learned(row[0].prompt_ids, tuple(flat[i].completion_ids for i in at), {**told, **own}))
     return found
 
 

@@ -21,13 +21,21 @@ from plaudit.engine.values import install_value_head, remove_value_head, save_va
 from plaudit.engine.vocabulary import install_logp_head
 from plaudit.errors import InputError
 from plaudit.policy.losses.kl import AdaptiveCoefficient
-from plaudit.policy.online.checking import check_bounds, check_columns, check_kind, judged_together
+from plaudit.policy.online.checking import (
+    check_alone,
+    check_bounds,
+    check_columns,
+    check_kind,
+    judged_together,
+    repeated,
+)
 from plaudit.policy.online.comparing import Duels
 from plaudit.policy.online.config import OnlineConfig, needs_reference
 from plaudit.policy.online.experience import Collector, Scoring, drawn_key, reward_key
 from plaudit.policy.online.method import Method
 from plaudit.policy.online.process import ProcessModel
 from plaudit.policy.online.state import Asked, State, taken_apart
+from plaudit.policy.online.token_model import TokenModel
 from plaudit.policy.online.trainer import VALUES, OnlineTrainer
 from plaudit.policy.online.watching import Watch
 from plaudit.policy.rollout import LocalSampler, Question, Rollout, Sampler, Sampling, questions_of
@@ -112,6 +120,8 @@ def improve(
     check_columns(rows)
     config.check(method)
     units = judged_together([row for row, _ in kept], config)
+    times = repeated([row for row, _ in kept], config)
+    units = [unit for unit in units for _ in range(times[unit[0]])]
     core, layers = taken_apart(reward)
     check_kind(core, method)
     check_bounds(core, method)
@@ -126,6 +136,7 @@ def improve(
 
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
     process = None if method.process is None else ProcessModel(model, method.process, device)
+    tokens = None if method.tokens is None else TokenModel(model, method.tokens, device)
     model = with_lora(model, _as_fit(config), task="CAUSAL_LM") if config.lora_rank else model
     for one in (model, reference):
         if one is not None:
@@ -133,6 +144,7 @@ def improve(
     if method.critic is not None:
         install_value_head(model, trunk=method.critic.trunk)
     asked = schedule(units, config, processes=processes)
+    check_alone(len({one.key.partition(".")[0] for one in asked}), method)
     question_of = partial(_question, kept, len(units[0]))
     patience = Patience(seconds=config.reward_seconds, tries=config.reward_tries)
     scorer = _scoring(core, patience, config, method)
@@ -146,7 +158,7 @@ def improve(
         )
         kind = partial(
             OnlineTrainer, collect=collect, questions=question_of, state=state, options=config,
-            reference=reference, process=process, watch=Watch(), tree=gate.open,
+            reference=reference, process=process, tokens=tokens, watch=Watch(), tree=gate.open,
             pad_id=int(tokenizer.pad_token_id or 0),
         )  # fmt: skip
         trainer = run_steps(
@@ -167,6 +179,8 @@ def improve(
             save_value_head(head, out / VALUES)
         if process is not None:
             save_policy(process.model, tokenizer, out / "process", {**record, "role": "process reward model"})
+        if tokens is not None:
+            tokens.publish(tokenizer, out / "token_model", record)
         save_policy(policy, tokenizer, out / "model", record)
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
@@ -297,5 +311,5 @@ def _made_of(method: Method) -> list[str]:
         repr(getattr(call, "args", ())),
         repr(sorted(getattr(call, "keywords", {}).items())),
     ]
-    beside = [repr(part) for part in (method.critic, method.process) if part is not None]
+    beside = [repr(part) for part in (method.critic, method.process, method.tokens) if part is not None]
     return [re.sub(r" at 0x[0-9a-f]+", "", words) for words in (*told, method.weights, *method.reads, *beside)]

@@ -78,6 +78,8 @@ def check_divisible(state: State, collect: Collector) -> None:
     together = [f"reward {r.name} scores a whole batch together" for r in rewards if r.scope == "batch"]
     if state.method.process is not None:
         together.append("its model of token rewards is fitted to the whole batch")
+    if state.method.tokens is not None:
+        together.append("its token reward model is fitted to the whole batch")
     if state.method.estimator.extent == "batch":
         together.append("its advantages compare the whole batch")
     if state.method.estimator.state():

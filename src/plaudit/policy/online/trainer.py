@@ -39,6 +39,7 @@ from plaudit.policy.online.packing import Learned, TokenOutputs, row_tokens, row
 from plaudit.policy.online.process import ProcessModel
 from plaudit.policy.online.reading import placed
 from plaudit.policy.online.state import Asked, State, check_divisible
+from plaudit.policy.online.token_model import TokenModel
 from plaudit.policy.online.watching import Watch
 from plaudit.policy.rollout import Question
 from plaudit.rewards.base import RewardBatch
@@ -66,13 +67,15 @@ class OnlineTrainer(RewardTrainer):
         options: of the run.
         reference: the frozen starting policy; None where it is the model without its adapters, or not needed.
         process: the model of token rewards; None without one.
+        tokens: the token reward model; None without one.
         watch: turns what happened into metrics.
         **kwargs: of `RewardTrainer`.
     """
 
     def __init__(
         self, *, collect: Collector, questions: Callable[[Asked], Question], state: State, options: OnlineConfig,
-        reference: Any, watch: Watch, tree: bool, pad_id: int, process: ProcessModel | None = None, **kwargs: Any,
+        reference: Any, watch: Watch, tree: bool, pad_id: int, process: ProcessModel | None = None,
+        tokens: TokenModel | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         outputs = partial(row_tokens, values=state.method.critic is not None)
         super().__init__(objective=self._loss, outputs=outputs, **kwargs)  # type: ignore[arg-type]
@@ -81,12 +84,13 @@ class OnlineTrainer(RewardTrainer):
         self.watch, self.tree, self.pad_id = watch, tree, pad_id
         self._groups: list[Learned] | None = None  # an empty list is a batch from which nothing is learnt
         self._spare: Learned | None = None
-        self.process = process
+        self.beside = [one for one in (process, tokens) if one is not None]
         if reference is not None:
             reference.to(self.args.device)
         self._measured = Measurer(
             lambda: self.accelerator.unwrap_model(self.model), reference, process, collect=collect, options=options,
             rows=self._rows, device=self.args.device, precision=self.compute_loss_context_manager,
+            tokens=tokens,
         )  # fmt: skip
         if self.accelerator.num_processes > 1:
             check_divisible(state, collect)
@@ -106,12 +110,21 @@ class OnlineTrainer(RewardTrainer):
         asked = [[*batch["asked"]] for batch in batches]
         if update == 0 or self._groups is None:
             self._groups = self._collected([one for part in asked for one in part], again=update > 0)
+        if self._alone():  # the token reward model learns first; without rows the policy has no gradient and stays
+            return [{"rows": [], "n_items": torch.ones((), device=device)} for _ in asked], torch.ones(
+                (), device=device
+            )
         share = self._groups[update % self.options.minibatches :: self.options.minibatches]
         groups = self._weighted(share)
         parts = np.array_split(np.arange(len(groups)), len(asked))
         rows = self._evened([self._rows([groups[i] for i in part]) for part in parts])
         one = torch.ones((), device=device)
         return [{"rows": [placed(row, device) for row in some], "n_items": one} for some in rows], one
+
+    def _alone(self) -> bool:
+        """Whether the token reward model learns from the batch and the policy does not yet."""
+        tokens = self._now.method.tokens
+        return tokens is not None and self.state.global_step // self.options.updates < tokens.token_first
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
         """The Trainer's, with a learning rate of its own for the value head."""
@@ -142,8 +155,8 @@ class OnlineTrainer(RewardTrainer):
             (folder / STATE).write_text(json.dumps(kept.to_dict()), encoding="utf-8")
             if (head := value_head(self.model)) is not None:  # a checkpoint of adapters does not hold it
                 save_value_head(head, folder / VALUES)
-            if self.process is not None:  # as it is: a batch that still serves has its token rewards in the log
-                self.process.save(folder)
+            for one in self.beside:  # as it is: a batch that still serves has its token rewards in the log
+                one.save(folder)
         return super()._save_checkpoint(*args, **kwargs)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -152,8 +165,8 @@ class OnlineTrainer(RewardTrainer):
         self._now = self._next = self._next.restored(kept)
         if (head := value_head(self.model)) is not None:
             load_value_head(head, Path(resume_from_checkpoint) / VALUES)
-        if self.process is not None:
-            self.process.load(Path(resume_from_checkpoint))
+        for one in self.beside:
+            one.load(Path(resume_from_checkpoint))
 
     # --- from questions to what is learnt
 
@@ -175,13 +188,15 @@ class OnlineTrainer(RewardTrainer):
             penalty=self._penalty(measured),
         )  # fmt: skip
         advantages = self._now.method.estimator(inputs)
+        importance, more = self._measured.importance(experience, advantages, again=again)
         if not again:
-            told = replace(advantages, metrics={**advantages.metrics, **(measured.metrics or {})})
+            told = replace(advantages, metrics={**advantages.metrics, **(measured.metrics or {}), **more})
             self.watch.collected(experience, layers[-1], told, measured.old, measured.ref)
         self._next = replace(self._moved_on(experience, layers, inputs, measured.old, measured.ref), lost=lost)
         found, self._spare = learned_of(
-            experience, advantages, inputs, method=self._now.method, drop_unfinished=self.options.drop_unfinished
-        )
+            experience, advantages, inputs, method=self._now.method, drop_unfinished=self.options.drop_unfinished,
+            importance=importance,
+        )  # fmt: skip
         return found
 
     def _alarmed(self, experience: Experience) -> int:

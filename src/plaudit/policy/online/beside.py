@@ -1,0 +1,57 @@
+"""A copy of the starting policy that is fitted beside the policy, with an optimiser of its own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+
+@final
+class Beside:
+    """A trained copy, and what a checkpoint keeps of it.
+
+    Args:
+        start: the starting policy; it is copied.
+        prepare: what is put on the copy before its optimiser is made.
+        name: of the files in a checkpoint: `NAME.safetensors` and `NAME.pt`.
+        rate: of AdamW, constant.
+        norm: gradients are scaled down to it.
+        device: where it runs.
+    """
+
+    def __init__(
+        self, start: Any, prepare: Callable[[Any], object], *, name: str, rate: float, norm: float, device: Any
+    ) -> None:  # fmt: skip
+        self.model = copy.deepcopy(start).eval().requires_grad_(True).to(device)
+        prepare(self.model)
+        self.name, self.norm, self.device = name, norm, device
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=0.0)
+
+    def stepped(self, known: int) -> None:
+        """Follows the gradient that the model has; where nothing is known there is none, and nothing moves."""
+        if known:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.norm)
+            self.optimiser.step()
+        self.optimiser.zero_grad()
+
+    def save(self, folder: Path) -> None:
+        """Weights and optimiser into a checkpoint's folder."""
+        from safetensors.torch import save_model
+
+        save_model(self.model, str(folder / f"{self.name}.safetensors"))
+        torch.save(self.optimiser.state_dict(), folder / f"{self.name}.pt")
+
+    def load(self, folder: Path) -> None:
+        """What `save` wrote."""
+        from safetensors.torch import load_model
+
+        load_model(self.model, str(folder / f"{self.name}.safetensors"), device=str(self.device))
+        kept = torch.load(folder / f"{self.name}.pt", map_location=self.device, weights_only=True)
+        self.optimiser.load_state_dict(kept)
+
+
+__all__ = ["Beside"]
