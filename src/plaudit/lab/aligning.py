@@ -36,6 +36,7 @@ class Shown:
         scores: (n,), NaN where there is none.
         columns: name to (m,), what an algorithm reads of pairs besides.
         mismatched: (n,) True for completions of other prompts, which serve a baseline only; None where there are none.
+        token_rewards: (n, t) of each token, for algorithms that read them; None where there are none.
     """
 
     prompt: Int[Tensor, " n"]
@@ -45,6 +46,7 @@ class Shown:
     scores: Float[Tensor, " n"] | None = None
     columns: Mapping[str, Float[Tensor, " m"]] = field(default_factory=dict)
     mismatched: Bool[Tensor, " n"] | None = None
+    token_rewards: Float[Tensor, "n t"] | None = None
 
     def __len__(self) -> int:
         """Pairs, or completions where there are none."""
@@ -57,8 +59,10 @@ class Shown:
         else:
             kept, inverse = torch.unique(self.pairs[which], return_inverse=True)
             pairs, columns = inverse.reshape(-1, 2), {name: c[which] for name, c in self.columns.items()}
-        wanted, scores, other = (None if x is None else x[kept] for x in (self.wanted, self.scores, self.mismatched))
-        return Shown(self.prompt[kept], self.tokens[kept], pairs, wanted, scores, columns, other)
+        wanted, scores, other, rewards = (
+            None if x is None else x[kept] for x in (self.wanted, self.scores, self.mismatched, self.token_rewards)
+        )
+        return Shown(self.prompt[kept], self.tokens[kept], pairs, wanted, scores, columns, other, rewards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +103,13 @@ def aligned(
         as `told/...`, and what was watched.
 
     Raises:
-        InputError: if the algorithm needs instructions or a judge, which tables have not, or completions of other
-            prompts that are not there.
+        InputError: if the algorithm needs a judge, which tables have not, or completions of other prompts or token
+            rewards that are not there.
     """
     named = algorithm(name)
     if named.algorithm.mismatched and shown.mismatched is None:
         raise InputError(f"aligned: {named.name} needs completions of other prompts; mark them as mismatched")
-    if named.algorithm.contrast or named.algorithm.judge:
+    if (named.algorithm.contrast and shown.token_rewards is None) or named.algorithm.judge:
         raise InputError(f"aligned: {named.name} asks a language model for more than log-probabilities; take another")
     start = policy.frozen()
     reference = start if reference is None else reference
@@ -172,6 +176,8 @@ def _row(
         "scores": nothing if shown.scores is None else shown.scores,
         **shown.columns,
     }  # fmt: skip
+    if kind.contrast and shown.token_rewards is not None:
+        row["token_rewards"] = shown.token_rewards[counted]
     if kind.reference:
         row["reference_tokens"] = _said(reference, shown)[counted]
     if kind.old:
