@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from plaudit.errors import IntegrityError, PlauditError
-from plaudit.policy.online import trainer
+from plaudit.policy.online import alarms
 from plaudit.policy.online.methods import online
 from plaudit.policy.online.trainer import OnlineTrainer
 from plaudit.policy.rollout import LocalSampler
@@ -113,7 +113,7 @@ def test_batches_that_were_lost_before_a_kill_still_count(tmp_path, monkeypatch)
     options = {"rows": 8, "epochs": 4, "save_steps": 1}
     collected, made = [], OnlineTrainer._collected
     monkeypatch.setattr(OnlineTrainer, "_collected", lambda self, *a, **k: collected.append(1) or made(self, *a, **k))
-    monkeypatch.setattr(trainer, "LONGEST", 3)
+    monkeypatch.setattr(alarms, "LONGEST", 3)
     with pytest.raises(Pulled):  # two batches, and no third
         run(tmp_path, reward=Broken(), sampler=breaking(2), **options)
     collected.clear()

@@ -10,8 +10,8 @@ from plaudit.errors import InputError, PlauditError
 from plaudit.lab.worlds.arithmetic.symbols import build_tokenizer
 from plaudit.policy.advantages.relative import GroupRelative
 from plaudit.policy.losses.surrogates import clipped, reinforce
-from plaudit.policy.online import Method, OnlineConfig, improve
-from plaudit.policy.online.running import schedule
+from plaudit.policy.online import Method, OnlineConfig, alarms, improve
+from plaudit.policy.online.scheduling import schedule
 from plaudit.rewards.base import Outcome, RewardBatch
 from plaudit.runs.log import DurableLog
 from plaudit.shaping.transforms.adaptive import Standardise
@@ -299,13 +299,11 @@ def test_what_was_said_is_a_scored_file(tmp_path):
 
 
 def test_a_run_without_any_reward_stops_and_says_why(tmp_path, monkeypatch, caplog):
-    from plaudit.policy.online import trainer
-
     class Broken(Sevens):
         def __call__(self, samples):
             raise ConnectionError("no route to the judge")
 
-    monkeypatch.setattr(trainer, "LONGEST", 2)
+    monkeypatch.setattr(alarms, "LONGEST", 2)
     with pytest.raises(PlauditError, match=r"last 2 batches has a reward \(ConnectionError: no route to the judge"):
         run(tmp_path, reward=Broken(), rows=8, epochs=4)
     assert "100% of 12 completions have no reward" in caplog.text

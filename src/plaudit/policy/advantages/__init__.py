@@ -31,6 +31,7 @@ __getattr__, __all__ = exports(
         "WithoutOutliers": "wrapping",
         "generalised_advantages": "returns",
         "group_advantages": "groups",
+        "idle_groups": "filtering",
         "placed_rewards": "returns",
         "token_returns": "returns",
         "whitened": "returns",

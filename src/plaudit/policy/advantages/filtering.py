@@ -1,7 +1,7 @@
 """Estimators around another that leave whole groups out of an update: those that have little to teach.
 
-A group that is left out leaves the denominators too. Differs from the papers: they fill the batch up with further
-prompts, and our loop does not, so a step may teach less.
+A group that is left out leaves the denominators too. The papers fill the batch up with further prompts: so does
+`plaudit align` with `refill`, which asks `idle_groups`; without it a step may teach less.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from plaudit.errors import InputError
 from plaudit.policy.advantages.base import AdvantageInputs, Advantages, Extent
 from plaudit.policy.advantages.wrapping import Wrapping
 from plaudit.shaping.filtering import SpreadFilter
-from plaudit.shaping.groups.codes import Grouped
+from plaudit.shaping.groups.codes import Floats, Grouped, Groups, Labels
 
 
 @final
@@ -47,9 +47,18 @@ class WithinAccuracy(Wrapping):
     def made(self, inputs: AdvantageInputs, inner: Advantages) -> Advantages:
         """By those of each group of which it is known, and that have a reward."""
         known = np.where(inputs.included, inputs.need("correct", "within-accuracy"), np.nan)
-        share = np.nan_to_num(Grouped.of("within-accuracy", known, inputs.groups).mean, nan=-1.0)
+        return _kept(inputs, inner, self.inside(known, inputs.grouped)[inputs.grouped.code])
+
+    def inside(self, correct: Floats, groups: Groups) -> Bool[np.ndarray, " g"]:
+        """Whether each group is kept.
+
+        Args:
+            correct: (n,) 1 right, 0 wrong, NaN not known or without a reward: it leaves the share.
+            groups: of the completions.
+        """
+        share = np.nan_to_num(Grouped.of("within-accuracy", correct, groups).mean, nan=-1.0)
         inside = (share > self.low) & (share < self.high) if self.open else (share >= self.low) & (share <= self.high)
-        return _kept(inputs, inner, inside[inputs.grouped.code])
+        return np.asarray(inside)
 
 
 @final
@@ -84,6 +93,44 @@ class SpreadFiltered(Wrapping):
         """In a state that `state` gave."""
         seen = replace(self.filter, step=int(state["step"]), mean=state["mean"])
         return replace(self, of=self.of.restored(state["of"]), filter=seen)
+
+
+def idle_groups(
+    estimator: Any, reward: Floats, groups: Labels | Groups, *, correct: Floats | None = None,
+    lost: Bool[np.ndarray, " n"] | None = None,
+) -> Bool[np.ndarray, " g"]:  # fmt: skip
+    """Which groups are known to have nothing to teach: at least two rewards, all equal, or outside a filter's bounds.
+
+    A group in which the machine failed to judge a completion is not among them: what it would have taught is not known.
+    Nor is one with fewer than two rewards.
+
+    Args:
+        estimator: of the method; `WithinAccuracy` in it, or in what it wraps, has a say.
+        reward: (n,) what the optimiser sees, NaN where there is none.
+        groups: labels (n,), or `Groups`.
+        correct: (n,) 1 right, 0 wrong, NaN not known; None where it is not asked.
+        lost: (n,) True where a time-out or an instrument's fault took the reward; nowhere by default.
+
+    Returns:
+        (g,) in the order of the groups' codes.
+
+    Source: Yu et al. 2025, "DAPO", section 3.2.
+    """
+    found = Groups.of(groups)
+    there = ~np.isnan(reward)
+    low, high = np.full(found.count, np.inf), np.full(found.count, -np.inf)
+    np.minimum.at(low, found.code[there], reward[there])
+    np.maximum.at(high, found.code[there], reward[there])
+    idle = low == high
+    while estimator is not None:
+        if isinstance(estimator, WithinAccuracy) and correct is not None:
+            idle |= ~estimator.inside(np.where(there, correct, np.nan), found)
+        estimator = getattr(estimator, "of", None)
+    enough = np.bincount(found.code[there], minlength=found.count) >= 2
+    broken = np.zeros(found.count, dtype=bool)
+    if lost is not None:
+        broken[found.code[np.asarray(lost, dtype=bool)]] = True
+    return np.asarray(idle & enough & ~broken)
 
 
 def _kept(inputs: AdvantageInputs, inner: Advantages, keep: Bool[np.ndarray, " n"]) -> Advantages:

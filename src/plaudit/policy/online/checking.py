@@ -119,6 +119,20 @@ def check_alone(batches: int, method: Method) -> None:
         )
 
 
+def check_refill(rewards: Sequence[Any], config: OnlineConfig) -> None:
+    """Refuses to refill where a reward scores a whole batch together: each round would be scored apart.
+
+    Raises:
+        InputError: naming it.
+    """
+    whole = [reward.name for reward in rewards if getattr(reward, "scope", "") == "batch"]
+    if config.refill and whole:
+        raise InputError(
+            f"align: reward {whole[0]} scores a whole batch together, and refill asks further prompts after it is "
+            "scored; leave refill out"
+        )
+
+
 def check_bounds(reward: Any, method: Method) -> None:
     """Refuses a reward without bounds where it must say what is right.
 
@@ -133,4 +147,4 @@ def check_bounds(reward: Any, method: Method) -> None:
         )
 
 
-__all__ = ["check_alone", "check_bounds", "check_columns", "check_kind", "judged_together", "repeated"]
+__all__ = ["check_alone", "check_bounds", "check_columns", "check_kind", "check_refill", "judged_together", "repeated"]

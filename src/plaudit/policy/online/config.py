@@ -71,6 +71,9 @@ class OnlineConfig:
     repeat_by: str = ""
     """Column of prompts with the share of right answers to them: below 0.2 a pass asks them six times, below 0.6 four,
     below 0.8 twice (OREAL)."""
+    refill: int = 0
+    """Most further rounds of sampling in a step, each of as many other prompts as have nothing to teach so far: those
+    all of whose rewards are equal, or that the algorithm leaves out (DAPO); 0 for none."""
     together: str = ""
     """Column of prompts that a reward judges together, such as the wordings of a question: one group to the reward."""
     drop_unfinished: bool = False
@@ -142,6 +145,12 @@ class OnlineConfig:
             raise InputError(f"{method.title} compares siblings and completions is {self.completions}; give at least 2")
         if method.compares and self.together:
             raise InputError(f"together has no effect on {method.title}, which compares the siblings of a prompt")
+        if self.refill and (self.completions < 2 or self.together):
+            given = f"together {self.together!r}" if self.together else f"completions {self.completions}"
+            raise InputError(
+                f"refill asks further prompts for those all of whose completions are worth the same, and {given} is "
+                "given; give at least 2 completions and leave together out, or leave refill out"
+            )
         if self.repeat_by and self.together:
             raise InputError("repeat_by and together are both given: wordings are asked equally often; leave one out")
         if self.comparisons_per_sample == 1 and self.completions % 2:
@@ -168,5 +177,5 @@ _POSITIVE = (
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "warmup", "weight_decay", "max_grad_norm", "kl_coef", "kl_target", "entropy_coef", "lora_rank", "seed",
-    "comparisons_per_sample",
+    "comparisons_per_sample", "refill",
 )  # fmt: skip

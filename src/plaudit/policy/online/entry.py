@@ -62,6 +62,13 @@ class AlignedOnline:
             share = _mean(told, name)
             if share > 0:
                 found.append(f"{name.removeprefix('outcome/').replace('_', ' ')}: {share:.2%} of completions")
+        if config.refill:
+            asked = sum(row["refilled"] for row in told if "refilled" in row)
+            short = sum(row["short"] > 0 for row in told if "short" in row)
+            found.append(
+                f"{asked:g} further prompts for those with nothing to teach, which were {_mean(told, 'idle'):.1%} of "
+                f"all that were asked; {short} of {len(told)} batches stayed short"
+            )
         if self.run.left_out:
             numbers = ", ".join(str(i + 1) for i in self.run.left_out[:5])
             more = ", ..." if len(self.run.left_out) > 5 else ""

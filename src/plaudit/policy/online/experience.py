@@ -50,6 +50,15 @@ class Experience:
         return np.repeat(np.arange(len(self.rollouts)), [len(row) for row in self.rollouts])
 
 
+def joined(parts: Sequence[Experience]) -> Experience:
+    """Batches of the same rewards as one, in order."""
+    return Experience(
+        tuple(q for part in parts for q in part.questions), tuple(r for part in parts for r in part.rollouts),
+        RewardBatch.concat([part.reward for part in parts]),
+        {name: RewardBatch.concat([part.watched[name] for part in parts]) for name in parts[0].watched},
+    )  # fmt: skip
+
+
 class Scoring(Protocol):
     """What asks a reward, or a comparison, without stopping the run: a `Scorer`, or `Duels`."""
 

@@ -6,13 +6,12 @@ import copy
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from plaudit.engine.engine import open_gate
@@ -26,19 +25,21 @@ from plaudit.policy.online.checking import (
     check_bounds,
     check_columns,
     check_kind,
+    check_refill,
     judged_together,
     repeated,
 )
 from plaudit.policy.online.comparing import Duels
 from plaudit.policy.online.config import OnlineConfig, needs_reference
-from plaudit.policy.online.experience import Collector, Scoring, drawn_key, reward_key
+from plaudit.policy.online.experience import Collector, Scoring
 from plaudit.policy.online.method import Method
 from plaudit.policy.online.process import ProcessModel
-from plaudit.policy.online.state import Asked, State, taken_apart
+from plaudit.policy.online.scheduling import collated, further, question_of, said, schedule
+from plaudit.policy.online.state import State, taken_apart
 from plaudit.policy.online.token_model import TokenModel
 from plaudit.policy.online.trainer import VALUES, OnlineTrainer
 from plaudit.policy.online.watching import Watch
-from plaudit.policy.rollout import LocalSampler, Question, Rollout, Sampler, Sampling, questions_of
+from plaudit.policy.rollout import LocalSampler, Sampler, Sampling, questions_of
 from plaudit.policy.saving import save_policy
 from plaudit.policy.scoring import Patience, Scorer
 from plaudit.records.rows import PromptOnly
@@ -46,7 +47,6 @@ from plaudit.records.sample import content_hash
 from plaudit.records.writing import write
 from plaudit.rewards import folders
 from plaudit.rewards.base import Comparison, Reward
-from plaudit.rewards.files import batch_from_cells, scored_rows
 from plaudit.rewards.likelihood.language import open_causal
 from plaudit.runs.log import DurableLog
 from plaudit.runs.origin import versions
@@ -125,6 +125,7 @@ def improve(
     core, layers = taken_apart(reward)
     check_kind(core, method)
     check_bounds(core, method)
+    check_refill([core, *(watched or {}).values()], config)
     rendering = content_hash([template.to_dict(), tokenizer.chat_template, folders.vocabulary(tokenizer)])
     start = folders.weights_hash(model, rendering)
     rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -145,7 +146,8 @@ def improve(
         install_value_head(model, trunk=method.critic.trunk)
     asked = schedule(units, config, processes=processes)
     check_alone(len({one.key.partition(".")[0] for one in asked}), method)
-    question_of = partial(_question, kept, len(units[0]))
+    question = partial(question_of, kept, len(units[0]))
+    refills = partial(further, prompts=len(kept), config=config, rank=rank)
     patience = Patience(seconds=config.reward_seconds, tries=config.reward_tries)
     scorer = _scoring(core, patience, config, method)
     with DurableLog(out / f"rollouts{f'-{rank}' if rank else ''}.log", fingerprint=key, in_memory=False) as log:
@@ -157,15 +159,15 @@ def improve(
             method, layers, AdaptiveCoefficient(config.kl_coef, config.kl_target or 6.0) if config.kl_coef else None
         )
         kind = partial(
-            OnlineTrainer, collect=collect, questions=question_of, state=state, options=config,
-            reference=reference, process=process, tokens=tokens, watch=Watch(), tree=gate.open,
+            OnlineTrainer, collect=collect, questions=question, state=state, options=config,
+            reference=reference, process=process, tokens=tokens, refills=refills, watch=Watch(), tree=gate.open,
             pad_id=int(tokenizer.pad_token_id or 0),
         )  # fmt: skip
         trainer = run_steps(
             model, tokenizer, asked, config=_as_fit(config), out=out, key=key, progress=progress, collator=collated,
             kind=kind,
         )  # fmt: skip
-        write(out / f"samples{f'-{rank}' if rank else ''}.jsonl", said(asked, question_of, log))
+        write(out / f"samples{f'-{rank}' if rank else ''}.jsonl", said(asked, question, log, refills=refills))
     head = value_head(trainer.model)
     remove_value_head(trainer.model)
     policy = merged(trainer.model)
@@ -190,60 +192,11 @@ def improve(
     )  # fmt: skip
 
 
-def schedule(prompts: Sequence[Sequence[int]], config: OnlineConfig, *, processes: int = 1) -> list[Asked]:
-    """Which prompts each update asks, in order: every batch `updates` times, passes over the prompts shuffled anew.
-
-    The last batch is filled from a further pass, so that all are of one size.
-
-    Args:
-        prompts: numbers of the prompts, those that are judged together as one entry; all entries are equally long.
-        config: of the run.
-        processes: that divide each batch.
-    """
-    size = config.batch_size * config.accumulation * processes
-    batches = max(1, int(np.ceil(sum(map(len, prompts)) * config.epochs / size)))
-    rng, order = np.random.default_rng([config.seed, 17]), list[int]()
-    while len(order) < batches * size:
-        order += [row for unit in rng.permutation(len(prompts)) for row in prompts[unit]]
-    found: list[Asked] = []
-    for step in range(batches):
-        part = order[step * size : (step + 1) * size]
-        found += [Asked(row, f"{step}.{place}.{row}") for place, row in enumerate(part)] * config.updates
-    return found
-
-
-def said(asked: Sequence[Asked], questions: Callable[[Asked], Question], log: DurableLog) -> Iterator[dict[str, Any]]:
-    """Rows of a scored file: every completion of a run with its reward, in the order in which they were learnt from.
-
-    Args:
-        asked: the schedule.
-        questions: from its entries to what was asked.
-        log: of the run; entries that it lacks were another process's.
-    """
-    for one in dict.fromkeys(asked):
-        question = questions(one)
-        if reward_key("", question) in log:
-            rollouts = [Rollout.from_dict(question, row) for row in log[drawn_key(question)]]
-            yield from scored_rows([r.sample for r in rollouts], batch_from_cells(log[reward_key("", question)]))
-
-
 def _scoring(reward: Any, patience: Patience, config: OnlineConfig, method: Method) -> Scoring:
     """What asks the reward, or the comparison."""
     if not method.compares:
         return Scorer(reward, patience)
     return Duels(reward, patience, per_sample=config.comparisons_per_sample, both_orders=config.both_orders)
-
-
-def collated(batch: Sequence[Asked]) -> dict[str, Any]:
-    """A micro-batch of the schedule, as it is: rows are made when the completions are there."""
-    return {"asked": list(batch)}
-
-
-def _question(kept: Sequence[tuple[PromptOnly, tuple[int, ...]]], together: int, asked: Asked) -> Question:
-    """What an entry of the schedule asks; so many that follow one another are judged together."""
-    row, ids = kept[asked.row]
-    step, place, _ = asked.key.split(".")
-    return Question(row, ids, asked.key, f"{step}.{int(place) // together}" if together > 1 else "")
 
 
 def _reference(model: Any, tokenizer: Any, config: OnlineConfig, method: Method) -> Any:

@@ -7,8 +7,7 @@ completions is first used it is collected; the updates after it, `passes` times 
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,6 @@ from torch.utils.data import SequentialSampler
 from transformers import Trainer
 
 from plaudit.engine.values import load_value_head, save_value_head, value_head
-from plaudit.errors import PlauditError
 from plaudit.policy.advantages.base import AdvantageInputs
 from plaudit.policy.losses.entropy import entropy_bonus
 from plaudit.policy.losses.kl import kl_loss, kl_penalty
@@ -31,6 +29,7 @@ from plaudit.policy.losses.surrogates import Surrogate
 from plaudit.policy.losses.tokens import TokenBatch
 from plaudit.policy.losses.values import value_loss
 from plaudit.policy.losses.weights import token_weights
+from plaudit.policy.online.alarms import alarmed
 from plaudit.policy.online.config import OnlineConfig
 from plaudit.policy.online.experience import Collector, Experience
 from plaudit.policy.online.lessons import Measured, inputs_of, learned_of
@@ -38,18 +37,13 @@ from plaudit.policy.online.measuring import Measurer
 from plaudit.policy.online.packing import Learned, TokenOutputs, row_tokens, rows_of
 from plaudit.policy.online.process import ProcessModel
 from plaudit.policy.online.reading import placed
+from plaudit.policy.online.refilling import refilled
 from plaudit.policy.online.state import Asked, State, check_divisible
 from plaudit.policy.online.token_model import TokenModel
 from plaudit.policy.online.watching import Watch
 from plaudit.policy.rollout import Question
 from plaudit.rewards.base import RewardBatch
 from plaudit.training.trainer import RewardTrainer
-
-ALARM = 0.05
-"""Share of a batch without a reward from which on a warning is logged."""
-LONGEST = 10
-"""Batches without any reward after which a run stops."""
-_logger = logging.getLogger(__name__)
 
 STATE = "online.json"
 """What a checkpoint keeps of shaping, advantages and the KL coefficient."""
@@ -63,6 +57,7 @@ class OnlineTrainer(RewardTrainer):
     Args:
         collect: makes experience of questions.
         questions: by row of the data, the token ids of its prompt; indexed by the schedule's entries.
+        refills: from a step's entries to further ones, for those that have nothing to teach.
         state: where the run begins.
         options: of the run.
         reference: the frozen starting policy; None where it is the model without its adapters, or not needed.
@@ -75,11 +70,13 @@ class OnlineTrainer(RewardTrainer):
     def __init__(
         self, *, collect: Collector, questions: Callable[[Asked], Question], state: State, options: OnlineConfig,
         reference: Any, watch: Watch, tree: bool, pad_id: int, process: ProcessModel | None = None,
-        tokens: TokenModel | None = None, **kwargs: Any,
+        tokens: TokenModel | None = None, refills: Callable[[Sequence[Asked]], Iterator[Asked]] | None = None,
+        **kwargs: Any,
     ) -> None:  # fmt: skip
         outputs = partial(row_tokens, values=state.method.critic is not None)
         super().__init__(objective=self._loss, outputs=outputs, **kwargs)  # type: ignore[arg-type]
         self.collect, self.questions, self.options = collect, questions, options
+        self.refills = refills or (lambda _: iter(()))
         self._now, self._next = state, state
         self.watch, self.tree, self.pad_id = watch, tree, pad_id
         self._groups: list[Learned] | None = None  # an empty list is a batch from which nothing is learnt
@@ -178,19 +175,23 @@ class OnlineTrainer(RewardTrainer):
             again: whether a resumed run takes up a batch that it has learnt from, and told of, before.
         """
         self._now = self._next
+        bounds = self.collect.scorer.reward.bounds
         with self.compute_loss_context_manager():  # sampled in the precision that it is learnt in
-            experience = self.collect([self.questions(one) for one in asked])
-        lost = self._alarmed(experience)
+            experience, spent = refilled(
+                asked, lambda some: self.collect([self.questions(one) for one in some]), self.refills(asked),
+                rounds=self.options.refill, state=self._now, bounds=bounds,
+            )  # fmt: skip
+        lost = alarmed(experience.reward, self._now.lost, self.collect.scorer.faults)
         layers = self._now.shaped(experience.reward, experience.samples)
         measured = self._measured(experience, self._now.method, again=again)
         inputs = inputs_of(
-            experience, layers[-1], measured, method=self._now.method, bounds=self.collect.scorer.reward.bounds,
+            experience, layers[-1], measured, method=self._now.method, bounds=bounds,
             penalty=self._penalty(measured),
         )  # fmt: skip
         advantages = self._now.method.estimator(inputs)
         importance, more = self._measured.importance(experience, advantages, again=again)
         if not again:
-            told = replace(advantages, metrics={**advantages.metrics, **(measured.metrics or {}), **more})
+            told = replace(advantages, metrics={**advantages.metrics, **(measured.metrics or {}), **more, **spent})
             self.watch.collected(experience, layers[-1], told, measured.old, measured.ref)
         self._next = replace(self._moved_on(experience, layers, inputs, measured.old, measured.ref), lost=lost)
         found, self._spare = learned_of(
@@ -198,20 +199,6 @@ class OnlineTrainer(RewardTrainer):
             importance=importance,
         )  # fmt: skip
         return found
-
-    def _alarmed(self, experience: Experience) -> int:
-        """Says when completions have no reward, and stops when none has had one for long; batches without any."""
-        lost = 1 - float(experience.reward.valid.mean())
-        count = self._now.lost + 1 if lost == 1 else 0
-        if lost >= ALARM:
-            _logger.warning("%.0f%% of %d completions have no reward", 100 * lost, len(experience.reward))
-        if count >= LONGEST:
-            faults = "; ".join(self.collect.scorer.faults) or "it abstains"
-            raise PlauditError(
-                f"align: no completion of the last {LONGEST} batches has a reward ({faults[:300]}); mend the reward "
-                "and start again in another folder"
-            )
-        return count
 
     def _penalty(self, measured: Measured) -> NDArray[np.float64] | None:
         """What each token loses of its reward for the KL, where it is taken from there."""

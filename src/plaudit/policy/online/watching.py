@@ -32,6 +32,7 @@ class Watch:
     | `outcome/NAME` | share of completions with that outcome, `scored` left out |
     | `aspect/NAME`, `dominance/NAME` | mean of an aspect; its Spearman correlation with the reward |
     | `length`, `finished` | mean tokens; share that ended by themselves |
+    | `sampled_tokens`, `judged` | what the batch cost: tokens sampled, completions shown to the reward |
     | `distinct` | distinct texts within a group, a share |
     | `kl` | of a completion to the reference, nats, by k1: the mean of summed log-ratios of fresh samples |
     | `included`, `silent_groups` | share that takes part; share of groups whose advantages are all 0 |
@@ -63,6 +64,8 @@ class Watch:
             "shaped": _mean(shaped.reward),
             "reward_std": _within(batch.reward, experience.groups),
             "length": float(np.mean([len(r.completion_ids) for r in rollouts])),
+            "sampled_tokens": float(sum(len(r.completion_ids) for r in rollouts)),
+            "judged": float(len(rollouts)),
             "finished": float(np.mean([r.finish == "eos" for r in rollouts])),
             "distinct": float(np.mean([len({r.sample.text for r in row}) / len(row) for row in experience.rollouts])),
             **{k: v for k, v in advantages.metrics.items() if k != "reward"},
