@@ -17,6 +17,7 @@ from plaudit.policy.scoring import Patience
 from plaudit.records.sample import Sample, conversation
 from plaudit.rewards.base import Outcome, PreferenceBatch
 from plaudit.rewards.files import batch_from_cells, read_scored, reward_cells
+from plaudit.rewards.registry import load
 from small_policies import MoreSevens, Sevens, losses, run
 
 NAN = float("nan")
@@ -203,3 +204,60 @@ def test_a_reward_is_no_comparison_and_the_other_way_round(tmp_path):
         run(tmp_path, reward=Sevens(), method=online("pref-grpo")[1])
     with pytest.raises(InputError, match="more-sevens is a comparison, and grpo learns from a reward of one"):
         run(tmp_path, reward=MoreSevens(), method=online("grpo")[1])
+
+
+JUDGE = """
+import numpy as np
+from plaudit.rewards.base import PreferenceBatch
+
+class ByRuns:
+    name, fingerprint = "more-sevens", "more-sevens"
+
+    def __call__(self, first, second):
+        ahead = np.array([a.text.count("7") - b.text.count("7") for a, b in zip(first, second, strict=True)])
+        return PreferenceBatch((np.sign(ahead) + 1) / 2, np.zeros(len(first), dtype=np.int8))
+
+judge = ByRuns()
+"""
+
+
+def test_a_pointwise_reward_beside_the_comparison_is_a_composed_reward(tmp_path):
+    """Pref-GRPO's released mix, .4 of the win rate and .6 of a reward: the first loss by a loop over all pairs."""
+    (tmp_path / "judge.py").write_text(JUDGE)
+    reward = load(
+        {
+            "combine/weighted": {
+                "terms": [
+                    {"weight": 0.4, "reward": {"shape/win-rate": {"of": f"{tmp_path}/judge.py:judge"}}},
+                    {"weight": 0.6, "reward": "rule/length?target=6"},
+                ]
+            }
+        }
+    )
+    assert reward.scope == "group"
+    found = run(tmp_path / "run", rows=4, completions=4, reward=reward, method=online("grpo?weights=token")[1])
+    scored, pointwise = read_scored(tmp_path / "run" / "samples.jsonl"), load("rule/length?target=6")
+    total, tokens, apart = 0.0, 0, 0.0
+    for start in range(0, 16, 4):
+        part = scored.samples[start : start + 4]
+        count = [s.text.count("7") for s in part]
+        rate = np.array([np.mean([(np.sign(c - d) + 1) / 2 for k, d in enumerate(count) if k != i])
+                         for i, c in enumerate(count)])  # fmt: skip
+        worth = 0.4 * rate + 0.6 * pointwise(part).reward
+        assert scored.batch.reward[start : start + 4] == pytest.approx(worth)
+        total -= sum(a * s.meta["tokens"] for a, s in zip(z(worth, 1), part, strict=True))
+        tokens += sum(s.meta["tokens"] for s in part)
+        # the estimator of the entry, given both, says the same in units of sqrt(3 / 4)
+        compared = compared_of(Duels(MoreSevens())(part), [4])
+        mixed = WinRates(preference=0.4, pointwise=0.6)(
+            AdvantageInputs(pointwise(part).reward, np.zeros(4), np.ones(4), compared=compared)
+        )
+        assert mixed.sequence == pytest.approx(z(worth, 0), abs=1e-6)
+        apart = max(apart, np.abs(z(worth, 1) - z(rate, 1)).max())
+    assert losses(found)[0] == pytest.approx(total / tokens, abs=1e-5)
+    assert apart > 0.1  # the pointwise part has a say
+    assert {"aspect/win-rate(more-sevens)", "dominance/win-rate(more-sevens)"} <= set(found.history[0])
+
+
+def z(values, ddof):
+    return (values - values.mean()) / (values.std(ddof=ddof) + 1e-4) if np.ptp(values) else np.zeros(len(values))
