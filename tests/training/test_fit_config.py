@@ -53,6 +53,10 @@ EFFECTS = {
     "seed": (dict(seed=1), moved),
     "contrastive_coef": (dict(contrastive_coef=1.0), moved),
     "head_depth": (dict(head_depth=3), lambda f, b: layers(f) == 3),
+    "head_width": (
+        dict(head_depth=2, head_width=7),
+        lambda f, b: next(iter(f.reward.model.score.parameters())).shape[0] == 7,
+    ),
     "head_activation": (
         dict(head_depth=2, head_activation="tanh"),
         lambda f, b: "Tanh" in str(f.reward.model.score) and "Linear" not in str(type(f.reward.model.score)),

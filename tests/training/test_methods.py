@@ -189,13 +189,19 @@ def test_pairs_without_labels_are_refused_alone(meta, message, fit, tmp_path):
 
 
 def test_heads_of_several_layers_and_their_refusals(fit, tmp_path):
-    deep = fit(tmp_path, ranked_rows(), objective="gaussian", head_depth=2, head_activation="tanh").reward
+    form = {"head_depth": 2, "head_activation": "tanh", "head_width": 5}
+    deep = fit(tmp_path, ranked_rows(), objective="gaussian", **form).reward
     assert deep.manifest.head["network"]["depth"] == 2
+    assert next(iter(deep.model.score.parameters())).shape[0] == 5  # the hidden layer
     assert [tuple(p.shape) for p in deep.model.score.parameters()][-1] == (2,)  # mean and variance
     samples = [Sample(ASKED, f"{'good ' * j}answer") for j in range(3)]
     assert np.allclose(load(tmp_path / "model")(samples).reward, deep(samples).reward, atol=1e-6)
     with pytest.raises(InputError, match="head_activation has no effect on a linear head; set head_depth to 2"):
         FitConfig(head_activation="tanh")
+    with pytest.raises(InputError, match="head_width has no effect on a linear head; set head_depth to 2"):
+        FitConfig(head_width=8)
+    with pytest.raises(InputError, match="head_width is -1; it must be at least 0"):
+        FitConfig(head_depth=2, head_width=-1)
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,8 @@ class FitConfig:
     """Linear layers of the head; 2 is the small network of [93]. Plain transformers opens models of depth 1 only."""
     head_activation: Literal["silu", "tanh", "relu", "none"] = "silu"
     """Between the layers of a deeper head."""
+    head_width: int = 0
+    """Of the hidden layers of a deeper head; 0 for the backbone's width."""
     balance: Literal["none", "length"] = "none"
     """`length` weighs pairs so that, at each difference of length, the longer one is chosen half of the time."""
     fair: str = ""
@@ -174,6 +176,7 @@ class FitConfig:
             "margin_scale",
             "meta_rate",
             "contrastive_coef",
+            "head_width",
         ):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 0")
@@ -213,6 +216,8 @@ class FitConfig:
             raise InputError("contrastive_dropout has no effect without contrastive_coef; set that as well")
         if self.head_depth == 1 and self.head_activation != "silu":
             raise InputError("head_activation has no effect on a linear head; set head_depth to 2 or more")
+        if self.head_depth == 1 and self.head_width:
+            raise InputError("head_width has no effect on a linear head; set head_depth to 2 or more")
         if self.freeze:
             default = {f.name: f.default for f in fields(self)}
             for name in (

@@ -193,7 +193,8 @@ def trained_head(config: FitConfig, rows: Sequence[TrainingRow] = ()) -> Head:
     if config.head_depth == 1:
         return head
     form = {"completion": head.outputs, **head.network}
-    return replace(head, network={**form, "depth": config.head_depth, "activation": config.head_activation})
+    layers = {"depth": config.head_depth, "activation": config.head_activation, "width": config.head_width}
+    return replace(head, network={**form, **layers})
 
 
 def check_rows(rows: Sequence[TrainingRow]) -> None:

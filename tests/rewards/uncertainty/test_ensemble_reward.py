@@ -54,6 +54,49 @@ def test_moments_by_hand():
     assert noise.tolist() == pytest.approx([17**0.5])
 
 
+def test_weighted_moments_by_hand():
+    # members 1 and 3 at 3/4 and 1/4: mean 1.5, variance 0.75 * 0.25 + 0.25 * 2.25 = 0.75; own 0.75 * 1 + 0.25 * 4
+    members, own, noises = np.array([[1.0, 3.0]]), np.array([[1.0, 2.0]]), np.array([[3.0, 5.0]])
+    mean, std, noise = mixture_moments(members, std=own, noise=noises, weights=np.array([0.75, 0.25]))
+    assert mean.tolist() == [1.5]
+    assert std.tolist() == pytest.approx([2.5**0.5])
+    assert noise.tolist() == pytest.approx([13**0.5])  # 0.75 * 9 + 0.25 * 25
+    alike = mixture_moments(members, std=own, noise=noises, weights=np.array([0.5, 0.5]))
+    assert np.allclose(alike, mixture_moments(members, std=own, noise=noises))
+    with pytest.raises(ShapeError, match="weights are"):
+        mixture_moments(members, weights=np.array([1.0]))
+
+
+def test_weights_of_members(tmp_path):
+    first, second = fixed([1.0, 2.0, 3.0]), fixed([3.0, 2.0, -3.0], name="g", floor=-9.0)
+    weighted = EnsembleReward([first, second], weights=[0.75, 0.25])
+    assert weighted(ASKED).reward.tolist() == [1.5, 2.0, 1.5]
+    assert weighted.bounds == (-6.0, float("inf"))  # 0.75 * -5 + 0.25 * -9
+    assert weighted.fingerprint != EnsembleReward([first, second], weights=[0.5, 0.5]).fingerprint
+    # centred within prompts the weighted mean is what it was
+    centred = EnsembleReward([first, second], weights=[0.75, 0.25], center="prompt")(ASKED)
+    assert centred.reward.tolist() == pytest.approx([1.5, 2.0, 1.5])
+    (tmp_path / "e.yaml").write_text(
+        yaml.safe_dump({"ensemble/of": {"models": ["rule/length", "rule/repetition"], "weights": [0.9, 0.1]}})
+    )
+    assert plaudit.load(str(tmp_path / "e.yaml")).weights.tolist() == [0.9, 0.1]
+    assert plaudit.load("ensemble/of?models=rule/length,rule/repetition&weights=0.9,0.1").weights.tolist() == [0.9, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0], "1 weights for 2 rewards; give one a reward"),
+        ([0.5, 0.6], r"weights are \[0.5, 0.6\]; they must be positive and of sum 1"),
+        ([1.0, 0.0], "they must be positive and of sum 1"),
+        ([0.5, float("nan")], "they must be positive and of sum 1"),
+    ],
+)
+def test_weights_that_are_none(weights, message):
+    with pytest.raises(InputError, match=message):
+        EnsembleReward([fixed([1.0]), fixed([2.0])], weights=weights)
+
+
 def test_moments_are_those_of_the_mixture():
     rng = np.random.default_rng(0)
     centre, spread = np.array([0.0, 2.0, -1.0]), np.array([0.5, 1.0, 2.0])

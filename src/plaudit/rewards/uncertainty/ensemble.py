@@ -31,19 +31,25 @@ class EnsembleReward:
     Args:
         rewards: at least two.
         name: short and stable.
+        weights: of the members in the mean and in the mixture, positive and of sum 1, as [93] weighs its models; alike
+            by default.
         center: `prompt` takes each member's shift within a prompt out before the deviation; the samples of a prompt
             are then scored together. `none` compares members as they are.
 
     Raises:
-        InputError: if there are fewer than two rewards, or `center` is not known.
+        InputError: if there are fewer than two rewards, `center` is not known, or the weights are not the members'.
     """
 
-    def __init__(self, rewards: Sequence[Reward], *, name: str = "ensemble", center: Center = "none") -> None:
+    def __init__(
+        self, rewards: Sequence[Reward], *, name: str = "ensemble", center: Center = "none",
+        weights: Sequence[float] | None = None,
+    ) -> None:  # fmt: skip
         if len(rewards) < 2:
             raise InputError(f"{name}: {len(rewards)} reward; an ensemble has at least 2")
         if center not in ("none", "prompt"):
             raise InputError(f"{name}: center is {center!r}; give 'none' or 'prompt'")
         self.rewards, self.name, self.center = tuple(rewards), name, center
+        self.weights = None if weights is None else _weights(weights, len(rewards), name)
 
     @property
     def scope(self) -> Scope:
@@ -53,14 +59,15 @@ class EnsembleReward:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The means of the members' bounds."""
-        low, high = np.mean([r.bounds for r in self.rewards], axis=0)
+        """The means of the members' bounds, by their weights."""
+        low, high = np.average([r.bounds for r in self.rewards], axis=0, weights=self.weights)
         return float(low), float(high)
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the members' fingerprints, in their order, and of the centring."""
-        return content_hash(["ensemble", [r.fingerprint for r in self.rewards], self.center])
+        """Hash of the members' fingerprints, in their order, of the centring, and of weights where there are any."""
+        weights = [] if self.weights is None else [self.weights.tolist()]
+        return content_hash(["ensemble", [r.fingerprint for r in self.rewards], self.center, *weights])
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Scores samples with every member; each is asked about all of them.
@@ -77,8 +84,8 @@ class EnsembleReward:
         members = np.stack([b.reward for b in batches], axis=1)
         members[~counted] = np.nan
         if self.center == "prompt":
-            members = centred_within(members, [_prompt(s) for s in samples])
-        mean, std, noise = mixture_moments(members, std=_own(batches), noise=_noise(batches))
+            members = centred_within(members, [_prompt(s) for s in samples], weights=self.weights)
+        mean, std, noise = mixture_moments(members, std=_own(batches), noise=_noise(batches), weights=self.weights)
         return RewardBatch(
             mean, outcome, std=std, noise=None if noise is None else np.where(counted, noise, np.nan), members=members,
             detail=tuple({"members": [dict(b.detail[i]) for b in batches]} for i in range(len(samples))),
@@ -98,15 +105,16 @@ def combined_outcomes(outcomes: Int[np.ndarray, "k n"]) -> Int[np.ndarray, " n"]
     return combined.astype(np.int8)
 
 
-def open_ensemble(models: Any, center: str = "none") -> EnsembleReward:
+def open_ensemble(models: Any, center: str = "none", weights: Any = None) -> EnsembleReward:
     """The ensemble of the rewards that references name.
 
     Args:
         models: references divided by commas, or a list of them (a mapping in it is a reward with options).
         center: see `EnsembleReward`.
+        weights: see `EnsembleReward`; numbers divided by commas, or a list of them.
 
     Raises:
-        InputError: if `models` is neither, or names fewer than two.
+        InputError: if `models` is neither, or names fewer than two; or if weights are no numbers.
         MissingError: as `plaudit.load`.
     """
     from plaudit.rewards.registry import load
@@ -115,7 +123,21 @@ def open_ensemble(models: Any, center: str = "none") -> EnsembleReward:
     if not isinstance(named, Sequence) or not all(isinstance(x, str | Path | Mapping) for x in named):
         raise InputError(f"ensemble/of: models is {models!r}; give a list of references, or divide them by commas")
     rewards = [load(x.strip() if isinstance(x, str) else x) for x in named if x != ""]
-    return EnsembleReward(rewards, center=center)  # type: ignore[arg-type]  # checked by the class
+    given = weights.split(",") if isinstance(weights, str) else weights
+    try:
+        numbers = None if given is None else [float(w) for w in given]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"ensemble/of: weights are {weights!r}; give numbers, divided by commas or a list") from error
+    return EnsembleReward(rewards, center=center, weights=numbers)  # type: ignore[arg-type]  # checked by the class
+
+
+def _weights(given: Sequence[float], members: int, name: str) -> Floats:
+    weights = np.asarray(given, dtype=np.float64)
+    if weights.shape != (members,):
+        raise InputError(f"{name}: {weights.size} weights for {members} rewards; give one a reward")
+    if not (weights > 0).all() or abs(float(weights.sum()) - 1) > 1e-9:
+        raise InputError(f"{name}: weights are {weights.tolist()}; they must be positive and of sum 1")
+    return weights
 
 
 def _own(batches: Sequence[RewardBatch]) -> Float[np.ndarray, "n k"] | None:
