@@ -1,0 +1,1 @@
+"""Chances of a word against verdicts on every frame: about the runs of `soft_scores`."""
