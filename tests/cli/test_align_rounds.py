@@ -100,6 +100,37 @@ def test_a_game_is_played(tmp_path, start, asked, capsys):
     assert said[-1].startswith(f"saved {tmp_path}/run/stages/provers-0/model and the verifier")
 
 
+def test_a_reward_is_learnt_in_turns(tmp_path, start, capsys):
+    rows = [{"prompt": p.prompt[0].text, "completion": "77", "kind": "ab"[i % 2]} for i, p in enumerate(prompts(16))]
+    data = str(write_rows(tmp_path / "demonstrations.jsonl", rows))
+    tree = {
+        "irl": {"rounds": 1, "samples": 2, "category": "kind", "test_share": 0.25},
+        "reward": {
+            "model": {"width": 16, "layers": 1, "heads": 2, "vocabulary": 300},
+            "fit": {"learning_rate": "1e-2", "max_length": 64},
+        },
+    }
+    file, out = written(tmp_path / "irl.yaml", tree), str(tmp_path / "run")
+    words = ["align", data, "--model", start, "--irl", file, "--out", out, *OPTIONS, "--watch", "rule/length?target=2"]
+    assert main(words) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2].startswith("round 0: ranked ")
+    at = f"{out}/stages/reward-0/category"
+    assert said[-1] == f"saved {out}/stages/policy-0/model and the reward {at}-0/model (a), {at}-1/model (b)"
+    record = json.loads((tmp_path / "run/stages/policy-0/model/alignment.json").read_text())
+    assert record["config"]["algorithm"] == "grpo-s"
+    manifest = json.loads((tmp_path / "run/stages/reward-0/category-0/model/plaudit.json").read_text())
+    assert "demonstration-gap" in json.dumps(manifest)
+    assert main([*words, "--reward", "rule/length?target=2"]) == 2
+    assert "--irl learns the reward, and --reward names one" in capsys.readouterr().err
+    written(tmp_path / "irl.yaml", {**tree, "reward": {"fit": {"objective": "regression"}}})
+    assert main(words) == 2
+    assert "the fit is regression; give demonstration-gap or bradley-terry" in capsys.readouterr().err
+    written(tmp_path / "irl.yaml", {"reward": "x"})
+    assert main(words) == 2
+    assert "reward" in capsys.readouterr().err
+
+
 SUBJECT = """
 import numpy as np
 from plaudit.records.rows import PromptOnly

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if args.model == "scratch":
         raise InputError("align: a model with random weights has nothing to align; name a policy's folder with --model")
     if kind := named(args):
-        args.algorithm = args.algorithm or OnlineConfig().algorithm
+        args.algorithm = args.algorithm or ("grpo-s" if kind == "irl" else OnlineConfig().algorithm)
         _refuse_others(args, f"--{kind.replace('_', '-')}", AlignConfig, OnlineConfig)
         return run_rounds(args, kind)
     name = (args.algorithm or ("grpo" if args.reward else AlignConfig().algorithm)).partition("?")[0]

@@ -1,4 +1,4 @@
-"""`plaudit align` in several runs that belong together: stages, games of provers and verifiers, self-play."""
+"""`plaudit align` in several runs that belong together: stages, games, self-play, a reward that is learnt in turns."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from plaudit.cli.inverse import run_irl
 from plaudit.cli.options import from_args
-from plaudit.errors import InputError, MissingError, nearest
+from plaudit.cli.round_files import built, rows_of, tree_of
+from plaudit.errors import InputError
 from plaudit.policy.offline.config import AlignConfig
 from plaudit.policy.online.config import OnlineConfig
 from plaudit.policy.online.games.config import GameConfig
 from plaudit.policy.online.selfplay.config import SelfPlayConfig
 from plaudit.training.config import Backbone, FitConfig
 
-FILES = ("stages", "game", "self_play")
+FILES = ("stages", "game", "self_play", "irl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stages", metavar="FILE", help="YAML: runs one after the other, each from the one before")
     parser.add_argument("--game", metavar="FILE", help="YAML: helpful and sneaky provers against verifiers, in rounds")
     parser.add_argument("--self-play", metavar="FILE", help="YAML: the policy conjectures and proves, in rounds")
+    parser.add_argument("--irl", metavar="FILE", help="YAML: a reward from demonstrations, learnt and spent in turns")
 
 
 def named(args: argparse.Namespace) -> str:
@@ -118,11 +121,11 @@ def named(args: argparse.Namespace) -> str:
 
 def run_rounds(args: argparse.Namespace, kind: str) -> int:
     """Runs what the file says; prints one line a result."""
-    if args.watch:
+    if args.watch and kind != "irl":
         raise InputError(f"align: --watch has no effect with --{kind.replace('_', '-')}; leave it out")
     config = from_args(args, OnlineConfig)
-    tree = _tree(Path(getattr(args, kind)))
-    return {"stages": _stages, "game": _game, "self_play": _self_play}[kind](args, config, tree)
+    tree = tree_of(Path(getattr(args, kind)))
+    return {"stages": _stages, "game": _game, "self_play": _self_play, "irl": run_irl}[kind](args, config, tree)
 
 
 def _stages(args: argparse.Namespace, config: OnlineConfig, tree: Mapping[str, Any]) -> int:
@@ -132,17 +135,17 @@ def _stages(args: argparse.Namespace, config: OnlineConfig, tree: Mapping[str, A
     from plaudit.rewards.registry import load
     from plaudit.runs.fresh import vacating
 
-    found = _built(StageFile, tree, args.stages)
+    found = built(StageFile, tree, args.stages)
     stages = [
         Stage(
-            one.name, _rows(args, one.data), one.reward or _given(args, f"stage {one.name}"), _with(config, one),
+            one.name, rows_of(args, one.data), one.reward or _given(args, f"stage {one.name}"), _with(config, one),
             one.keep_reference, one.when,
         )
         for one in found.stages
     ]  # fmt: skip
     measures = {
         name: HeldOut(
-            [prompt_of(row, i) for i, row in enumerate(_rows(args, one.data))],
+            [prompt_of(row, i) for i, row in enumerate(rows_of(args, one.data))],
             load(one.reward or _given(args, f"measure {name}")), one.completions,
         )
         for name, one in found.measures.items()
@@ -170,9 +173,9 @@ def _game(args: argparse.Namespace, config: OnlineConfig, tree: Mapping[str, Any
     from plaudit.rewards.registry import load
     from plaudit.runs.fresh import vacating
 
-    found = _built(GameFile, tree, args.game)
+    found = built(GameFile, tree, args.game)
     checker = load(_given(args, "the game"))
-    rows = [prompt_of(row, i) for i, row in enumerate(_rows(args, ""))]
+    rows = [prompt_of(row, i) for i, row in enumerate(rows_of(args, ""))]
     player = Player(config, found.verifier.fit, found.verifier.model, found.reader)
     with vacating(args.out):
         played = play(rows, model=args.model, checker=checker, config=found.game, player=player, out=args.out)
@@ -191,9 +194,9 @@ def _self_play(args: argparse.Namespace, config: OnlineConfig, tree: Mapping[str
 
     _refuse_training(args)
     tree = {**tree, "fit": {"algorithm": "weighted-sft", "max_length": config.max_length, **(tree.get("fit") or {})}}
-    found = _built(SelfPlayFile, tree, args.self_play)
+    found = built(SelfPlayFile, tree, args.self_play)
     reward, subject = load(_given(args, "self-play")), _subject(found.subject, args.self_play)
-    rows = [prompt_of(row, i) for i, row in enumerate(_rows(args, ""))]
+    rows = [prompt_of(row, i) for i, row in enumerate(rows_of(args, ""))]
     sampling = Sampling(1, config.max_tokens, config.temperature, config.top_p, config.sequences)
     with vacating(args.out):
         played = self_play(
@@ -240,37 +243,6 @@ def _subject(given: Any, where: str) -> Any:
     return found
 
 
-def _tree(path: Path) -> Mapping[str, Any]:
-    """A YAML file's mapping.
-
-    Raises:
-        MissingError, InputError: if there is none.
-    """
-    import yaml
-
-    if not path.is_file():
-        raise MissingError(f"align: {path} is not there; give a YAML file")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, dict):
-        held = "is empty" if tree is None else f"holds a {type(tree).__name__}"
-        raise InputError(f"{path}: {held}; give a mapping of keys to values")
-    return tree
-
-
-def _built(kind: Any, tree: Mapping[str, Any], where: str) -> Any:
-    """The file's contents, every key checked."""
-    from plaudit.recipes.loading import build
-
-    known = {f.name for f in fields(kind)}
-    for key in tree:  # said here, so that nothing speaks of recipes
-        if key not in known:
-            raise InputError(f"{where}: unknown key {key!r}; {nearest(str(key), known)}")
-    return build(kind, tree, "", where)
-
-
 def _with(config: OnlineConfig, stage: StageEntry) -> OnlineConfig:
     """The options of a stage: those of the command, and its own in their place."""
     from plaudit.recipes.loading import build
@@ -280,14 +252,6 @@ def _with(config: OnlineConfig, stage: StageEntry) -> OnlineConfig:
     except InputError as error:
         raise InputError(str(error).replace("the recipe", "config")) from error
     return whole
-
-
-def _rows(args: argparse.Namespace, data: str) -> Any:
-    """Rows of a file, or of the command's."""
-    from plaudit.records import read
-
-    records = read(data or args.data, skip_broken=None if data else args.skip_broken)
-    return records.rows
 
 
 def _given(args: argparse.Namespace, who: str) -> Any:

@@ -71,6 +71,11 @@ METHODS: dict[str, Method] = {
         "the same, steeper where the row's margin is larger [77]", f"{_PAIRS}; margins where there are any",
         f"{_LOSSES}.pairs:dynamic", "pair", options={"scale": 1.0, "boost": 0.5, "rate": 0.5},
     ),
+    "demonstration-gap": Method(
+        "the score of a demonstration less that of a policy's sample, held by squares [122]",
+        "pairs: a demonstration chosen, a sample rejected", f"{_LOSSES}.pairs:gap", "pair",
+        options={"square_coef": 0.5},
+    ),
     "plackett-luce": Method(
         "likelihood of the whole order of a list, ties included", _LISTS, f"{_LOSSES}.lists:plackett_luce", "list",
         options={"top": 0}, labels="order",

@@ -15,6 +15,7 @@ from plaudit.training.objectives.pairs.checking import check_number
 from plaudit.training.objectives.pairs.convex import convex_bradley_terry
 from plaudit.training.objectives.pairs.cotraining import dropped_share, peer_selection
 from plaudit.training.objectives.pairs.dynamic import dynamic_bradley_terry
+from plaudit.training.objectives.pairs.gap import demonstration_gap
 from plaudit.training.objectives.pairs.internal import self_consistent_preference
 from plaudit.training.objectives.pairs.judgements import judgement_weights
 from plaudit.training.objectives.pairs.logistic import bradley_terry
@@ -41,6 +42,11 @@ def dynamic(outputs: Tensor, row: Mapping[str, Tensor], *, scale: float, boost: 
     return dynamic_bradley_terry(
         outputs[:, 0], row["pairs"], margin=row["margin"], scale=scale, boost=boost, rate=rate, weight=row["weight"]
     )
+
+
+def gap(outputs: Tensor, row: Mapping[str, Tensor], *, square_coef: float) -> Tensor:
+    """The score of chosen (a demonstration) less that of rejected (a policy's sample), held by squares."""
+    return demonstration_gap(outputs[:, 0], row["pairs"], square_coef=square_coef, weight=row["weight"])
 
 
 def scaled(outputs: Tensor, row: Mapping[str, Tensor]) -> Tensor:

@@ -143,13 +143,26 @@ class TextSubject:
 
     def embedding(self, statements: Sequence[PromptOnly]) -> NDArray[np.float64]:
         """See `Subject`."""
-        found = np.zeros((len(statements), self.width))
-        for row, statement in zip(found, statements, strict=True):
-            text = f"^{statement.prompt[-1].text}$"
-            for i in range(max(1, len(text) - 2)):
-                row[zlib.crc32(text[i : i + 3].encode()) % self.width] += 1
-        size = np.linalg.norm(found, axis=1, keepdims=True)
-        return np.asarray(found / np.where(size > 0, size, 1.0))
+        return trigrams([statement.prompt[-1].text for statement in statements], width=self.width)
 
 
-__all__ = ["Conjecture", "Proved", "Subject", "TextSubject"]
+def trigrams(texts: Sequence[str], *, width: int = 256) -> NDArray[np.float64]:
+    """Counts of hashed character trigrams, of unit length: near where texts are alike.
+
+    Args:
+        texts: n of them.
+        width: numbers a text, at least 1.
+
+    Returns:
+        (n, width), none of them below 0.
+    """
+    found = np.zeros((len(texts), width))
+    for row, inside in zip(found, texts, strict=True):
+        text = f"^{inside}$"
+        for i in range(max(1, len(text) - 2)):
+            row[zlib.crc32(text[i : i + 3].encode()) % width] += 1
+    size = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.where(size > 0, size, 1.0))
+
+
+__all__ = ["Conjecture", "Proved", "Subject", "TextSubject", "trigrams"]

@@ -10,6 +10,7 @@ __getattr__, __all__ = exports(
         "margin_regression": "strength",
         "combined_strength": "strength",
         "extrapolated": "extrapolation",
+        "demonstration_gap": "gap",
         "dynamic_bradley_terry": "dynamic",
         "dynamic_scale": "dynamic",
         "adaptive_margin": "adaptive",
