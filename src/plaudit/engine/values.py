@@ -7,13 +7,15 @@ in which the next token is chosen. On a prefix tree a state that completions sha
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-from plaudit.engine.vocabulary import LogpHead, install_logp_head
+from plaudit.engine.greatest import chunked_best
+from plaudit.engine.vocabulary import LogpHead, Wanted, install_logp_head, reading_tokens
 from plaudit.errors import InputError, UnsupportedError
 
 
@@ -98,6 +100,44 @@ def load_value_head(head: ValueHead, path: Path) -> None:
             f"{tuple(head.weight.shape)}; give the head of the same model"
         )
     head.load_state_dict(kept)
+
+
+def read_advantages(model: nn.Module, inputs: dict[str, Any], wanted: Wanted) -> tuple[Tensor, Tensor, Tensor]:
+    """What a Q function of a language model is made of, by one forward call of the (wrapped) model, differentiable.
+
+    Args:
+        model: with a `ValueHead`.
+        inputs: keyword arguments of its forward call.
+        wanted: what is read; entropies are not.
+
+    Returns:
+        Log-probabilities (e,) of the wanted tokens, those of the likeliest token of each source (s,), so that their
+        difference is `l(a) - max l`, and the values of the sources (s,); no table of logits is ever whole.
+
+    Raises:
+        UnsupportedError: if the model has no head for values.
+    """
+    with reading_tokens(replace(wanted, entropy=False, values=True, best=True)):
+        found = model(**inputs).logits[0, 0]
+    sizes = [len(wanted.targets), len(wanted.sources), len(wanted.sources)]
+    split: tuple[Tensor, Tensor, Tensor] = found.split(sizes)
+    return split
+
+
+@torch.no_grad()
+def read_choice(model: nn.Module, inputs: dict[str, Any], sources: Tensor) -> tuple[Tensor, Tensor]:
+    """What a frozen model would say next, and its values, at some positions: token ids (s,) and values (s,).
+
+    Args:
+        model: with a `ValueHead`.
+        inputs: keyword arguments of its forward call.
+        sources: int64 (s,), flat positions.
+    """
+    head, layer = value_head(model), _layer(model)
+    assert head is not None
+    with reading_tokens(Wanted(sources, sources[:0], sources[:0], saying=True)):
+        states = model(**inputs).logits[0]
+    return chunked_best(states, layer.weight, layer.bias), head(states)
 
 
 def _layer(model: Any) -> Any:

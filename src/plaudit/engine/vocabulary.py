@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from plaudit.engine.divergence import Said, chunked_divergence, divergence_from
+from plaudit.engine.greatest import chunked_best
 from plaudit.errors import InputError, UnsupportedError
 
 CHUNK = 2**23
@@ -37,6 +38,7 @@ class Wanted:
         temperature: divides the logits.
         entropy: whether the entropies of the sources' distributions are read too.
         values: whether the sources' values are read too, by the head's own `ValueHead`.
+        best: whether the log-probability of each source's likeliest token is read too, behind those of the tokens.
         other: what a frozen model says at the sources, where the divergence from it is read too.
         saying: whether nothing is read but what the model says at the sources: its states before the last layer.
     """
@@ -47,6 +49,7 @@ class Wanted:
     temperature: float = 1.0
     entropy: bool = True
     values: bool = False
+    best: bool = False
     other: Said | None = None
     saying: bool = False
 
@@ -94,10 +97,13 @@ class LogpHead(nn.Linear):
         states = input.reshape(-1, input.shape[-1]).index_select(0, wanted.sources)
         if wanted.saying:
             return states[None]
+        column, targets = wanted.column, wanted.targets
+        if wanted.best:
+            column = torch.cat([column, torch.arange(len(states), device=column.device)])
+            targets = torch.cat([targets, chunked_best(states, self.weight, self.bias)])
         logps, entropy = chunked_logps(
-            states, self.weight, self.bias, wanted.column, wanted.targets, temperature=wanted.temperature,
-            entropy=wanted.entropy,
-        )  # fmt: skip
+            states, self.weight, self.bias, column, targets, temperature=wanted.temperature, entropy=wanted.entropy
+        )
         parts = [logps, entropy]
         if wanted.values:
             if self.value is None:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,7 +72,9 @@ def test_steps_are_those_of_a_plain_pass(tiny):
         for k, place in enumerate(one.counted.tolist()):
             here = place - 1
             assert int(found.taken[at]) == int(ids[0, place])
-            assert torch.allclose(found.logits[at], seen["new"][0][here], atol=1e-4)
+            logps = seen["new"][0][here].log_softmax(-1)
+            assert float(found.logp[at].detach()) == pytest.approx(float(logps[ids[0, place]]), abs=1e-4)
+            assert float(found.best[at].detach()) == pytest.approx(float(logps.max()), abs=1e-4)
             value = seen["new"][1] + seen["old"][1]
             assert float(found.value[at].detach()) == pytest.approx(float(value[here]), abs=1e-3)
             expected = reward
@@ -115,7 +118,87 @@ def test_both_fits_lower_their_loss_and_go_on_after_a_kill(aligned, tmp_path, mo
     assert [h["loss"] for h in again.history] == [h["loss"] for h in whole.history]
 
 
-def test_adapters_are_refused(aligned, tmp_path):
+@pytest.mark.slow
+def test_adapters_go_on_after_a_kill_with_their_value(aligned, tmp_path, monkeypatch):
+    """A checkpoint of adapters does not hold the residual value: it stands beside them."""
+    from plaudit.training.trainer import RewardTrainer
+
     assert algorithm("b-coder").algorithm.valued
-    with pytest.raises(InputError, match="trains the model whole, beside a frozen copy; leave lora_rank out"):
-        aligned(rows(), tmp_path / "run", "b-coder", lora_rank=2)
+    options = {"epochs": 3.0, "lora_rank": 2, "save_steps": 2, "learning_rate": 1e-2}
+    whole = aligned(rows(), tmp_path / "whole", "b-coder", **options)
+    step, count = RewardTrainer.training_step, iter(range(999))
+
+    def dying(self, *args, **kwargs):
+        if next(count) == 6:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(RewardTrainer, "training_step", dying)
+    with pytest.raises(KeyboardInterrupt):
+        aligned(rows(), tmp_path / "killed", "b-coder", **options)
+    monkeypatch.setattr(RewardTrainer, "training_step", step)
+    again = aligned(rows(), tmp_path / "killed", "b-coder", **options)
+    assert [h["loss"] for h in again.history] == [h["loss"] for h in whole.history]
+    for name in ("value_residual.safetensors", "model/model.safetensors"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rank", "rate", "epochs"), [(0, 3e-3, 60), (8, 1e-2, 120)])
+def test_right_answers_become_likelier(aligned, tiny, tmp_path, rank, rate, epochs):
+    """By rewards alone: no demonstration, and of each question the right and the wrong answer once."""
+    from plaudit.rewards.registry import load
+
+    given = [replace(r, meta={**r.meta, "demonstrated": False}) for r in rows()]
+    aligned(given, tmp_path / "run", "b-coder?value_epochs=8", epochs=float(epochs), learning_rate=rate, lora_rank=rank)
+    good, bad = ([r for r in given if (r.meta["reward"] == 1) == right] for right in (True, False))
+    told = load(f"likelihood/ratio?policy={tmp_path}/run/model&reference={tiny}&beta=1")
+    ahead = told(good).reward - told(bad).reward
+    assert ahead.mean() - 2 * ahead.std() / len(ahead) ** 0.5 > 0.2
+    unseen = [Sample(QUESTION[0], f"a {word} answer {i}") for i in (7, 8, 9) for word in ("good", "bad")]
+    found = told(unseen).reward.reshape(-1, 2)
+    assert (found[:, 0] > found[:, 1]).all()
+
+
+def test_the_logits_of_a_row_are_never_whole():
+    """Every tensor that is made in a step is watched: none holds the vocabulary for all states."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from plaudit.engine.greatest import CHUNK
+    from plaudit.engine.values import install_value_head, value_head
+    from plaudit.policy.offline.valued import Conservative
+    from plaudit.training.policies.packing import edges_of
+
+    words, length, n = 40_000, 150, 3
+    torch.manual_seed(0)
+    shape = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=words, max_position_embeddings=256, **shape)).eval()
+    prior = copy.deepcopy(model)
+    for one in (model, prior):
+        install_value_head(one)
+        value_head(one).weight.data.normal_()
+    ids = torch.randint(0, words, (n, length))
+    after = [np.arange(1, length) + i * length for i in range(n)]
+    row = {
+        "input_ids": ids, "attention_mask": torch.ones_like(ids), **edges_of([a - 1 for a in after], after),
+        "scores": torch.tensor([1.0, 0.0, -1.0]), "wanted": torch.tensor([1.0, 0.0, 0.0]),
+    }  # fmt: skip
+    states = n * (length - 1)
+    assert states * words > 2 * CHUNK
+    largest = 0
+
+    class Watching(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            nonlocal largest
+            found = func(*args, **(kwargs or {}))
+            for one in found if isinstance(found, tuple | list) else [found]:
+                if isinstance(one, torch.Tensor) and one.shape[-1:] == (words,):
+                    largest = max(largest, one.numel())
+            return found
+
+    options = {"alpha": 1.0, "gamma": 0.999, "highest": 1.0, "beta_adv": 0.1, "beta_ce": 0.1}
+    with Watching():
+        Conservative(options, True)(Reading(prior, options)(model, row), row).backward()
+    assert 0 < largest <= CHUNK
+    assert model.lm_head.weight.grad.abs().sum() > 0

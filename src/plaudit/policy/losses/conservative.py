@@ -123,14 +123,68 @@ def conservative_loss(
             f"conservative_loss: tokens {tuple(taken.shape)}, targets {tuple(target.shape)}, marks "
             f"{tuple(demonstrated.shape)} for logits {tuple(logits.shape)}; give (t,) each"
         )
+    logps = logits.log_softmax(-1)
+    return conservative_token_loss(
+        logps.gather(-1, taken[..., None])[..., 0], logps.amax(-1), value, target, demonstrated, alpha=alpha,
+        highest=highest, beta_adv=beta_adv, beta_ce=beta_ce,
+    )  # fmt: skip
+
+
+def conservative_token_loss(
+    logp: Float[Tensor, " t"], best: Float[Tensor, " t"], value: Float[Tensor, " t"], target: Float[Tensor, " t"],
+    demonstrated: Float[Tensor, " t"], *, alpha: float = 1.0, highest: float | None = 1.0, beta_adv: float = 0.1,
+    beta_ce: float = 0.1,
+) -> ConservativeLoss:  # fmt: skip
+    """`conservative_loss` from two numbers a state, so that no table of logits is needed: `l(a) - max l` is theirs.
+
+    Args:
+        logp: log-probability of each token taken, nats; carries the gradient.
+        best: of the likeliest token of its state; carries it too.
+        value: see `conservative_loss`.
+        target: see there.
+        demonstrated: see there.
+        alpha: see `q_values`.
+        highest: see `q_values`.
+        beta_adv: at least 0.
+        beta_ce: at least 0.
+
+    Raises:
+        ShapeError: if shapes differ.
+        InputError: if a weight is negative.
+    """
+    if not logp.shape == best.shape == value.shape == target.shape == demonstrated.shape:
+        raise ShapeError(
+            f"conservative_token_loss: tokens {tuple(logp.shape)}, best {tuple(best.shape)}, values "
+            f"{tuple(value.shape)}, targets {tuple(target.shape)} and marks {tuple(demonstrated.shape)}; give (t,) each"
+        )
     if min(beta_adv, beta_ce) < 0:
         raise InputError(f"conservative_loss: weights are {beta_adv} and {beta_ce}; give at least 0")
-    at = taken[..., None]
-    error = (q_values(logits, value, alpha=alpha, highest=highest).gather(-1, at)[..., 0] - target).square()
+    error = (q_of_tokens(logp, best, value, alpha=alpha, highest=highest) - target).square()
     shown = demonstrated.to(error.dtype)
-    margin = shown * alpha * (logits.amax(-1) - logits.gather(-1, at)[..., 0])
-    likelihood = -shown * logits.log_softmax(-1).gather(-1, at)[..., 0]
+    margin, likelihood = shown * alpha * (best - logp), -shown * logp
     return ConservativeLoss(error, margin, likelihood, error + beta_adv * margin + beta_ce * likelihood)
+
+
+def q_of_tokens(
+    logp: Float[Tensor, " t"], best: Float[Tensor, " t"], value: Float[Tensor, " t"], *, alpha: float = 1.0,
+    highest: float | None = 1.0,
+) -> Float[Tensor, " t"]:  # fmt: skip
+    """`min(alpha (logp - best) + V, highest)`: `q_values` of single tokens.
+
+    Args:
+        logp: of each token, nats.
+        best: of the likeliest token of its state.
+        value: V of its state.
+        alpha: see `q_values`.
+        highest: see `q_values`.
+
+    Raises:
+        InputError: if alpha is not positive.
+    """
+    if not alpha > 0:
+        raise InputError(f"q_values: alpha is {alpha}; give a positive temperature")
+    q = alpha * (logp - best) + value
+    return q if highest is None else q.clamp(max=highest)
 
 
 @torch.no_grad()

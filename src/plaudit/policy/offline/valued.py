@@ -18,24 +18,27 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from plaudit.engine.values import (
     ValueHead,
     install_value_head,
     load_value_head,
+    read_advantages,
+    read_choice,
     remove_value_head,
     save_value_head,
     value_head,
 )
-from plaudit.engine.vocabulary import Wanted, reading_tokens
+from plaudit.engine.vocabulary import Wanted
 from plaudit.errors import InputError
-from plaudit.policy.losses.conservative import conservative_loss, conservative_targets, q_values
+from plaudit.policy.losses.conservative import conservative_targets, conservative_token_loss, q_of_tokens
 from plaudit.policy.offline.config import AlignConfig
 from plaudit.records.rows import Ranked, Rated, Unpaired
 from plaudit.records.sample import Completion, Sample
 from plaudit.rewards.likelihood.language import LanguageModel
 from plaudit.runs.progress import Progress
+from plaudit.training.fitting import with_lora
 from plaudit.training.policies.encoding import PolicyGroup, encode_policy_groups
 from plaudit.training.policies.packing import PolicyCollator, row_inputs
 from plaudit.training.stepping import run_steps
@@ -48,18 +51,20 @@ PHI, RESIDUAL = "value_phi.safetensors", "value_residual.safetensors"
 @final
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """The tokens of a row as steps of a decision, each (t,) or (t, v).
+    """The tokens of a row as steps of a decision, each (t,).
 
     Attributes:
-        logits: l of each state.
-        value: V of each state.
+        logp: log-probability of each, nats.
+        best: of the likeliest token of its state.
+        value: V of its state.
         taken: the tokens.
         target: what Q of them is fitted to.
         shown: 1 where the token is a demonstration's.
         share: 1 over the tokens of its completion.
     """
 
-    logits: Tensor
+    logp: Tensor
+    best: Tensor
     value: Tensor
     taken: Tensor
     target: Tensor
@@ -81,46 +86,42 @@ class Reading:
 
     def __call__(self, model: Any, row: dict[str, Tensor]) -> Any:
         """The row's `Steps`."""
-        logits, value = _said(model, row)
-        first, start = logits.detach(), value.new_zeros(value.shape)
-        if self.prior is not None:
-            with torch.no_grad():
-                first, start = _said(self.prior.to(row["input_ids"].device), row)
-        value = value + start
+        inputs, sources = row_inputs(row), row["sources"]
+        column, targets = row["column"], row["input_ids"].reshape(-1)[row["after"]]
+        edges, start, choice = len(targets), None, None
+        if self.prior is not None:  # only what the start would say next is asked of Q there
+            choice, start = read_choice(self.prior.to(sources.device), inputs, sources)
+            column = torch.cat([column, torch.arange(len(sources), device=sources.device)])
+            targets = torch.cat([targets, choice])
+        logps, best, value = read_advantages(model, inputs, Wanted(sources, column, targets))
+        value = value if start is None else value + start.to(value.dtype)
         owner, state = row["owner"], row["column"][row["edge"]]
-        taken = row["input_ids"].reshape(-1)[row["after"]][row["edge"]]
         count = torch.bincount(owner, minlength=len(row["scores"]))
         last = torch.ones_like(owner, dtype=torch.bool)
         last[:-1] = owner[1:] != owner[:-1]
-        reward = torch.where(last, row["scores"].to(value.dtype)[owner], value.new_zeros(()))
-        follows = torch.where(last, state, state.roll(-1))  # behind the last nothing counts
-        greedy = first.argmax(-1, keepdim=True)
-        alpha, highest = self.options["alpha"], self.options["highest"]
-        with torch.no_grad():
-            # only what the start would say next is asked, so that no second table of the vocabulary is made
-            next_q = q_values(logits, value, alpha=alpha, highest=highest).gather(-1, greedy)[follows]
-            target = conservative_targets(
-                reward, next_q, torch.zeros_like(next_q), last.to(value.dtype), gamma=self.options["gamma"]
-            )
+        target = self._target(row, (best if choice is None else logps[edges:]) - best, value, state, last)
         shown = row["wanted"].to(value.dtype)[owner]
-        return Steps(logits[state], value[state], taken, target, shown, 1 / count[owner].to(value.dtype))
+        return Steps(
+            logps[:edges][row["edge"]], best[state], value[state], targets[:edges][row["edge"]], target, shown,
+            1 / count[owner].to(value.dtype),
+        )  # fmt: skip
 
-
-def _said(model: Any, row: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Logits (s, v) and values (s,) of a row's states, by one forward call."""
-    sources = row["sources"]
-    with reading_tokens(Wanted(sources, sources[:0], sources[:0], saying=True)):
-        states = model(**row_inputs(row)).logits[0]
-    inner: Any = getattr(model, "module", model)
-    head, value = inner.get_output_embeddings(), value_head(model)
-    assert value is not None
-    return nn.functional.linear(states, head.weight, head.bias).float(), value(states)
+    @torch.no_grad()
+    def _target(self, row: Mapping[str, Tensor], ahead: Tensor, value: Tensor, state: Tensor, last: Tensor) -> Tensor:
+        """(t,) from `l(g) - max l` of each state, g what the start would say, and its value."""
+        alpha, highest = self.options["alpha"], self.options["highest"]
+        reward = torch.where(last, row["scores"].to(value.dtype)[row["owner"]], value.new_zeros(()))
+        follows = torch.where(last, state, state.roll(-1))  # behind the last nothing counts
+        next_q = q_of_tokens(ahead, torch.zeros_like(ahead), value, alpha=alpha, highest=highest)[follows, None]
+        return conservative_targets(
+            reward, next_q, torch.zeros_like(next_q), last.to(value.dtype), gamma=self.options["gamma"]
+        )
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Conservative:
-    """The loss of a row: `conservative_loss`, a mean over each completion's tokens, summed over completions."""
+    """The loss of a row: `conservative_token_loss`, a mean over each completion's tokens, summed over completions."""
 
     options: Mapping[str, float]
     policy: bool
@@ -130,12 +131,30 @@ class Conservative:
         del row
         steps: Steps = outputs
         o = self.options
-        told = conservative_loss(
-            steps.logits, steps.value, steps.taken, steps.target, steps.shown, alpha=o["alpha"], highest=o["highest"],
+        told = conservative_token_loss(
+            steps.logp, steps.best, steps.value, steps.target, steps.shown, alpha=o["alpha"], highest=o["highest"],
             beta_adv=o["beta_adv"], beta_ce=o["beta_ce"],
         )  # fmt: skip
         total: Tensor = ((told.total if self.policy else told.error) * steps.share).sum()
         return total
+
+
+@final
+class ValuedTrainer(RewardTrainer):
+    """A `RewardTrainer` whose checkpoints hold the residual value: a checkpoint of adapters alone would not."""
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
+        folder, head = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}", value_head(self.model)
+        if self.is_world_process_zero() and head is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_value_head(head, folder / RESIDUAL)
+        return super()._save_checkpoint(*args, **kwargs)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        head = value_head(self.model)
+        assert head is not None
+        load_value_head(head, Path(resume_from_checkpoint) / RESIDUAL)
 
 
 def fit_values(
@@ -155,10 +174,8 @@ def fit_values(
         key: hash of data and configuration.
 
     Raises:
-        InputError: if adapters are asked for.
+        UnsupportedError: if the model alters what its last layer gives.
     """
-    if config.lora_rank:
-        raise InputError("algorithm b-coder: trains the model whole, beside a frozen copy; leave lora_rank out")
     base = language.model
     prior = copy.deepcopy(base)
     install_value_head(prior, trunk=False)
@@ -175,10 +192,12 @@ def fit_values(
         save_value_head(head, out / PHI)
     load_value_head(head, out / PHI)
     prior.eval().requires_grad_(False)
-    install_value_head(base, trunk=True)
+    trained = with_lora(base, config, task="CAUSAL_LM") if config.lora_rank else base
+    install_value_head(trained, trunk=True)
     trainer = run_steps(
-        base, language.tokenizer, groups, config=config, out=out, key=key, progress=progress, collator=collator,
+        trained, language.tokenizer, groups, config=config, out=out, key=key, progress=progress, collator=collator,
         objective=Conservative(options, True), outputs=Reading(prior, options),
+        kind=ValuedTrainer,
     )  # fmt: skip
     residual: ValueHead | None = value_head(trainer.model)
     assert residual is not None
