@@ -5,7 +5,7 @@ import pytest
 from plaudit.cli.main import main
 
 
-@pytest.mark.parametrize("option", ["--stages", "--game", "--self-play"])
+@pytest.mark.parametrize("option", ["--stages", "--game", "--self-play", "--irl"])
 @pytest.mark.parametrize(
     ("text", "words"), [("", "runs.yaml: is empty; give a"), ("[1]", "runs.yaml: holds a list; give a")]
 )

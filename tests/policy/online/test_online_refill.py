@@ -1,5 +1,7 @@
 """Dynamic sampling: other prompts in place of those with nothing to teach; nothing of it is lost or paid for twice."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -12,13 +14,14 @@ from plaudit.policy.online import Experience, Method, OnlineConfig, State
 from plaudit.policy.online.entry import AlignedOnline
 from plaudit.policy.online.methods import online
 from plaudit.policy.online.refilling import refilled
-from plaudit.policy.online.scheduling import further
+from plaudit.policy.online.scheduling import further, said
 from plaudit.policy.online.state import Asked
 from plaudit.policy.rollout import Question, Rollout
 from plaudit.records.rows import PromptOnly
 from plaudit.records.sample import conversation
 from plaudit.rewards.base import Outcome, RewardBatch
-from plaudit.rewards.files import read_scored
+from plaudit.rewards.files import read_scored, reward_cells
+from plaudit.runs.log import DurableLog
 from small_policies import Sevens, losses, run, weights
 
 
@@ -53,18 +56,38 @@ def test_what_an_accuracy_filter_leaves_out_has_nothing_to_teach():
 
 
 def test_further_prompts_are_all_others_once_and_new_in_every_step():
-    config = OnlineConfig()
-    asked = [Asked(3, "7.0.3"), Asked(5, "7.1.5"), Asked(3, "7.2.3")]
-    found = list(further(asked, prompts=8, config=config))
-    assert sorted(one.row for one in found) == [0, 1, 2, 4, 6, 7]
-    assert [one.key.split(".")[0] for one in found] == ["7"] * 6
+    config = OnlineConfig(refill=1, batch_size=4)
+    found = list(further("7", prompts=8, config=config))
+    assert sorted(one.row for one in found) == list(range(8))
+    assert [one.key.split(".")[0] for one in found] == ["7"] * 8
     assert [one.key.split(".")[2] for one in found] == [str(one.row) for one in found]
-    assert len({one.key for one in found}) == 6
-    assert found == list(further(asked, prompts=8, config=config))
-    other = list(further([Asked(3, "8.0.3"), Asked(5, "8.1.5")], prompts=8, config=config))
+    assert len({one.key for one in found}) == 8
+    assert found == list(further("7", prompts=8, config=config))
+    other = list(further("8", prompts=8, config=config))
     assert [one.row for one in other] != [one.row for one in found]
-    mine = {one.key for one in further(asked, prompts=8, config=config, rank=1)}
+    mine = {one.key for one in further("7", prompts=8, config=config, rank=1)}
     assert not mine & {one.key for one in found}
+    # two steps' worth at most: four that are asked anyway, and four in their place
+    assert list(further("7", prompts=99, config=config))[7:] == list(further("7", prompts=99, config=config))[-1:]
+    assert list(further("7", prompts=8, config=OnlineConfig())) == []
+
+
+def test_each_process_finds_what_it_asked_besides(tmp_path):
+    """The schedule has the prompts of all processes, a process's log its own and what came in their place."""
+    config = OnlineConfig(refill=1, batch_size=2)
+    schedule = [Asked(row, f"0.{row}.{row}") for row in range(4)]  # of two processes
+    besides = list(further("0", prompts=9, config=config, rank=1))[1:3]
+    with DurableLog(tmp_path / "x.log", fingerprint="x") as log:
+        for one in (*schedule[2:], *besides):
+            rollout = Rollout.of(question(one), "a", [2], [-1.0], "eos")
+            log.put(f"drawn:{one.key}", [rollout.to_dict()])
+            log.put(f"reward::{one.key}", [reward_cells(RewardBatch(np.ones(1)), 0)])
+        rows = list(said(schedule, question, log, refills=partial(further, prompts=9, config=config, rank=1)))
+    assert [row["group"] for row in rows] == [one.key for one in (*schedule[2:], *besides)]
+
+
+def question(asked):
+    return Question(PromptOnly(conversation(str(asked.row))), (1,), asked.key)
 
 
 def taught(rewards):
@@ -73,7 +96,7 @@ def taught(rewards):
 
     def collect(asked):
         seen.append([one.row for one in asked])
-        questions = [Question(PromptOnly(conversation(str(one.row))), (1,), one.key) for one in asked]
+        questions = [question(one) for one in asked]
         rollouts = tuple(tuple(Rollout.of(q, str(i), [2], [-1.0], "eos") for i in range(2)) for q in questions)
         told = np.array([x for one in asked for x in rewards[one.row]], dtype=float)
         outcome = np.where(np.isnan(told), Outcome.INSTRUMENT_FAULT, Outcome.SCORED).astype(np.int8)
@@ -234,4 +257,3 @@ def test_refused(tmp_path):
 
     with pytest.raises(InputError, match="reward sevens scores a whole batch together, and refill"):
         run(tmp_path, reward=Whole(), **OPTIONS)
-    assert list(further([Asked(0, "0.0.0")], prompts=1, config=OnlineConfig())) == []

@@ -41,27 +41,28 @@ def schedule(prompts: Sequence[Sequence[int]], config: OnlineConfig, *, processe
     return found
 
 
-def further(asked: Sequence[Asked], *, prompts: int, config: OnlineConfig, rank: int = 0) -> Iterator[Asked]:
-    """Which prompts a step asks besides, in order, where those that it asks have nothing to teach.
+def further(step: str, *, prompts: int, config: OnlineConfig, rank: int = 0) -> Iterator[Asked]:
+    """What a step may ask besides, in order, where the prompts that it asks have nothing to teach.
 
-    All others of the run, each once, shuffled anew for every step.
+    Prompts of the run, each once, shuffled anew for every step, as many as its rounds can come to; who asks leaves out
+    those that the step asks anyway.
 
     Args:
-        asked: by the step.
+        step: its number, as keys begin.
         prompts: of the run.
         config: of the run.
         rank: of the process.
     """
-    step = asked[0].key.partition(".")[0]
-    taken = {one.row for one in asked}
     order = np.random.default_rng([config.seed, 29, int(step), rank]).permutation(prompts)
-    for place, row in enumerate(int(row) for row in order if int(row) not in taken):
+    own = config.batch_size * config.accumulation  # a round asks no more, and no more of them are left out
+    most = (config.refill + 1) * own if config.refill else 0
+    for place, row in enumerate(order[:most].tolist()):
         yield Asked(row, f"{step}.{PLACES * (rank + 1) + place}.{row}")
 
 
 def said(
     asked: Sequence[Asked], questions: Callable[[Asked], Question], log: DurableLog, *,
-    refills: Callable[[Sequence[Asked]], Iterator[Asked]],
+    refills: Callable[[str], Iterator[Asked]],
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """Rows of a scored file: every completion of a run with its reward, in the order in which they were learnt from.
 
@@ -69,12 +70,12 @@ def said(
         asked: the schedule.
         questions: from its entries to what was asked.
         log: of the run; entries that it lacks were another process's.
-        refills: from a step's entries to what it may have asked besides.
+        refills: from a step to what it may have asked besides.
     """
     steps: dict[str, list[Asked]] = {}
     for one in dict.fromkeys(asked):
         steps.setdefault(one.key.partition(".")[0], []).append(one)
-    for one in (x for step in steps.values() for x in (*step, *refills(step))):
+    for one in (x for step, own in steps.items() for x in (*own, *refills(step))):
         question = questions(one)
         if reward_key("", question) in log:
             rollouts = [Rollout.from_dict(question, row) for row in log[drawn_key(question)]]

@@ -40,7 +40,7 @@ from plaudit.policy.online.reading import placed
 from plaudit.policy.online.refilling import refilled
 from plaudit.policy.online.state import Asked, State, check_divisible
 from plaudit.policy.online.token_model import TokenModel
-from plaudit.policy.online.watching import Watch
+from plaudit.policy.online.watching import COUNTS, Watch
 from plaudit.policy.rollout import Question
 from plaudit.rewards.base import RewardBatch
 from plaudit.training.trainer import RewardTrainer
@@ -57,7 +57,7 @@ class OnlineTrainer(RewardTrainer):
     Args:
         collect: makes experience of questions.
         questions: by row of the data, the token ids of its prompt; indexed by the schedule's entries.
-        refills: from a step's entries to further ones, for those that have nothing to teach.
+        refills: from a step to further entries, for those of its own that have nothing to teach.
         state: where the run begins.
         options: of the run.
         reference: the frozen starting policy; None where it is the model without its adapters, or not needed.
@@ -70,7 +70,7 @@ class OnlineTrainer(RewardTrainer):
     def __init__(
         self, *, collect: Collector, questions: Callable[[Asked], Question], state: State, options: OnlineConfig,
         reference: Any, watch: Watch, tree: bool, pad_id: int, process: ProcessModel | None = None,
-        tokens: TokenModel | None = None, refills: Callable[[Sequence[Asked]], Iterator[Asked]] | None = None,
+        tokens: TokenModel | None = None, refills: Callable[[str], Iterator[Asked]] | None = None,
         **kwargs: Any,
     ) -> None:  # fmt: skip
         outputs = partial(row_tokens, values=state.method.critic is not None)
@@ -140,7 +140,8 @@ class OnlineTrainer(RewardTrainer):
         if "loss" in logs:
             everywhere, _ = self._everywhere([self.watch.told()])
             names = dict.fromkeys(name for told in everywhere for name in told)
-            logs |= {name: float(np.mean([told[name] for told in everywhere if name in told])) for name in names}
+            found = {name: [told[name] for told in everywhere if name in told] for name in names}
+            logs |= {k: float(np.sum(v) if k in COUNTS else np.mean(v)) for k, v in found.items()}
         super().log(logs, *args, **kwargs)
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
@@ -175,10 +176,11 @@ class OnlineTrainer(RewardTrainer):
             again: whether a resumed run takes up a batch that it has learnt from, and told of, before.
         """
         self._now = self._next
-        bounds = self.collect.scorer.reward.bounds
+        bounds, taken = self.collect.scorer.reward.bounds, {one.row for one in asked}
+        more = (one for one in self.refills(asked[0].key.partition(".")[0]) if one.row not in taken)
         with self.compute_loss_context_manager():  # sampled in the precision that it is learnt in
             experience, spent = refilled(
-                asked, lambda some: self.collect([self.questions(one) for one in some]), self.refills(asked),
+                asked, lambda some: self.collect([self.questions(one) for one in some]), more,
                 rounds=self.options.refill, state=self._now, bounds=bounds,
             )  # fmt: skip
         lost = alarmed(experience.reward, self._now.lost, self.collect.scorer.faults)
@@ -189,9 +191,9 @@ class OnlineTrainer(RewardTrainer):
             penalty=self._penalty(measured),
         )  # fmt: skip
         advantages = self._now.method.estimator(inputs)
-        importance, more = self._measured.importance(experience, advantages, again=again)
+        importance, told_of = self._measured.importance(experience, advantages, again=again)
         if not again:
-            told = replace(advantages, metrics={**advantages.metrics, **(measured.metrics or {}), **more, **spent})
+            told = replace(advantages, metrics={**advantages.metrics, **(measured.metrics or {}), **told_of, **spent})
             self.watch.collected(experience, layers[-1], told, measured.old, measured.ref)
         self._next = replace(self._moved_on(experience, layers, inputs, measured.old, measured.ref), lost=lost)
         found, self._spare = learned_of(

@@ -17,6 +17,9 @@ from plaudit.policy.online.experience import Experience
 from plaudit.policy.online.packing import TokenOutputs
 from plaudit.rewards.base import Outcome, RewardBatch
 
+COUNTS = ("sampled_tokens", "judged", "refilled", "short")
+"""Numbers that are added up over processes; of all others the mean is taken."""
+
 
 @final
 class Watch:
@@ -126,4 +129,4 @@ def _together(values: NDArray[np.float64], reward: NDArray[np.float64]) -> float
     return float(spearmanr(values[both], reward[both]).statistic)
 
 
-__all__ = ["Watch"]
+__all__ = ["COUNTS", "Watch"]
