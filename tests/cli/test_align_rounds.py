@@ -100,7 +100,7 @@ def test_a_game_is_played(tmp_path, start, asked, capsys):
     assert said[-1].startswith(f"saved {tmp_path}/run/stages/provers-0/model and the verifier")
 
 
-def test_a_reward_is_learnt_in_turns(tmp_path, start, capsys):
+def test_a_reward_is_learnt_in_turns(tmp_path, start, capsys, monkeypatch):
     rows = [{"prompt": p.prompt[0].text, "completion": "77", "kind": "ab"[i % 2]} for i, p in enumerate(prompts(16))]
     data = str(write_rows(tmp_path / "demonstrations.jsonl", rows))
     tree = {
@@ -123,6 +123,10 @@ def test_a_reward_is_learnt_in_turns(tmp_path, start, capsys):
     assert "demonstration-gap" in json.dumps(manifest)
     assert main([*words, "--reward", "rule/length?target=2"]) == 2
     assert "--irl learns the reward, and --reward names one" in capsys.readouterr().err
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(words) == 2
+    assert "--irl runs in one process" in capsys.readouterr().err
+    monkeypatch.delenv("WORLD_SIZE")
     written(tmp_path / "irl.yaml", {**tree, "reward": {"fit": {"objective": "regression"}}})
     assert main(words) == 2
     assert "the fit is regression; give demonstration-gap or bradley-terry" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,8 @@ def run_irl(args: argparse.Namespace, config: OnlineConfig, tree: Mapping[str, A
     from plaudit.policy.online.inverse.alternating import Learner, learn_reward
     from plaudit.runs.fresh import vacating
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("align: --irl runs in one process, and a launcher started several; leave the launcher out")
     if args.reward:
         raise InputError(
             "align: --irl learns the reward, and --reward names one; leave it out, or show it beside (--watch)"

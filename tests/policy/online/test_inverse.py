@@ -19,6 +19,7 @@ from plaudit.policy.online.inverse import (
     learn_reward,
     prompt_difficulty,
 )
+from plaudit.policy.online.inverse.difficulty import mean_gap
 from plaudit.records.rows import Pair, Ranked, Unpaired
 from plaudit.records.sample import Sample, conversation
 from plaudit.rewards.base import Outcome, RewardBatch
@@ -101,6 +102,15 @@ def test_hardness_and_gap_by_hand():
     assert gap.tolist() == pytest.approx([1, 2, 0])  # 2 - 1; 1 - (-1), the abstention left out; the same text
     none = prompt_difficulty(given[1:2], [[shown("q", "b")]], reward=Told(said), embedding=embedding)[1]
     assert np.isnan(none).all()
+
+
+def test_the_mean_gap_over_prompts_by_hand():
+    """p: (3 + 1) / 2 - 0 = 2; q: 1 - (-1) = 2 without what abstains; r has no demonstration that is worth anything."""
+    worth = np.array([3.0, 1.0, 0.0, 1.0, -1.0, NAN, NAN, 9.0])
+    shown = np.array([1, 1, 0, 1, 0, 0, 1, 0], dtype=bool)
+    found = mean_gap(worth, shown, ["p", "p", "p", "q", "q", "q", "r", "r"])
+    assert found.value == pytest.approx(2)
+    assert found.n == 2
 
 
 def test_clauses():

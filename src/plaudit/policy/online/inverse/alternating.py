@@ -26,9 +26,10 @@ from plaudit.policy.online.asking import asked
 from plaudit.policy.online.config import OnlineConfig, needs_reference
 from plaudit.policy.online.entry import align_online
 from plaudit.policy.online.games.measuring import outranked, told
+from plaudit.policy.online.inverse.checking import check_learning
 from plaudit.policy.online.inverse.config import InverseConfig
 from plaudit.policy.online.inverse.demonstrations import Demonstrated, demonstrations_of, gap_pairs
-from plaudit.policy.online.inverse.difficulty import Embedding, prompt_difficulty
+from plaudit.policy.online.inverse.difficulty import Embedding, mean_gap, prompt_difficulty
 from plaudit.policy.online.inverse.rewards import ByCategory, Unjudged
 from plaudit.policy.online.methods import online
 from plaudit.policy.online.selfplay.subjects import trigrams
@@ -41,11 +42,9 @@ from plaudit.rewards.files import read_scored, write_scored
 from plaudit.rewards.models import ModelReward
 from plaudit.runs.progress import Progress
 from plaudit.runs.stages import Stages
-from plaudit.stats.bootstrap import bootstrap_mean
 from plaudit.stats.estimate import Estimate
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.fitting import fit_reward_model
-from plaudit.training.methods import chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ def learn_reward(
         InputError: if rows hold no demonstrations, the split leaves a part without prompts, an option does not fit, or
             a category has no sample that differs from its demonstrations.
     """
-    _check(config, learner)
+    check_learning(config, learner.policy, learner.fit)
     split = _split(demonstrations_of(rows, category=config.category), config)
     lacking = {d.category for d in split["test"]} - {d.category for d in split["train"]}
     if lacking:
@@ -270,39 +269,8 @@ class _Rounds:
             prompt, shown = [str(i) for i, _, _ in flat], np.array([x for *_, x in flat])
             worth = reward([x for _, x, _ in flat]).reward
             found[f"ranked{suffix}"] = outranked(worth, shown, ~shown, prompt, seed=self.config.seed)
-            found[f"gap{suffix}"] = _gap(worth, shown, prompt, seed=self.config.seed)
+            found[f"gap{suffix}"] = mean_gap(worth, shown, prompt, seed=self.config.seed)
         return {name: one.to_dict() for name, one in found.items()}
-
-
-def _gap(worth: Any, shown: Any, prompt: Sequence[str], *, seed: int) -> Estimate:
-    """Mean over prompts of the mean reward of demonstrations less that of samples."""
-    names, gaps = [*dict.fromkeys(prompt)], []
-    for name in names:
-        here = np.array([p == name for p in prompt]) & ~np.isnan(worth)
-        mine, theirs = worth[here & shown], worth[here & ~shown]
-        gaps.append(float(mine.mean() - theirs.mean()) if mine.size and theirs.size else np.nan)
-    return bootstrap_mean(np.array(gaps), names, seed=seed)
-
-
-def _check(config: InverseConfig, learner: Learner) -> None:
-    """Refuses what cannot be put together.
-
-    Raises:
-        InputError: in one line.
-    """
-    method, fit = online(learner.policy.algorithm)[1], learner.fit
-    if method.compares or method.process is not None or "correct" in method.needs:
-        raise InputError(f"irl: {method.title} does not learn from a reward alone; give an algorithm such as grpo-s")
-    if learner.policy.reference:
-        raise InputError("irl: the policy's config sets a reference, which the rounds do; leave it out")
-    objective = chosen(fit.objective).method
-    if objective.item != "pair" or objective.head or objective.model != "classifier" or objective.columns or fit.freeze:
-        raise InputError(
-            f"irl: a reward is learnt from pairs by a head with one output, and the fit is "
-            f"{'frozen' if fit.freeze else fit.objective}; give demonstration-gap or bradley-terry"
-        )
-    if config.warm and fit.head_depth > 1:
-        raise InputError("irl: a head of several layers begins anew in each fit; give head_depth 1, or warm: false")
 
 
 __all__ = ["Learner", "Learnt", "learn_reward"]

@@ -17,6 +17,9 @@ from plaudit.policy.online.selfplay.subjects import trigrams
 from plaudit.records.sample import Sample
 from plaudit.rewards.base import Reward
 from plaudit.shaping.groups.difficulty import data_hardness
+from plaudit.stats.bootstrap import bootstrap_mean
+from plaudit.stats.clusters import cluster_codes
+from plaudit.stats.estimate import Estimate
 
 Floats = NDArray[np.float64]
 Embedding = Callable[[Sequence[str]], Floats]
@@ -60,6 +63,26 @@ def prompt_difficulty(
     return np.array(hardness), np.array(gap)
 
 
+def mean_gap(worth: Floats, shown: NDArray[np.bool_], prompt: Sequence[str], *, seed: int = 0) -> Estimate:
+    """Mean over prompts of the mean reward of demonstrations less that of samples.
+
+    Args:
+        worth: (n,) rewards, NaN where there is none: it leaves its mean, and a prompt without either leaves the gap.
+        shown: (n,) True for demonstrations.
+        prompt: (n,) labels; the interval resamples them.
+        seed: of the resampling.
+    """
+    code, there = cluster_codes(list(prompt), len(prompt)), ~np.isnan(worth)
+
+    def mean(kind: NDArray[np.bool_]) -> Floats:
+        count = np.bincount(code, weights=kind & there)
+        total = np.bincount(code, weights=np.where(kind & there, worth, 0.0))
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+    gaps = mean(shown) - mean(~shown)
+    return bootstrap_mean(gaps, np.arange(len(gaps)), seed=seed)
+
+
 def _embedded(samples: Sequence[Sample], embedding: Embedding) -> list[Floats]:
     """The clauses of each sample, embedded."""
     return [np.asarray(embedding(clauses(sample.text)), dtype=np.float64) for sample in samples]
@@ -71,4 +94,4 @@ def _mean(values: Floats) -> float:
     return float(there.mean()) if there.size else float("nan")
 
 
-__all__ = ["Embedding", "clauses", "prompt_difficulty"]
+__all__ = ["Embedding", "clauses", "mean_gap", "prompt_difficulty"]
