@@ -4,7 +4,9 @@ A prompt has many completions, drawn from the starting policy; each has features
 them and has interactions. The proxy is a linear reward fitted by Bradley-Terry to few pairs with wrong labels: it
 misses the curvature (capacity), sees little of the tails (coverage) and is misled (noise). The policy is
 `pi ~ pi_0 exp(r' / beta)`, the exact optimum of the KL-regularised problem, with beta set so that the mean KL over
-prompts is the one that is asked for: all shapings are compared at equal measured KL.
+prompts is the one that is asked for: all shapings are compared at equal measured KL, where they can reach it. A reward
+that is flat on top cannot tell what is up there apart: if a share s of a prompt's completions ties for the best, no
+beta leads further than log(1 / s) from the start. Such a reward has no numbers at levels beyond.
 """
 
 from __future__ import annotations
@@ -58,8 +60,11 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     """One arm on one instance; see `RunInstance`.
 
     Returns:
-        `true_high`, the true worth at the largest KL, and at each level `true_LEVEL`; `peak_kl`, the level that is best
-        on one half of the prompts, and `drop` from it to the largest level on the other half.
+        `true_high`, the true worth at the largest level, or at the largest KL that the arm can reach where ties keep it
+        below; `kl_high`, the KL there; `level_high`, the largest level that it reaches (0: none); `true_LEVEL` at each
+        level that it reaches; `true_high_odd` and `true_1_odd`, the same on the odd prompts, of which no arm was told
+        anything; `peak_kl`, the reached KL that is best on the even prompts, and `drop` from it to `kl_high` on the
+        odd ones.
     """
     del fit  # a linear reward
     name, _, noise = arm.partition("@")
@@ -67,15 +72,23 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
         raise InputError(f"reward_hacking: arm {arm!r} is not known; the claim lists the arms")
     world = _world(seed, 0.0 if noise else float(budget["flips"]), *sorted(budget.items()))
     proxy = _shaped(name, world, seed)
-    half = np.arange(len(proxy)) % 2 == 0
-    worth = np.array([_worth_at(proxy, world.truth, level) for level in LEVELS])  # (levels, prompts)
-    chosen = int(worth[:, half].mean(axis=1).argmax())
-    curve = worth.mean(axis=1)
+    reached = [level for level in LEVELS if level < _most(proxy)]
+    ends = reached if LEVELS[-1] in reached else [*reached, LEVELS[-1]]  # the last one: as far as ties let it
+    policies = [_at(proxy, level) for level in ends]
+    worth = np.array([(policy * world.truth).sum(axis=1) for policy in policies])  # (ends, prompts)
+    kl = [_kl(policy) for policy in policies]
+    even, odd = worth[:, ::2], worth[:, 1::2]
+    chosen = int(even.mean(axis=1).argmax())
+    named = {f"true_{level:g}": row for level, row in zip(reached, worth, strict=False)}
     return {
-        "true_high": float(curve[-1]),
-        **{f"true_{level:g}": float(value) for level, value in zip(LEVELS, curve, strict=True)},
-        "peak_kl": LEVELS[chosen],
-        "drop": float((worth[chosen] - worth[-1])[~half].mean()),
+        "true_high": float(worth[-1].mean()),
+        "kl_high": kl[-1],
+        "level_high": max(reached, default=0.0),
+        **{key: float(row.mean()) for key, row in named.items()},
+        **{f"{key}_odd": float(row[1::2].mean()) for key, row in named.items() if key == "true_1"},
+        "true_high_odd": float(odd[-1].mean()),
+        "peak_kl": kl[chosen],
+        "drop": float((odd[chosen] - odd[-1]).mean()),
     }
 
 
@@ -104,19 +117,31 @@ def _shaped(name: str, world: World, seed: int) -> Numbers:
 def _proxy_point(world: World) -> float:
     """The proxy's mean at the level that is truly best on the even prompts: what true evaluations would tell."""
     r, truth = world.members[::2, :, 0], world.truth[::2]
-    best = max(LEVELS, key=lambda level: float(_worth_at(r, truth, level).mean()))
-    return float((_tilted(r, _pressure(r, best)) * r).sum(axis=1).mean())
+    best = max((_at(r, level) for level in LEVELS), key=lambda policy: float((policy * truth).sum(axis=1).mean()))
+    return float((best * r).sum(axis=1).mean())
 
 
-def _worth_at(proxy: Numbers, truth: Numbers, level: float) -> Numbers:
-    """True worth of each prompt's policy, where the mean KL over prompts is `level`; (p,)."""
-    return np.asarray((_tilted(proxy, _pressure(proxy, level)) * truth).sum(axis=1))
+def _at(proxy: Numbers, level: float) -> Numbers:
+    """The policy whose mean KL over prompts is `level`, (p, k); as far as ties let it where they keep it below."""
+    if level < _most(proxy):
+        return _tilted(proxy, _pressure(proxy, level))
+    top = _top(proxy)
+    return np.asarray(top / top.sum(axis=1, keepdims=True))
+
+
+def _most(proxy: Numbers) -> float:
+    """The mean KL as the pressure grows without end: all that ties for the best is then alike, log(k / ties)."""
+    return float(np.log(proxy.shape[1] / _top(proxy).sum(axis=1)).mean())
+
+
+def _top(proxy: Numbers) -> NDArray[np.bool_]:
+    return np.asarray(proxy == proxy.max(axis=1, keepdims=True))
 
 
 def _pressure(proxy: Numbers, level: float) -> float:
-    """1 / beta at which the mean KL is `level`; the largest tried where ties keep it below."""
+    """1 / beta at which the mean KL is `level`, which must be below `_most`."""
     low, high = 0.0, 1.0
-    while _kl(_tilted(proxy, high)) < level and high < 1e6:
+    while _kl(_tilted(proxy, high)) < level:
         low, high = high, 2 * high
     for _ in range(50):
         middle = (low + high) / 2
