@@ -17,6 +17,8 @@ from plaudit.policy.online import alarms
 from plaudit.policy.online.methods import online
 from plaudit.policy.online.trainer import OnlineTrainer
 from plaudit.policy.rollout import LocalSampler
+from plaudit.shaping.combine import Combined, Term
+from plaudit.shaping.transforms import MinMax, RunningClip, Shaped, Standardise
 from small_policies import MoreSevens, Sevens, losses, run, weights
 
 
@@ -47,6 +49,13 @@ def breaking(after):
     return Breaking
 
 
+class Odd(Sevens):
+    """Right where the completion has an odd number of characters."""
+
+    def one(self, text):
+        return float(len(text) % 2)
+
+
 OPTIONS = {"rows": 8, "epochs": 3, "passes": 2, "save_steps": 3, "sequences": 6, "kl_coef": 0.05, "kl_target": 1.0}
 
 
@@ -67,6 +76,27 @@ def test_a_run_that_broke_off_ends_as_an_undisturbed_one(tmp_path, after):
     assert sorted(first.seen + second.seen) == sorted(whole_reward.seen)
 
 
+def nested(reward):
+    """Two rewards, each by its own running statistics, and their sum within a running clip."""
+    terms = (Term(Shaped(reward, MinMax()), 2.0), Term(Shaped(Odd(), Standardise(rate=0.1)), 1.0))
+    return Shaped(Combined(terms), RunningClip(width=1.5))
+
+
+@pytest.mark.parametrize("after", [3, 5, 8])
+def test_statistics_of_the_shaping_go_on_too(tmp_path, after):
+    whole_reward, first, second = Sevens(), Sevens(), Sevens()
+    whole = run(tmp_path / "whole", reward=nested(whole_reward), **OPTIONS)
+    with pytest.raises(Pulled):
+        run(tmp_path / "broken", reward=nested(first), sampler=breaking(after), **OPTIONS)
+    again = run(tmp_path / "broken", reward=nested(second), **OPTIONS)
+    assert losses(again) == losses(whole)
+    for name, weight in weights(again).items():
+        assert bool((weight == weights(whole)[name]).all()), name
+    assert sorted(first.seen + second.seen) == sorted(whole_reward.seen)
+    # the statistics did learn: a range that was never seen makes all rewards 1/2, and no loss of them
+    assert any(row["loss"] != 0 for row in whole.history[1:] if "loss" in row)
+
+
 BESIDE = {
     "ppo": ("ppo?value_rate=3", {}, "value_head.safetensors"),
     "ppo with adapters": ("ppo?value_rate=3", {"lora_rank": 2}, "value_head.safetensors"),
@@ -77,13 +107,6 @@ BESIDE = {
     "pref-grpo": ("pref-grpo", {}, "model/model.safetensors"),
     "online-inpo": ("online-inpo", {}, "model/model.safetensors"),
 }
-
-
-class Odd(Sevens):
-    """Right where the completion has an odd number of characters."""
-
-    def one(self, text):
-        return float(len(text) % 2)
 
 
 @pytest.mark.parametrize("after", [3, 6])
@@ -132,6 +155,8 @@ def test_another_run_does_not_take_over_what_lies_there(tmp_path):
 KILLED = """
 import os, sys
 os.environ["PLAUDIT_QUIET"] = "1"
+from plaudit.shaping.combine import Combined, Term
+from plaudit.shaping.transforms import MinMax, RunningClip, Shaped, Standardise
 from small_policies import Sevens, run, losses
 options = {"rows": 8, "epochs": 6, "passes": 2, "save_steps": 2, "sequences": 6}
 run(sys.argv[1], **options)  # once here, so that what is imported and cached is there for every child
@@ -190,6 +215,8 @@ def test_twenty_kills_at_random_instants_change_nothing(tmp_path):
 
 SCRIPT = """
 import json, sys
+from plaudit.shaping.combine import Combined, Term
+from plaudit.shaping.transforms import MinMax, RunningClip, Shaped, Standardise
 from small_policies import run, losses
 from plaudit.policy.online.methods import online
 found = run(sys.argv[1], rows=8, epochs=2, batch_size=int(sys.argv[2]), kl_coef=0.05, passes=2, tokens_per_row=60,

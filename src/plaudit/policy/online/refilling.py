@@ -68,7 +68,7 @@ def idle_of(experience: Experience, state: State, bounds: tuple[float, float]) -
         state: before it.
         bounds: of the reward before transforms.
     """
-    shaped = state.shaped(experience.reward, experience.samples)[-1]
+    shaped = state.shaped(experience.reward, experience.samples)
     lost = np.isin(experience.reward.outcome, (Outcome.TIMED_OUT, Outcome.INSTRUMENT_FAULT))
     return idle_groups(
         state.method.estimator, shaped.reward, experience.groups, lost=lost,

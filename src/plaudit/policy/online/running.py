@@ -51,6 +51,7 @@ from plaudit.rewards.likelihood.language import open_causal
 from plaudit.runs.log import DurableLog
 from plaudit.runs.origin import versions
 from plaudit.runs.progress import Progress
+from plaudit.shaping.nested import transforms
 from plaudit.training.backbones import disable_dropout
 from plaudit.training.fitting import merged, with_lora
 from plaudit.training.stepping import run_steps
@@ -122,7 +123,7 @@ def improve(
     units = judged_together([row for row, _ in kept], config)
     times = repeated([row for row, _ in kept], config)
     units = [unit for unit in units for _ in range(times[unit[0]])]
-    core, layers = taken_apart(reward)
+    core, tree = taken_apart(reward)
     check_kind(core, method)
     check_bounds(core, method)
     check_refill([core, *(watched or {}).values()], config)
@@ -133,7 +134,7 @@ def improve(
     gate = open_gate(model)
     reference = _reference(model, tokenizer, config, method)  # a copy of what the gate has opened
     other = folders.weights_hash(reference) if config.reference else ""
-    key = _key(rows, config, method, core, layers, watched or {}, start + other, processes=processes)
+    key = _key(rows, config, method, core, tree, watched or {}, start + other, processes=processes)
 
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
     process = None if method.process is None else ProcessModel(model, method.process, device)
@@ -156,7 +157,7 @@ def improve(
             watched={name: Scorer(other, patience) for name, other in (watched or {}).items()},
         )  # fmt: skip
         state = State(
-            method, layers, AdaptiveCoefficient(config.kl_coef, config.kl_target or 6.0) if config.kl_coef else None
+            method, tree, core, AdaptiveCoefficient(config.kl_coef, config.kl_target or 6.0) if config.kl_coef else None
         )
         kind = partial(
             OnlineTrainer, collect=collect, questions=question, state=state, options=config,
@@ -243,13 +244,13 @@ _FREE = ("save_steps", "trackers", "reward_seconds", "reward_tries")
 
 def _key(
     rows: Sequence[PromptOnly], config: OnlineConfig, method: Method, reward: Reward | Comparison,
-    layers: Sequence[Any], watched: Mapping[str, Reward], start: str, *, processes: int,
+    tree: Any, watched: Mapping[str, Reward], start: str, *, processes: int,
 ) -> str:  # fmt: skip
     """What a run's checkpoints and log belong to: everything that its numbers depend on."""
     options = {k: v for k, v in asdict(config).items() if k not in _FREE}
     data = [content_hash([[m.to_dict() for m in r.prompt], r.reference, dict(r.meta)]) for r in rows]
     others = {name: other.fingerprint for name, other in watched.items()}
-    shaping = [x.by.fingerprint for x in layers]
+    shaping = [by.fingerprint for by in transforms(tree)]
     return content_hash([options, _made_of(method), data, reward.fingerprint, shaping, others, start, processes])
 
 

@@ -11,8 +11,18 @@ from plaudit.policy.losses.kl import AdaptiveCoefficient
 from plaudit.policy.online.experience import Collector
 from plaudit.policy.online.method import Method
 from plaudit.records.sample import Sample
-from plaudit.rewards.base import RewardBatch
-from plaudit.shaping.transforms.base import Shaped
+from plaudit.rewards.base import Reward, RewardBatch
+from plaudit.shaping.nested import (
+    Parts,
+    check_handed_on,
+    evaluated,
+    leaves,
+    moves,
+    transforms,
+    updated,
+    with_transforms,
+)
+from plaudit.shaping.transforms.base import Shaped, Transform
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,42 +31,52 @@ class State:
 
     Attributes:
         method: the algorithm, its estimator in its state.
-        shaping: the reward's layers from the innermost out, each transform in its state.
+        reward: the tree of the reward's shaping (`plaudit.shaping.nested`), each transform in its state; None for none.
+        core: what is scored of it, see `taken_apart`.
         kl: the coefficient of the KL; None without one.
         lost: batches without any reward since the last that had one.
     """
 
     method: Method
-    shaping: tuple[Shaped, ...] = ()
+    reward: Any = None
+    core: Any = None
     kl: AdaptiveCoefficient | None = None
     lost: int = 0
 
-    def shaped(self, batch: RewardBatch, samples: Sequence[Sample]) -> list[RewardBatch]:
-        """The batch as the reward gave it, and after each layer."""
-        found = [batch]
-        for layer in self.shaping:
-            found.append(layer.shape(found[-1], samples))
-        return found
+    def shaped(self, batch: RewardBatch, samples: Sequence[Sample]) -> RewardBatch:
+        """What an optimiser sees of what the core says."""
+        return batch if self.reward is None else evaluated(self.reward, iter(self._said(batch)), samples)
+
+    def after(self, batch: RewardBatch, samples: Sequence[Sample]) -> Any:
+        """The tree after a batch was seen."""
+        return None if self.reward is None else updated(self.reward, iter(self._said(batch)), samples)[0]
+
+    def _said(self, batch: RewardBatch) -> list[RewardBatch]:
+        return self.core.said(batch) if isinstance(self.core, Parts) else [batch]
+
+    @property
+    def transforms(self) -> list[Transform]:
+        """Of the tree, the innermost of each branch first."""
+        return transforms(self.reward)
 
     def to_dict(self) -> dict[str, Any]:
         """As a checkpoint keeps it."""
         return {
             "estimator": self.method.estimator.state(),
-            "shaping": [layer.by.state() for layer in self.shaping],  # type: ignore[attr-defined]
+            "shaping": [dict(by.state()) for by in self.transforms],
             "kl": None if self.kl is None else self.kl.state(),
             "lost": self.lost,
         }
 
     def restored(self, kept: Mapping[str, Any]) -> State:
         """In the state that `to_dict` gave."""
-        return State(
-            replace(self.method, estimator=self.method.estimator.restored(kept["estimator"])),
-            tuple(
-                replace(layer, by=layer.by.restored(s))  # type: ignore[attr-defined]
-                for layer, s in zip(self.shaping, kept["shaping"], strict=True)
-            ),
-            None if self.kl is None else self.kl.restored(kept["kl"]),
-            int(kept.get("lost", 0)),
+        given = [by.restored(state) for by, state in zip(self.transforms, kept["shaping"], strict=True)]
+        return replace(
+            self,
+            method=replace(self.method, estimator=self.method.estimator.restored(kept["estimator"])),
+            reward=with_transforms(self.reward, iter(given)) if given else self.reward,
+            kl=None if self.kl is None else self.kl.restored(kept["kl"]),
+            lost=int(kept.get("lost", 0)),
         )
 
 
@@ -84,15 +104,20 @@ def check_divisible(state: State, collect: Collector) -> None:
         together.append("its advantages compare the whole batch")
     if state.method.estimator.state():
         together.append("its advantages keep statistics of the whole batch")
-    together += [f"{x.by.kind} keeps statistics of the whole batch" for x in state.shaping if x.by.state()]  # type: ignore[attr-defined]
+    together += [f"{by.kind} keeps statistics of the whole batch" for by in state.transforms if moves(by)]
     if together:
         raise UnsupportedError(f"align: {together[0]}, and several processes would each see a part; use one process")
 
 
-def taken_apart(reward: Any) -> tuple[Any, tuple[Shaped, ...]]:
-    """The reward (or comparison) inside its transforms, and the layers from the innermost out."""
-    layers: list[Shaped] = []
-    while isinstance(reward, Shaped):
-        layers.insert(0, reward)
-        reward = reward.of
-    return reward, tuple(layers)
+def taken_apart(reward: Any) -> tuple[Any, Any]:
+    """What a run scores (a reward, a comparison, or several rewards side by side), and the tree of its shaping.
+
+    Raises:
+        InputError: if a transform's statistics could not be handed on from step to step.
+    """
+    check_handed_on(reward)
+    inside = reward
+    while isinstance(inside, Shaped):
+        inside = inside.of
+    found = leaves(inside) if isinstance(inside, Reward) else [inside]
+    return (found[0] if len(found) == 1 else Parts(inside)), reward

@@ -42,7 +42,6 @@ from plaudit.policy.online.state import Asked, State, check_divisible
 from plaudit.policy.online.token_model import TokenModel
 from plaudit.policy.online.watching import COUNTS, Watch
 from plaudit.policy.rollout import Question
-from plaudit.rewards.base import RewardBatch
 from plaudit.training.trainer import RewardTrainer
 
 STATE = "online.json"
@@ -184,18 +183,18 @@ class OnlineTrainer(RewardTrainer):
                 rounds=self.options.refill, state=self._now, bounds=bounds,
             )  # fmt: skip
         lost = alarmed(experience.reward, self._now.lost, self.collect.scorer.faults)
-        layers = self._now.shaped(experience.reward, experience.samples)
+        shaped = self._now.shaped(experience.reward, experience.samples)
         measured = self._measured(experience, self._now.method, again=again)
         inputs = inputs_of(
-            experience, layers[-1], measured, method=self._now.method, bounds=bounds,
+            experience, shaped, measured, method=self._now.method, bounds=bounds,
             penalty=self._penalty(measured),
         )  # fmt: skip
         advantages = self._now.method.estimator(inputs)
         importance, told_of = self._measured.importance(experience, advantages, again=again)
         if not again:
             told = replace(advantages, metrics={**advantages.metrics, **(measured.metrics or {}), **told_of, **spent})
-            self.watch.collected(experience, layers[-1], told, measured.old, measured.ref)
-        self._next = replace(self._moved_on(experience, layers, inputs, measured.old, measured.ref), lost=lost)
+            self.watch.collected(experience, shaped, told, measured.old, measured.ref)
+        self._next = replace(self._moved_on(experience, inputs, measured.old, measured.ref), lost=lost)
         found, self._spare = learned_of(
             experience, advantages, inputs, method=self._now.method, drop_unfinished=self.options.drop_unfinished,
             importance=importance,
@@ -291,17 +290,14 @@ class OnlineTrainer(RewardTrainer):
     # --- between steps
 
     def _moved_on(
-        self, experience: Experience, layers: Sequence[RewardBatch], inputs: AdvantageInputs,
-        old: NDArray[np.float64], ref: NDArray[np.float64] | None,
+        self, experience: Experience, inputs: AdvantageInputs, old: NDArray[np.float64],
+        ref: NDArray[np.float64] | None,
     ) -> State:  # fmt: skip
         """The state after a batch was seen."""
-        now, samples, kl = self._now, experience.samples, self._now.kl
-        shaping = tuple(
-            replace(layer, by=layer.by.updated(batch, samples))
-            for layer, batch in zip(now.shaping, layers, strict=False)  # the last batch is what comes out
-        )
+        now, kl = self._now, self._now.kl
         if kl is not None and self.options.kl_target and ref is not None:
             told, _ = self._everywhere([(float((old - ref).sum()), len(inputs))])  # one coefficient for all processes
             total, count = map(sum, zip(*told, strict=True))
             kl = kl.updated(total / max(count, 1), count)
-        return State(replace(now.method, estimator=now.method.estimator.updated(inputs)), shaping, kl)
+        method = replace(now.method, estimator=now.method.estimator.updated(inputs))
+        return replace(now, method=method, reward=now.after(experience.reward, experience.samples), kl=kl)

@@ -111,9 +111,17 @@ class Combined:
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Scores samples with every term."""
+        return self.combine([t.reward(samples) for t in self.terms], samples) if samples else RewardBatch(np.zeros(0))
+
+    def combine(self, batches: Sequence[RewardBatch], samples: Sequence[Sample]) -> RewardBatch:
+        """What the terms' own batches come to, for a loop that has scored already.
+
+        Args:
+            batches: one a term, in their order.
+            samples: that were scored.
+        """
         if not samples:
             return RewardBatch(np.zeros(0))
-        batches = [t.reward(samples) for t in self.terms]
         outcomes = np.stack([b.outcome for b in batches], axis=1)
         floors = np.array([t.reward.bounds[0] for t in self.terms])
         values = np.where(outcomes == Outcome.POLICY_FAULT, floors, np.stack([b.reward for b in batches], axis=1))

@@ -48,6 +48,14 @@ class Transform(Protocol):
         """The transform after a batch of unshaped rewards was seen: score once, shape, then update."""
         ...
 
+    def state(self) -> Mapping[str, Any]:
+        """What a run keeps, so that its resume goes on with `restored`; empty where there is nothing to keep."""
+        ...
+
+    def restored(self, state: Mapping[str, Any]) -> Self:
+        """The transform in a state that `state` gave."""
+        ...
+
 
 @dataclass(frozen=True)
 class ValueTransform(ABC):
