@@ -50,6 +50,8 @@ def _plot(args: argparse.Namespace) -> int:
 
     example = Example.drawn(args.seed)
     every = args.name.partition("?")[0] == "all"
+    if every and args.name != "all":
+        raise InputError(f"shape: {args.name!r}: all are drawn as they are; name one transform to give it options")
     for name in [NEEDING.get(t, t) for t in sorted([*TRANSFORMS, *REWARDS])] if every else [args.name]:
         drawn = _drawn(name.removeprefix("shape/"), example)
         file = f"shape-{name.removeprefix('shape/').partition('?')[0]}.svg"
@@ -94,6 +96,8 @@ def _fit(args: argparse.Namespace) -> int:
     from plaudit.shaping.transforms.references import References
     from plaudit.shaping.transforms.saved import save_state
 
+    if args.name.removeprefix("shape/").partition("?")[0] in REWARDS:
+        raise InputError(f"shape fit: {args.name} has no state; a run needs none for it")
     by = transform_of(args.name, References({"stands in": (0.0, 1.0)}))  # what is fitted has references of its own
     if not by.remembered:
         known = ", ".join(name for name, made in TRANSFORMS.items() if made.remembered)

@@ -21,13 +21,16 @@ def group_spread(reward: Float[np.ndarray, "b g"]) -> Float[np.ndarray, " b"]:
         reward: NaN where a sample's outcome does not count.
 
     Returns:
-        NaN for groups with fewer than two rewards that count.
+        NaN for groups with fewer than two rewards that count; exactly 0 where all that count are equal.
     """
     valid = np.isfinite(reward)
     n = valid.sum(axis=1)
     mean = np.where(valid, reward, 0.0).sum(axis=1) / np.maximum(n, 1)
     square = np.where(valid, (reward - mean[:, None]) ** 2, 0.0).sum(axis=1) / np.maximum(n, 1)
-    return np.asarray(np.where(n >= 2, np.sqrt(square), np.nan))
+    least = np.where(valid, reward, np.inf).min(axis=1, initial=np.inf)
+    greatest = np.where(valid, reward, -np.inf).max(axis=1, initial=-np.inf)
+    # the sum of equal numbers is off in its last bits, and a deviation of last bits is none
+    return np.asarray(np.where(n >= 2, np.where(greatest > least, np.sqrt(square), 0.0), np.nan))
 
 
 @final

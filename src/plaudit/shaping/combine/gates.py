@@ -50,7 +50,7 @@ def gated_steps(
 
     Args:
         outcome: (n,) of each trajectory; NaN gates its steps shut.
-        steps: rewards by step critics.
+        steps: rewards by step critics; NaN, where one is not known, stays NaN where the gate is open.
         mask: True where there is a step.
         threshold: minus infinity adds all (direct accumulation), infinity none (the outcome alone). Too low a threshold
             lets a policy live on steps, too high a one leaves them unused: watch completion beside the total.
@@ -79,14 +79,14 @@ def lexicographic_ranks(
 
     Raises:
         ShapeError: if values are not (n, k) with a label each.
-        InputError: if a tolerance is negative.
+        InputError: if a tolerance is negative or not finite.
     """
     table, g = np.asarray(values, dtype=np.float64), Groups.of(groups)
     if table.ndim != 2 or len(table) != len(g):
         raise ShapeError(f"lexicographic_ranks: values {table.shape} and {len(g)} group labels; give (n, k) and (n,)")
     step = np.broadcast_to(np.asarray(tolerance, dtype=np.float64), table.shape[1:])
-    if (step < 0).any():
-        raise InputError(f"lexicographic_ranks: tolerance is {step.tolist()}; give numbers of at least 0")
+    if not ((step >= 0) & (step < np.inf)).all():
+        raise InputError(f"lexicographic_ranks: tolerance is {step.tolist()}; give finite numbers of at least 0")
     # 0.3 / 0.1 is a hair below 3: rounding must not move a value to the step below
     read = np.where(step > 0, np.floor(np.round(table / np.where(step > 0, step, 1.0), 9)), table)
     there = ~np.isnan(table).any(axis=1)

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from plaudit.errors import InputError, ShapeError, nearest
 from plaudit.shaping.groups.codes import Floats
+from plaudit.shaping.transforms.base import checked_state
 from plaudit.shaping.transforms.bounded import sigmoid
 
 Kind = Literal["at-least", "equal"]
@@ -41,7 +42,7 @@ class Multipliers:
 
     Raises:
         ShapeError: if lengths differ.
-        InputError: if a number is out of range.
+        InputError: if a number is out of range, or a threshold, multiplier or velocity is not finite.
 
     Source: Moskovitz et al. 2023, "Confronting Reward Model Overoptimization with Constrained RLHF" [117].
     """
@@ -63,6 +64,9 @@ class Multipliers:
             object.__setattr__(self, name, tuple(float(x) for x in given))
         if self.kind not in get_args(Kind):
             raise InputError(f"multipliers: kind {self.kind!r} is not known; {nearest(self.kind, get_args(Kind))}")
+        for name in ("thresholds", "value", "velocity"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise InputError(f"multipliers: {name} is {list(getattr(self, name))}; give finite numbers")
         if not n or not self.rate > 0 or not 0 <= self.momentum < 1 or not self.clip > 0:
             raise InputError(
                 f"multipliers: {n} thresholds, rate {self.rate}, momentum {self.momentum}, clip {self.clip}; give at "
@@ -100,8 +104,13 @@ class Multipliers:
         return {"value": list(self.value), "velocity": list(self.velocity)}
 
     def restored(self, state: Mapping[str, Any]) -> Self:
-        """With what `state` gave."""
-        return replace(self, value=tuple(state["value"]), velocity=tuple(state["velocity"]))
+        """With what `state` gave.
+
+        Raises:
+            InputError: if it is another's.
+        """
+        kept = checked_state("multipliers", state, ["value", "velocity"])
+        return replace(self, value=tuple(kept["value"]), velocity=tuple(kept["velocity"]))
 
 
 def mixed_advantages(task: Floats, rewards: Sequence[Floats], weights: ArrayLike) -> Floats:

@@ -1,8 +1,10 @@
 """From the rewards of a group to advantages: what a completion is worth beyond its siblings.
 
 All of them give 0 to a sample without a reward (`NaN`) and to groups with fewer than two rewards, in which there is
-nothing to compare with. A constant added to a group's rewards changes none of them; a positive factor changes
-`leave_one_out` and `mean_only` by itself and leaves `standardised` (up to epsilon) and `batch_standardised` alone.
+nothing to compare with. A constant added to a group's rewards changes none of them, but for
+`batch_standardised(center=False)`, whose deviation is that of the rewards and not of their distances from the group's
+mean; a positive factor changes `leave_one_out` and `mean_only` by itself and leaves `standardised` (up to epsilon) and
+`batch_standardised` alone.
 """
 
 from __future__ import annotations

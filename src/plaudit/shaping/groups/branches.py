@@ -32,14 +32,14 @@ def prefix_values(completions: Sequence[Sequence[int] | Ids], reward: ArrayLike)
 
     Raises:
         ShapeError: if completions and rewards differ in number.
-        InputError: if no completion has a reward.
+        InputError: if no completion has a reward, or a token id is none.
     """
     r = np.asarray(reward, dtype=np.float64)
     if r.shape != (len(completions),):
         raise ShapeError(f"prefix_values: {len(completions)} completions and rewards of shape {r.shape}; give as many")
     if np.isnan(r).all():
         raise InputError("prefix_values: no completion has a reward; leave out groups without any")
-    ids = [np.ascontiguousarray(c, dtype=np.int32) for c in completions]
+    ids = [_ids(c) for c in completions]
     order = sorted(range(len(ids)), key=lambda i: ids[i].tobytes())
     # sorted by bytes, completions that share a prefix stand together, and share with all between them at least as much
     shared = np.array([common_prefix(ids[a], ids[b]) for a, b in pairwise(order)], dtype=np.int64)
@@ -47,6 +47,13 @@ def prefix_values(completions: Sequence[Sequence[int] | Ids], reward: ArrayLike)
     for place, i in enumerate(order):
         values[i] = _along(place, ids[i].size, shared, r[order])
     return values
+
+
+def _ids(completion: Sequence[int] | Ids) -> Ids:
+    given = np.asarray(completion, dtype=np.int64)
+    if given.size and not (0 <= given.min() and given.max() < 2**31):
+        raise InputError(f"prefix_values: token ids from {given.min()} to {given.max()}; give ids from 0 to 2^31 - 1")
+    return np.ascontiguousarray(given, dtype=np.int32)
 
 
 def _along(place: int, length: int, shared: np.ndarray, reward: Floats) -> Floats:
@@ -87,6 +94,8 @@ def branch_advantages(
     if r.shape != (len(completions),):
         raise ShapeError(f"branch_advantages: {len(completions)} completions and rewards of {r.shape}; give as many")
     known = r[~np.isnan(r)]
+    if np.isinf(known).any():
+        raise InputError("branch_advantages: a reward is infinite; give finite values, and NaN where there is none")
     spread = float(known.std()) if known.size >= 2 and np.ptp(known) > 0 else 0.0
     if not spread:
         return [np.zeros(len(c)) for c in completions]

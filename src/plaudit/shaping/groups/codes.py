@@ -44,6 +44,7 @@ class Groups:
 
         Raises:
             ShapeError: if an array of labels is not one-dimensional.
+            InputError: if a label cannot be hashed.
         """
         if isinstance(labels, Groups):
             return labels
@@ -54,7 +55,10 @@ class Groups:
         if isinstance(labels, np.ndarray) and np.issubdtype(labels.dtype, np.integer):
             return cls._of_integers(labels.astype(np.int64))
         places: dict[Any, int] = {}
-        code = np.fromiter((places.setdefault(label, len(places)) for label in labels), np.int64, len(labels))
+        try:
+            code = np.fromiter((places.setdefault(label, len(places)) for label in labels), np.int64, len(labels))
+        except TypeError as error:
+            raise InputError(f"groups: {error}; give labels such as numbers, strings or tuples") from error
         return cls(code, len(places))
 
     @classmethod

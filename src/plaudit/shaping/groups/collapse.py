@@ -55,9 +55,15 @@ class Stretch:
             )
 
     def updated(self, similarity: ArrayLike) -> Self:
-        """With a batch's quantiles seen; NaN enters nothing."""
+        """With a batch's quantiles seen; NaN enters nothing.
+
+        Raises:
+            InputError: if a similarity is infinite.
+        """
         s = np.asarray(similarity, dtype=np.float64)
         s = s[~np.isnan(s)]
+        if np.isinf(s).any():
+            raise InputError("stretch: a similarity is infinite; give finite values, and NaN where there is none")
         if not s.size:
             return self
         new = [float(q) for q in np.quantile(s, [self.low, self.high])]

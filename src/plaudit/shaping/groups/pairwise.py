@@ -89,12 +89,14 @@ def pairwise_advantages(
 
     Raises:
         ShapeError: if strengths and pairs differ in number.
-        InputError: if a pair lies in two groups.
+        InputError: if a pair lies in two groups, or a strength is infinite.
 
     Source: Hong et al. 2025, "Think-RM", section 3.3 [143].
     """
     g = Groups.of(groups)
     d, both = _checked("pairwise_advantages", strength, pairs, len(g))
+    if np.isinf(d).any():
+        raise InputError("pairwise_advantages: a strength is infinite; give finite values, and NaN where there is none")
     apart = np.flatnonzero(g.code[both[:, 0]] != g.code[both[:, 1]])
     if apart.size:
         i, j = both[apart[0]].tolist()

@@ -84,10 +84,14 @@ class TaskDeviations:
             tasks: the task of each sample, one a group.
 
         Raises:
-            InputError: if a task was never seen.
+            InputError: if a task was never seen, or a group has two.
         """
         r = Grouped.of("task deviations", reward, groups, tasks=np.asarray(tasks, dtype=object))
         named = [str(task) for task in tasks]
+        codes = Groups.of(named)
+        if (mixed := Grouped(codes.code.astype(np.float64), r.groups).varied).any():
+            i = int(np.flatnonzero(mixed[r.groups.code])[0])
+            raise InputError(f"task deviations: the group of sample {i} has several tasks; give each group one task")
         known = {task: self.std(task) for task in dict.fromkeys(named)}
         found = r.or_nothing(r.centred / (np.array([known[task] for task in named]) + 1e-6))
         far = Grouped(np.abs(found), r.groups).greatest > self.guard

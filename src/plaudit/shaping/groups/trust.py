@@ -30,10 +30,15 @@ def trust_weights(
     Returns:
         A weight a group code, in (0, 1]; 0 where all known answers are right, or all wrong: nothing to compare.
 
+    Raises:
+        InputError: if a score of the thinking is outside [0, 1].
+
     Source: Fan et al. 2025, "SophiaVL-R1", Trust-GRPO, equation 5 [96].
     """
     o = Grouped.of("trust_weights", outcome, groups, thinking=thinking)
     t = np.asarray(thinking, dtype=np.float64)
+    if (outside := (t < 0) | (t > 1)).any():
+        raise InputError(f"trust_weights: thinking is {t[outside][0]}; give scores between 0 and 1, NaN for none")
     right = Grouped(np.where(o.value >= threshold, t, np.nan), o.groups)
     wrong = Grouped(np.where(o.value < threshold, t, np.nan), o.groups)
     apart = right.mean - wrong.mean
@@ -56,7 +61,7 @@ def trusted_reward(
         threshold: see `trust_weights`.
 
     Raises:
-        InputError: if the step is negative, or `decay_steps` not positive.
+        InputError: if the step is negative, `decay_steps` not positive, or thinking outside [0, 1].
 
     Source: as `trust_weights`, equation 6.
     """

@@ -101,7 +101,7 @@ def relative_brevity(
 
     Args:
         correct: (n,) 1 right, 0 wrong, NaN where it is not known: NaN.
-        length: (n,) after compression.
+        length: (n,) after compression; a right completion whose length is not known counts as of mean length.
         groups: a label a sample; its share of right completions decides the bucket.
         weights: of easy, medium and hard prompts.
 
@@ -118,5 +118,6 @@ def relative_brevity(
     right = c.value > 0.5
     lengths = np.asarray(length, dtype=np.float64)
     mean = Grouped(np.where(right, lengths, np.nan), Groups(bucket.astype(np.int64), 3)).mean[bucket]
+    lengths = np.where(np.isnan(lengths), mean, lengths)
     saved = np.clip(1 - np.divide(lengths, mean, out=np.ones(lengths.size), where=right & (mean > 0)), -1.0, 1.0)
     return np.where(np.isnan(c.value), np.nan, np.where(right, np.asarray(weights)[bucket] * saved, 0.0))

@@ -67,6 +67,9 @@ def verifiable_step_rewards(
 
     Args:
         accuracy: share of right answers where the text is cut off before each step, and after the last: s + 1 values.
+            One that is not known (NaN) is read as the one before it, so that a change is paid to the step after which
+            it was first seen; before the first known one, as that one. Of accuracies of which none is known every step
+            is NaN.
         gamma: in [0, 1].
         ahead: steps to look ahead, at least 0.
         flat: changes below this are none.
@@ -84,7 +87,10 @@ def verifiable_step_rewards(
         raise InputError(
             f"verifiable_step_rewards: gamma is {gamma} and ahead {ahead}; give 0 <= gamma <= 1, ahead >= 0"
         )
-    change = np.diff(a)
+    known_at = np.flatnonzero(~np.isnan(a))
+    if not known_at.size:
+        return np.full(a.size - 1, np.nan)
+    change = np.diff(a[known_at[np.maximum(np.searchsorted(known_at, np.arange(a.size), "right") - 1, 0)]])
     moved = np.flatnonzero(np.abs(change) >= flat)
     # for each step the first change at or after it
     place = np.searchsorted(moved, np.arange(change.size))

@@ -104,7 +104,8 @@ def stream_advantages(
     """`sum_k w_k A^k_t`, each stream's returns less its own baseline.
 
     Args:
-        streams: all of the mask's shape. A completion with a missing reward (NaN) in any of them has no advantage.
+        streams: all of the mask's shape. A completion with a missing reward (NaN) in any of them has no advantage, and
+            enters the baseline of none.
         mask: True where there is a token; 0 elsewhere.
         groups: a label a completion.
         whiten: mean 0 and deviation 1 over all tokens of the batch in the end.
@@ -119,13 +120,15 @@ def stream_advantages(
     kept = np.asarray(mask, dtype=bool)
     if not streams:
         raise InputError("stream_advantages: there are no streams; give at least one")
-    total, there = np.zeros(kept.shape), np.asarray(kept.any(axis=1))
+    there = np.asarray(kept.any(axis=1))
     for k, stream in enumerate(streams):
         if stream.values.shape != kept.shape:
             raise ShapeError(f"stream_advantages: stream {k} is {stream.values.shape} and the mask {kept.shape}")
-        total += stream.weight * _advantage(stream, kept, groups)
         there &= ~np.isnan(np.where(kept, stream.values, 0.0)).any(axis=1)
-    told = kept & there[:, None]  # a completion with a reward that is missing says nothing, and enters no statistic
+    # a completion with a reward that is missing says nothing: it has no tokens, and enters no statistic of any stream
+    told, total = kept & there[:, None], np.zeros(kept.shape)
+    for stream in streams:
+        total += stream.weight * _advantage(stream, told, groups)
     total = np.where(told, total, 0.0)
     if whiten and told.any():
         known = total[told]

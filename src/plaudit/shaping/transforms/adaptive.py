@@ -67,7 +67,7 @@ class Standardise(_Averaged):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.epsilon >= 0 or not 0 < self.limit < math.inf:
+        if not 0 <= self.epsilon < math.inf or not 0 < self.limit < math.inf:
             raise InputError(
                 f"standardise: epsilon is {self.epsilon} and limit {self.limit}; give epsilon >= 0, a finite limit > 0"
             )
@@ -94,8 +94,10 @@ class RunningClip(_Averaged):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.width > 0:
-            raise InputError(f"running-clip: width is {self.width}; give a positive number of deviations")
+        if not 0 < self.width < math.inf:
+            raise InputError(
+                f"running-clip: width is {self.width}; give a positive number of deviations, and a finite one"
+            )
 
     def shaped(self, reward: Floats, samples: Sequence[Sample]) -> Floats:  # noqa: ARG002
         """See `running.clipped_by`."""

@@ -105,7 +105,10 @@ class Quantile(ValueTransform):
         Raises:
             InputError: if they are none.
         """
-        return replace(self, references=checked_state(self.kind, state, ["references"])["references"])
+        kept = checked_state(self.kind, state, ["references"])["references"]
+        if not isinstance(kept, list) or not np.isfinite(np.array(kept, dtype=np.float64)).all():
+            raise InputError(f"quantile: the state's references are {kept!r}; give a list of finite numbers")
+        return replace(self, references=kept)
 
 
 def _sorted(references: ArrayLike) -> Floats:

@@ -54,7 +54,7 @@ def whitened(
 
     Source: Ziegler et al. 2019, "Fine-Tuning Language Models from Human Preferences" (released code).
     """
-    if not epsilon >= 0:
+    if not 0 <= epsilon < math.inf:
         raise InputError(f"whiten: epsilon is {epsilon}; give a number of squared reward units, at least 0")
     r = Grouped.of("whiten", reward, np.zeros(np.size(reward), dtype=np.int64))
     if not r.n.any():
@@ -98,7 +98,7 @@ class Whiten(ValueTransform):
     scope: ClassVar[Scope] = "batch"
 
     def __post_init__(self) -> None:
-        if not self.epsilon >= 0 or not 0 < self.limit < math.inf:
+        if not 0 <= self.epsilon < math.inf or not 0 < self.limit < math.inf:
             raise InputError(
                 f"whiten: epsilon is {self.epsilon} and limit {self.limit}; give epsilon >= 0 and a finite limit > 0"
             )

@@ -34,8 +34,8 @@ def preference_as_reward(
 
     Source: Fu et al. 2025, "Reward Shaping to Mitigate Reward Hacking in RLHF", equation 4 [3].
     """
-    if not k > 0:
-        raise InputError(f"par: k is {k}; give a positive slope")
+    if not 0 < k < math.inf:
+        raise InputError(f"par: k is {k}; give a positive slope, and a finite one")
     r, refs = _both("par", reward, references)
     return _mean_over(sigmoid(k * (r[:, None] - shift - refs)), r)
 

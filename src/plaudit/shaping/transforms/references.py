@@ -144,7 +144,7 @@ class Par(_Referenced):
     kind: ClassVar[str] = "par"
 
     def __post_init__(self) -> None:
-        if not self.k > 0 or not math.isfinite(self.shift):
+        if not 0 < self.k < math.inf or not math.isfinite(self.shift):
             raise InputError(f"par: k is {self.k} and shift {self.shift}; give a positive slope and a finite shift")
 
     def formula(self, reward: Floats, table: Floats) -> Floats:

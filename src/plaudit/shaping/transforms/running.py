@@ -32,7 +32,7 @@ class Statistics:
         rate: share of a new batch in mean and square, in (0, 1]; 0 weighs every reward of the past alike.
 
     Raises:
-        InputError: if the rate is not within [0, 1].
+        InputError: if the rate is not within [0, 1], or the numbers are no statistics.
     """
 
     n: int = 0
@@ -45,6 +45,11 @@ class Statistics:
     def __post_init__(self) -> None:
         if not 0 <= self.rate <= 1:
             raise InputError(f"statistics: rate is {self.rate}; give a share between 0 and 1")
+        if not self.n >= 0 or not 0 <= self.square < math.inf or not math.isfinite(self.mean):
+            raise InputError(
+                f"statistics: n is {self.n}, mean {self.mean} and square {self.square}; give counts and squares of at "
+                "least 0, all finite"
+            )
 
     @property
     def std(self) -> float:
@@ -89,10 +94,10 @@ def clipped_by(reward: ArrayLike, seen: Statistics, *, width: float = 1.0) -> Fl
     """Rewards kept within `mean +- width * std` of what was seen; themselves before anything was.
 
     Raises:
-        InputError: if the width is not positive.
+        InputError: if the width is not positive and finite.
     """
-    if not width > 0:
-        raise InputError(f"clip: width is {width}; give a positive number of deviations")
+    if not 0 < width < math.inf:
+        raise InputError(f"clip: width is {width}; give a positive number of deviations, and a finite one")
     r = np.asarray(reward, dtype=np.float64)
     return r if not seen.n else np.asarray(np.clip(r, seen.mean - width * seen.std, seen.mean + width * seen.std))
 
