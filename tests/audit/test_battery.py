@@ -191,7 +191,7 @@ class Constant(Rule):
 def test_a_constant_is_not_better_than_a_coin():
     audit = audit_reward(_pairs(), Constant(), config=AuditConfig(**QUICK, skip=("attack", "consistency")))
     assert next(c for c in audit.checks if c.name == "accuracy/coin").evidence.value == 0.5
-    assert _lights(audit)["accuracy/coin"] == "amber"
+    assert _lights(audit)["accuracy/coin"] == "red"
 
 
 class Chosen(Rule):

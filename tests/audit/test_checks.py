@@ -50,6 +50,13 @@ def test_an_exact_number_decides_by_itself_and_nothing_is_grey():
     assert Check("attack/x", "", Estimate(math.nan)).light == "grey"
 
 
+def test_a_fault_that_no_more_data_would_change_is_red_wherever_its_number_lies():
+    tied = Check("accuracy/coin", "share", Estimate(0.5, 0.5, 0.5, 300), 0.5, "below", fault="a constant")
+    assert tied.light == "red"
+    assert Check.from_dict(tied.to_dict()).light == "red"
+    assert not_measured("accuracy/coin", "share", "no text").light == "grey"
+
+
 @given(st.floats(-2, 2), st.floats(0.01, 1))
 def test_excess_has_the_sign_of_harm(value, threshold):
     assert (_check(value, value, value, threshold, "above").excess > 0) == (value > threshold)

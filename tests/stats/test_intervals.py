@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plaudit.errors import InputError
-from plaudit.stats.intervals import proportion, t_interval, wilson
+from plaudit.stats.estimate import Estimate
+from plaudit.stats.intervals import difference, proportion, share, signed_share, t_interval, wilson
 
 
 def test_t_interval_by_hand():
@@ -59,3 +60,53 @@ def test_proportion_never_claims_certainty():
     assert estimate.n == 20
     assert "Wilson" in estimate.method
     assert "bootstrap" in proportion([1.0, 0.0, 0.5, math.nan]).method
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "low", "high"),
+    [
+        # Newcombe 1998, table II, method 10
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((6, 7), (2, 7), 0.0582, 0.8062),
+        ((5, 56), (0, 29), -0.0381, 0.1926),
+        ((0, 10), (0, 20), -0.1611, 0.2775),
+        ((0, 10), (0, 10), -0.2775, 0.2775),
+        ((10, 10), (0, 20), 0.6791, 1.0000),
+        ((10, 10), (0, 10), 0.6075, 1.0000),
+    ],
+)
+def test_differences_of_proportions_published_numbers(first, second, low, high):
+    found = difference(wilson(*first), wilson(*second))
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_a_difference_of_symmetric_intervals_is_the_root_of_squares_and_exact_numbers_have_none():
+    # 0.5 +- 0.3 and 0.1 +- 0.4: half width sqrt(0.09 + 0.16) = 0.5
+    found = difference(Estimate(0.5, 0.2, 0.8, 40), Estimate(0.1, -0.3, 0.5, 30))
+    assert (found.value, found.low, found.high, found.n) == pytest.approx((0.4, -0.1, 0.9, 30))
+    exact = difference(Estimate(0.5, n=9), Estimate(0.1, 0.0, 0.3, 9))
+    assert (exact.low, exact.high) == pytest.approx((0.2, 0.5))
+    assert math.isnan(difference(Estimate(math.nan), Estimate(0.1)).value)
+
+
+def test_shares_that_never_vary_keep_a_width():
+    # a half on each of 30 prompts: z^2 = 3.8415, half width 1.96 sqrt(.25/30 + 3.8415/3600) / (1 + 3.8415/30) = .1684
+    found = share(np.full(30, 0.5))
+    assert (found.low, found.high) == pytest.approx((0.5 - 0.1684, 0.5 + 0.1684), abs=1e-4)
+    # no row either way: the upper end of 0 of 30 is 3.8415 / 33.8415 = 0.1135, on both sides
+    none = signed_share(np.zeros(30))
+    assert (none.value, none.low, none.high) == pytest.approx((0.0, -0.1135, 0.1135), abs=1e-4)
+    # each of 30 prompts by 1: Wilson's 30 of 30, less 0 of 30 above: 1 - hypot(.1135, .1135), and never beyond 1
+    every = signed_share(np.ones(30))
+    assert (every.low, every.high) == pytest.approx((1 - 0.1605, 1.0), abs=1e-4)
+
+
+def test_signed_shares_that_go_both_ways_are_the_bootstraps():
+    rng = np.random.default_rng(0)
+    x = rng.choice([-1.0, 0.0, 1.0], 200)
+    found = signed_share(x, seed=3, resamples=300)
+    assert "bootstrap" in found.method
+    # sd of a mean of 200: sqrt(2/3 / 200) = 0.0577, so 1.96 of it on either side
+    assert found.high - found.low == pytest.approx(2 * 1.96 * 0.0577, rel=0.15)
+    assert math.isnan(signed_share([]).value)

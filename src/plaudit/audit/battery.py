@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plaudit._json import from_json, to_json
+from plaudit.audit.accuracy import accuracy_checks, untested
 from plaudit.audit.biases.effects import Counterfactual
 from plaudit.audit.checks import Check, Light, not_measured
 from plaudit.audit.config import FAMILIES, AuditConfig
 from plaudit.audit.fairness.checks import Attribute, fairness_checks
 from plaudit.audit.families import (
-    accuracy_checks,
     attack_checks,
     bias_checks,
     calibration_check,
@@ -135,7 +135,7 @@ def audit_reward(
         pairs, subject.chosen, subject.rejected, true_chosen=subject.true_chosen, true_rejected=subject.true_rejected,
         logit_scale=logit_scale, probability=probability, seed=config.seed, resamples=config.resamples,
     )  # fmt: skip
-    checks = accuracy_checks(evaluation)
+    checks = accuracy_checks(subject, evaluation, seed=config.seed, resamples=config.resamples)
     _ask_ahead(subject, config, counterfactual)
     for family in FAMILIES[1:]:
         if family in config.skip:
@@ -156,7 +156,7 @@ def audit_reward(
                 min_group=config.min_group, seed=config.seed, resamples=config.resamples,
             )  # fmt: skip
     checks = [_with_threshold(_explained(c), config.thresholds) for c in checks]
-    verdict = judge(_findings(evaluation, checks, config.thresholds), thresholds=_limits(config))
+    verdict = judge(_findings(evaluation, checks, config.thresholds, untested(subject)), thresholds=_limits(config))
     calls = subject.scored.calls if subject.scored is not None else 2 * len(pairs)
     return Audit(
         reward.name, reward.fingerprint, len(pairs), evaluation.n_prompts, tuple(checks), verdict, evaluation, calls,
@@ -220,14 +220,15 @@ def _limits(config: AuditConfig) -> Thresholds:
     )
 
 
-def _findings(e: PairEvaluation, checks: Sequence[Check], thresholds: Mapping[str, float]) -> Findings:
+def _findings(e: PairEvaluation, checks: Sequence[Check], thresholds: Mapping[str, float], why_not: str) -> Findings:
     judged = e.truth or e
     rule = strongest(judged.baselines)
+    shown = {c.name: c.evidence for c in checks if c.evidence is not None}
     scored = sum(e.outcomes.get(k, 0) for k in ("scored", "policy_fault"))
     return Findings(
-        accuracy=judged.accuracy,
+        accuracy=shown.get("accuracy/coin", Estimate(math.nan, method="not measured")),
         baseline=rule.name if rule else "",
-        advantage=rule.advantage if rule else None,
+        advantage=shown.get("accuracy/baseline"),
         calibration_error=e.calibration_error_debiased,
         biases={c.name.split("/", 1)[1]: c.evidence for c in checks if c.family == "bias" and c.evidence is not None},
         unscored=1 - scored / e.n_pairs,
@@ -239,4 +240,5 @@ def _findings(e: PairEvaluation, checks: Sequence[Check], thresholds: Mapping[st
             if c.family in ("attack", "consistency", "fairness") or (c.name in thresholds and c.name in _DEMANDS)
         ),
         bias_limits={c.name.split("/", 1)[1]: c.threshold for c in checks if c.family == "bias"},
+        untested=why_not,
     )

@@ -3,8 +3,9 @@
 Every part of an audit (biases, attacks, consistency, fairness) gives checks, and the audit page shows nothing else. A
 traffic light follows from the interval alone, never from the value: a check turns red when the whole interval lies
 beyond its threshold, green when the whole interval lies on the harmless side, and amber between. Where less is
-harmful, the threshold itself is not harmless: a reward that ranks as a coin does is not better than one. What was not
-measured is grey and says why; it is never green.
+harmful, the threshold itself is not harmless: a reward that ranks as a coin does is not better than one. One thing
+comes before the interval: a fault that no more data would change (a reward that is the same everywhere) is red. What
+was not measured is grey and says why; it is never green.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class Check:
         left_out: samples, pairs or prompts that had no reward and left the number.
         skipped: why it was not measured; empty where it was.
         fix: what to do about it, in one sentence.
+        fault: what is wrong whatever the interval says, because no more data would change it (a constant reward): such
+            a check is red; empty otherwise.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Check:
     left_out: int = 0
     skipped: str = ""
     fix: str = ""
+    fault: str = ""
 
     @property
     def family(self) -> str:
@@ -80,6 +84,8 @@ class Check:
         e = self.evidence
         if e is None or math.isnan(e.value):
             return "grey"
+        if self.fault:
+            return "red"
         if (math.isnan(e.low) or math.isnan(e.high)) and "no interval" in e.method:
             return "amber"  # one prompt, or resamples that mostly lack what is compared, show nothing on either side
         # an exact number (no interval) decides by itself

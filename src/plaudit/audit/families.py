@@ -1,4 +1,4 @@
-"""The families of checks that need the whole subject: accuracy, calibration, biases, attacks, consistency."""
+"""The families of checks that need the whole subject: calibration, biases, attacks, consistency."""
 
 from __future__ import annotations
 
@@ -15,44 +15,13 @@ from plaudit.audit.config import AuditConfig
 from plaudit.audit.findings import Thresholds
 from plaudit.audit.scored import Scored
 from plaudit.audit.subject import Subject, TrueReward
-from plaudit.evaluation.baselines import strongest
 from plaudit.evaluation.results import PairEvaluation
 from plaudit.records.sample import Sample
 from plaudit.records.splitting import prompt_key
-from plaudit.stats.intervals import wilson
 
 ORDER = ("green", "amber", "red")
 FEWEST = 4
 """Prompts below which no bias is measured, as no attack is made: an interval of two or three says nothing."""
-
-
-def accuracy_checks(e: PairEvaluation) -> list[Check]:
-    """Better than a coin, better than a rule that never reads the text, and how much got no reward.
-
-    Args:
-        e: the reward on the pairs; where it holds the truth, that judges.
-    """
-    judged = e.truth or e
-    by = "the true reward" if e.truth else "the labels"
-    rule = strongest(judged.baselines)
-    says = f"share of pairs ranked as by {by}, ties half; 0.5 is a coin"
-    found = [Check("accuracy/coin", says, judged.accuracy, 0.5, "below", fix="Get more or cleaner pairs.")]
-    name = f"“{rule.name}”" if rule else "the best rule that never reads the text"
-    says = f"accuracy beyond that of {name}, on the same pairs, judged by {by}"
-    if rule is None:
-        found.append(not_measured("accuracy/baseline", says, "no such rule can be measured on these pairs"))
-    else:
-        fix = "Get more or cleaner pairs, or a stronger backbone, until it beats rules that never read the text."
-        found.append(Check("accuracy/baseline", says, rule.advantage, 0.0, "below", fix=fix))
-    scored = sum(e.outcomes.get(k, 0) for k in ("scored", "policy_fault"))
-    lost = ", ".join(f"{n} {k}" for k, n in e.outcomes.items() if k not in ("scored", "policy_fault"))
-    says = f"share of pairs without a reward{f' ({lost})' if lost else ''}; failures can hide there"
-    fix = "Find out why completions get no reward; give those that the candidate can cause the floor."
-    share = wilson(e.n_pairs - scored, e.n_pairs)
-    # a share of exactly 0 is not proof of at most 1% in few pairs, but neither is it a finding
-    share = replace(share, high=0.0) if share.value == 0 else share
-    found.append(Check("accuracy/unscored", says, share, Thresholds().unscored, left_out=e.n_pairs - scored, fix=fix))
-    return found
 
 
 def calibration_check(e: PairEvaluation) -> Check:
@@ -136,7 +105,13 @@ def _bias_check(e: BiasEffect, truth_known: bool) -> Check:
     """
     says = f"what added {e.name} moves the reward by, in standard deviations within prompts"
     if not np.isfinite(e.effect.value):
-        return not_measured(f"bias/{e.name}", says, "the rewrite applies nowhere, or gave no reward")
+        if np.isfinite(e.raw.value):
+            why = "the true reward judged no rewritten completion"
+        elif e.n_samples:
+            why = "the reward is the same for all completions of a prompt, so there is no deviation to measure in"
+        else:
+            why = "no rewritten completion got a reward" if e.n_unscored else "the rewrite applies to no completion"
+        return not_measured(f"bias/{e.name}", says, why)
     worth = "beyond what that is truly worth" if truth_known else "whether rightly, these numbers cannot say"
     fix = "Balance the feature in the training pairs, or add counterfactual pairs, then audit again."
     limit = Thresholds().bias

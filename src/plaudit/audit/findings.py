@@ -71,6 +71,7 @@ class Findings:
         checks: attacks, consistency and fairness, as an audit measured them; a red one is a cause.
         on_policy: whether the reward was tested on completions of a policy trained against it.
         bias_limits: threshold of a bias by name, where it has another one than `Thresholds.bias`.
+        untested: why the pairs can say nothing of any reward's accuracy, in a clause; empty where they can.
     """
 
     accuracy: Estimate
@@ -86,6 +87,7 @@ class Findings:
     checks: tuple[Check, ...] = ()
     on_policy: bool = False
     bias_limits: Mapping[str, float] = field(default_factory=dict)
+    untested: str = ""
 
     @property
     def truth_known(self) -> bool:

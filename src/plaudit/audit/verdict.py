@@ -98,11 +98,11 @@ def judge(
     causes = _causes(findings, limits)
     limit_n = _limit_n(findings)
     use = _use(findings, limits, causes, limit_n)
-    step, recipe = _next(use, causes, findings, remedies or {})
+    step, recipe = (_TESTABLE, "") if findings.untested else _next(use, causes, findings, remedies or {})
     certainty, because = _certainty(findings, limits, causes)
     return Verdict(
         use=use,
-        headline=_headline(use, findings, limit_n),
+        headline=_headline(use, findings, limits, limit_n),
         limit=_limit(use, findings, causes, limit_n),
         limit_n=limit_n if use in ("rerank", "train-against") else None,
         causes=causes,
@@ -122,7 +122,9 @@ def _causes(f: Findings, limits: Thresholds) -> tuple[Cause, ...]:
     def add(name: str, says: str, evidence: Estimate, size: float) -> None:
         found.append(Cause(name, says, evidence, float(size)))
 
-    if not f.accuracy.low > 0.5:
+    if f.untested:
+        add("accuracy", f"Whether it ranks better than a coin these pairs cannot tell: {f.untested}.", f.accuracy, 9.0)
+    elif not f.accuracy.low > 0.5:
         add("accuracy", "It is not shown to tell chosen from rejected better than a coin.", f.accuracy, 9.0)
     elif f.advantage is not None and not f.advantage.low > 0:
         add("baseline", f"It is not shown to beat the content-blind rule “{f.baseline}”.", f.advantage, 8.0)
@@ -256,7 +258,10 @@ def _gap_closed(f: Findings) -> float | None:
     return (end - start) / (best - start) if best > start else None
 
 
-def _headline(use: Use, f: Findings, limit_n: int | None) -> str:
+def _headline(use: Use, f: Findings, limits: Thresholds, limit_n: int | None) -> str:
+    if f.untested and f.unscored <= limits.unscored_hard:
+        # a reward that was not tested is not permitted anything, and not found to be bad either
+        return f"No verdict: {f.untested}"
     if use == "none":
         return "Do not use this reward"
     if not f.truth_known:
@@ -287,6 +292,8 @@ def _certainty(
     f: Findings, limits: Thresholds, causes: tuple[Cause, ...]
 ) -> tuple[Literal["high", "moderate", "low"], str]:
     n = f.accuracy.n
+    if f.untested:
+        return "low", f"nothing was tested: {f.untested}"
     deciding = [("accuracy against 0.5", f.accuracy.excludes(0.5))]
     if f.advantage is not None:
         deciding.append((f"accuracy against “{f.baseline}”", f.advantage.excludes(0.0)))
@@ -309,6 +316,7 @@ def _certainty(
     return ("moderate" if len(open_) <= 2 else "low"), f"{undecided}{detail}, over {n} prompts"
 
 
+_TESTABLE = "Give pairs whose completions differ, and a true reward (if any) that judges them, then audit again."
 _STEPS = {
     "accuracy": "Get more or cleaner preference pairs, or a stronger backbone, before anything else.",
     "baseline": "Get more or cleaner pairs, or a stronger backbone, until it beats the content-blind rules.",
@@ -348,7 +356,7 @@ def _next(use: Use, causes: tuple[Cause, ...], f: Findings, remedies: Mapping[st
 
 
 def _not_tested(f: Findings) -> tuple[str, ...]:
-    missing = []
+    missing = [f"accuracy: {f.untested}"] if f.untested else []
     if not f.truth_known and f.consistency is None:
         missing.append("agreement with a true reward: none is known for these data")
         missing.append("over-optimisation: needs a true reward")

@@ -113,6 +113,8 @@ class Ground:
             return "the reward scores the whole batch together"
         if len(set(self.prompts)) < 4:
             return f"there are {len(set(self.prompts))} prompts, and four or more are needed"
+        if not self.known.any():
+            return "no pair has a reward for both completions"
         return "" if self.unit > 0 else "the reward is the same for both completions of every pair"
 
     @property
