@@ -24,6 +24,7 @@ from plaudit.evaluation.ratings import (
 )
 from plaudit.evaluation.ratings.bradley_terry import strengths
 from plaudit.evaluation.ratings.resampled import (
+    anchored,
     average_win_rates,
     elo_resampled,
     resampled_strengths,
@@ -167,6 +168,7 @@ def test_unconnected_battles_are_told():
 def test_one_battle():
     found = rate(battles_from_rows(rows(("a", "b", "model_a"))))
     assert all(math.isnan(e.value) for e in found.table.values())
+    assert found.table["a"].method == "no finite rating: above all others, without a loss"
     assert any("nothing has a finite rating" in note for note in found.notes)
     elo = rate(battles_from_rows(rows(("a", "b", "model_a"))), "elo").table
     assert elo["a"].value == pytest.approx(1002)  # 4 (1 - 1/2)
@@ -182,7 +184,81 @@ def test_an_interval_is_infinite_where_resamples_leave_no_win():
     table = rate(battles, resamples=200).table
     assert table["c"].value == pytest.approx(1000)
     assert (table["c"].low, table["c"].high) == (-math.inf, math.inf)
-    assert math.isfinite(table["a"].low)
+    # nothing but ties between a and b: every resample has 1000, and that is no certainty
+    assert math.isnan(table["a"].low)
+    assert "every resample says the same" in table["a"].method
+
+
+def test_two_systems_keep_the_resamples_in_which_one_wins_everything():
+    # a wins 19 of 20 prompts. A resample has X ~ Binomial(20, .95) wins: P(X = 20) = .95^20 = .358, far above 2.5%, and
+    # there the odds are infinite. P(X <= 16) = .016, P(X <= 17) = .075: the 2.5% quantile is 17, so 200 log10(17 / 3)
+    battles = battles_from_rows(rows(*[("a", "b", "model_a" if i else "model_b", str(i)) for i in range(20)]))
+    table = rate(battles).table
+    assert table["a"].value == pytest.approx(1000 + 200 * math.log10(19))
+    assert (table["a"].low, table["a"].high) == (pytest.approx(1000 + 200 * math.log10(17 / 3)), math.inf)
+    assert (table["b"].low, table["b"].high) == (-math.inf, pytest.approx(1000 - 200 * math.log10(17 / 3)))
+    assert "upper end infinite" in table["a"].method
+
+
+def test_without_a_circle_the_first_and_the_last_are_infinite():
+    # a beats b beats c, and nobody else anybody: a is above all, c below all, b between them
+    chain = np.array([[0.0, 1, 0], [0, 0, 1], [0, 0, 0]])
+    assert fit_bradley_terry(chain).strength[[0, 2]].tolist() == [math.inf, -math.inf]
+    assert math.isnan(fit_bradley_terry(chain).strength[1])
+    # a and b both beat c: neither is above all others
+    assert np.isnan(fit_bradley_terry(np.array([[0.0, 0, 1], [0, 0, 1], [0, 0, 0]])).strength).all()
+    # d never played: it is neither above nor below
+    assert np.isnan(fit_bradley_terry(np.pad(chain, ((0, 1), (0, 1)))).strength).all()
+    assert (
+        "above all others"
+        in rate(battles_from_rows(rows(("a", "b", "model_a"), ("b", "c", "model_a")))).table["a"].method
+    )
+
+
+def test_points_do_not_jump_when_a_strong_system_is_never_beaten():
+    # s beats b and c 9 of 10 times each, b and c split theirs 6 to 4; without its losses s is infinite
+    # Between b and c the differences of a resample are those of a fit, and their mean stays at 1000 - s's lead / 2
+    wins = np.array([[0.0, 9, 9], [1, 0, 6], [1, 4, 0]])
+    fit = fit_bradley_terry(wins)
+    unbeaten = wins.copy()
+    unbeaten[1:, 0] = 0
+    tables = np.stack([wins, unbeaten])
+    drawn = resampled_strengths(tables, fit, 0.0)
+    assert drawn[1, 0] == math.inf
+    assert drawn[1, 1:].mean() == pytest.approx(0, abs=1e-9)  # where the points of b and c would jump to
+    held = anchored(drawn, fit)
+    # against each other b and c have odds of 6 to 4: half a log-odds of 1.5 either side of where their mean was
+    middle = fit.strength[1:].mean()
+    assert held[1, 1:] == pytest.approx([middle + math.log(1.5) / 2, middle - math.log(1.5) / 2], abs=1e-9)
+    assert held[0] == pytest.approx(fit.strength, abs=1e-9)
+    assert held[1, 0] == math.inf
+
+
+def test_a_resample_that_lacks_a_system_counts_at_both_ends():
+    # c plays on one prompt of ten: (9/10)^10 = .349 of the resamples lack it, and then it may be anywhere
+    cells = [("a", "b", "model_a" if i % 2 else "model_b", str(i)) for i in range(10)]
+    battles = battles_from_rows(rows(*cells, ("a", "c", "model_a", "0"), ("c", "a", "model_a", "0")))
+    found = rate(battles, resamples=300).table["c"]
+    assert (found.low, found.high) == (-math.inf, math.inf)
+    assert "say nothing of it" in found.method
+
+
+def test_a_win_rate_of_one_battle_is_no_certainty():
+    # c wins its one battle, on a prompt among others: Wilson of 1 of 1 is 1 / (1 + z^2), at most 1
+    cells = [("a", "b", "model_a" if i % 2 else "model_b", str(i)) for i in range(10)]
+    table = rate(battles_from_rows(rows(*cells, ("c", "a", "model_a", "0"))), "win-rate").table
+    z = 1.959964
+    assert (table["c"].value, table["c"].n) == (1.0, 1)
+    assert (table["c"].low, table["c"].high) == pytest.approx((1 / (1 + z**2), 1.0), abs=1e-6)
+
+
+def test_a_win_rate_over_opponents_is_as_uncertain_as_its_parts():
+    # c wins 8 of 8 against a, and 1 of 1 against b, which weigh alike: the lower end is
+    # 1 - sqrt((1 - 8 / (8 + z^2))^2 + (1 - 1 / (1 + z^2))^2) / 2
+    cells = [("c", "a", "model_a", str(i)) for i in range(8)] + [("c", "b", "model_a", "8"), ("a", "b", "tie", "9")]
+    found = rate(battles_from_rows(rows(*cells)), "win-rate").table["c"]
+    z = 1.959964
+    assert found.low == pytest.approx(1 - math.hypot(z**2 / (8 + z**2), z**2 / (1 + z**2)) / 2, abs=1e-6)
 
 
 @pytest.mark.parametrize(

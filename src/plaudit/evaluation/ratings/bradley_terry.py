@@ -48,7 +48,8 @@ class Fit:
 
     Attributes:
         strength: log-odds, (m,), mean 0 over those that are finite; infinite where a system is above or below all of
-            them, NaN where it cannot be compared, which is everywhere if no two systems can be.
+            them, NaN where it cannot be compared. If no two systems can be, the one that is above all others is plus
+            infinity and the one below all others minus infinity, if there are both, and the rest is NaN.
         groups: which systems those are.
     """
 
@@ -114,6 +115,8 @@ def fit_bradley_terry(wins: Float[np.ndarray, "m m"], *, prior: float = 0.0) -> 
     groups = groups_of_models(matrix)
     strength = np.full(len(matrix), np.nan)
     if len(groups.comparable) < 2:
+        first, last = _ends(matrix)
+        strength[first], strength[last] = np.inf, -np.inf
         return Fit(strength[:m], groups)
     inside = np.array(groups.comparable)
     strength[inside] = strengths(matrix[np.ix_(inside, inside)][None])[0]
@@ -122,6 +125,16 @@ def fit_bradley_terry(wins: Float[np.ndarray, "m m"], *, prior: float = 0.0) -> 
         return Fit(strength, Groups(tuple(range(m)), (), (), (), 1))
     strength[list(groups.above)], strength[list(groups.below)] = np.inf, -np.inf
     return Fit(strength, groups)
+
+
+def _ends(wins: Float[np.ndarray, "m m"]) -> tuple[list[int], list[int]]:
+    """The system above all others and the one below all, of systems that nowhere form a circle; neither if unclear.
+
+    Without a circle every system lies below one that never lost and above one that never won: where there is only one
+    of each kind, all others lie between the two.
+    """
+    first, last = (np.flatnonzero(wins.sum(axis=axis) == 0).tolist() for axis in (0, 1))
+    return (first, last) if len(wins) > 1 and len(first) == len(last) == 1 else ([], [])
 
 
 def strengths(

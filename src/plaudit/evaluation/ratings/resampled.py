@@ -87,6 +87,27 @@ def resampled_strengths(tables: Float[np.ndarray, "r m m"], fit: Fit, prior: flo
     return drawn
 
 
+def anchored(drawn: Float[np.ndarray, "r m"], fit: Fit) -> Float[np.ndarray, "r m"]:
+    """Strengths of resamples on the scale of the fit of all battles, whichever systems are finite in each.
+
+    A fit says differences only. With each resample's mean over its own finite systems at 0, all others would jump
+    whenever a strong system is never beaten. The mean of the systems that are finite in every resample is held at
+    what it is in the fit instead; where fewer than two are, that of the resample's own finite systems.
+
+    Args:
+        drawn: strengths, infinite and NaN as in `fit_bradley_terry`.
+        fit: of all battles.
+    """
+    inside = np.array(fit.groups.comparable)
+    if inside.size < 2 or not len(drawn):
+        return drawn
+    finite = np.isfinite(drawn[:, inside])
+    always = finite.all(axis=0)
+    kept = finite & always if always.sum() > 1 else finite
+    apart = np.where(kept, fit.strength[inside] - np.where(finite, drawn[:, inside], 0.0), 0.0)
+    return np.asarray(drawn + (apart.sum(axis=1) / np.maximum(kept.sum(axis=1), 1))[:, None])
+
+
 def elo_resampled(
     battles: Battles, counts: Int[np.ndarray, "r k"], *, k: float = 4.0, initial: float = 1000.0
 ) -> Float[np.ndarray, "r m"]:

@@ -17,14 +17,15 @@ from plaudit.errors import InputError, nearest
 from plaudit.evaluation.ratings.battles import Battles
 from plaudit.evaluation.ratings.bradley_terry import Fit, fit_bradley_terry, groups_of_models
 from plaudit.evaluation.ratings.resampled import (
+    anchored,
     average_win_rates,
     draws,
     elo_resampled,
     resampled_strengths,
     win_tables,
 )
+from plaudit.evaluation.strata import UNDEFINED, flat, stratified
 from plaudit.stats.estimate import Estimate
-from plaudit.stats.intervals import wilson
 
 METHODS = ("bradley-terry", "elo", "win-rate")
 CENTRE, SCALE = 1000.0, 400.0 / math.log(10.0)
@@ -77,7 +78,8 @@ def rate(
 
     Returns:
         The ratings. An end of an interval is infinite where so many resamples leave the system without a win, or
-        without a loss.
+        without a loss, or say nothing of it. Win rates whose resamples agree, or often lack the system, have Wilson's
+        interval against each opponent, combined.
 
     Raises:
         InputError: if the method is not known, an option is out of range, or there is a prior that is of no use.
@@ -89,6 +91,7 @@ def rate(
     if resamples < 1 or not 0.0 < level < 1.0:
         raise InputError(f"rate: resamples {resamples}, level {level}; give at least 1, and a coverage between 0 and 1")
     k = int(battles.prompt.max()) + 1
+    fit = None
     notes, ways = _data_notes(battles, k), draws(k, resamples if k > 1 else 0, seed)
     if method == "elo":
         value = _elo(battles)
@@ -99,9 +102,11 @@ def rate(
     else:
         fit = fit_bradley_terry(battles.wins(), prior=prior)
         value = CENTRE + SCALE * fit.strength
-        drawn = [CENTRE + SCALE * resampled_strengths(win_tables(battles, c), fit, prior) for c in ways]
+        drawn = [resampled_strengths(win_tables(battles, c), fit, prior) for c in ways]
         notes += _fit_notes(battles, fit, prior)
     together = np.concatenate([np.empty((0, value.size)), *drawn])
+    if fit is not None:
+        together = CENTRE + SCALE * anchored(together, fit)
     return _ratings(method, battles, value, together, k, level, notes)
 
 
@@ -115,34 +120,57 @@ def _ratings(
         name, seen = battles.models[i], battles.prompt[(battles.first == i) | (battles.second == i)]
         n = int(np.unique(seen).size)
         if not math.isfinite(value[i]):
-            table[name] = Estimate(math.nan, n=n, method=_why(value[i]))
-        elif method == "win-rate" and value[i] in (0.0, 1.0) and n > 1:
-            table[name] = wilson(n * float(value[i]), n, level=level)  # resamples of nothing but wins have no width
+            table[name] = Estimate(math.nan, n=n, method=_why(value[i], anything=bool(np.isfinite(value).any())))
         elif k == 1:
             table[name] = Estimate(float(value[i]), n=n, method=f"one of the {unit}: no interval")
         else:
             table[name] = _interval(float(value[i]), drawn[:, i], n, f"bootstrap over {k} {unit}", level)
+            if method == "win-rate" and (flat(table[name]) or np.isnan(drawn[:, i]).mean() > UNDEFINED):
+                table[name] = _by_opponent(battles, int(i), float(value[i]), level)
+            elif flat(table[name]):
+                table[name] = Estimate(float(value[i]), n=n, method="no interval: every resample says the same")
     played = battles.counts()
     return Ratings(method, table, {name: int(played[battles.models.index(name)]) for name in table}, notes)
 
 
+def _by_opponent(battles: Battles, i: int, value: float, level: float) -> Estimate:
+    """A win rate with Wilson's interval against each opponent, combined: resamples of it agree, or often lack it."""
+    rows = np.flatnonzero((battles.first == i) | (battles.second == i))
+    first = battles.first[rows] == i
+    won = np.where(first, battles.outcome[rows], 1 - battles.outcome[rows])
+    other = np.where(first, battles.second[rows], battles.first[rows])
+    met = np.unique(other)
+    found = stratified(won, other[:, None] == met, np.ones(met.size).tolist(), battles.prompt[rows], level=level)
+    return Estimate(value, found.low, found.high, found.n, found.method)
+
+
 def _interval(value: float, drawn: Float[np.ndarray, " r"], n: int, over: str, level: float) -> Estimate:
-    defined = drawn[~np.isnan(drawn)]
     method = f"{over}, {drawn.size} resamples, {level:.0%}"
-    if defined.size < drawn.size:
-        method += f" ({drawn.size - defined.size} resamples undefined)"
-    if not defined.size:
-        return Estimate(value, n=n, method=method)
+    undefined = np.isnan(drawn)
+    if undefined.any():
+        # a resample that says nothing of a system leaves it anywhere: it counts beyond both ends
+        method += f" ({int(undefined.sum())} resamples say nothing of it and count at both ends)"
     # order statistics, not interpolated: infinite ones have no middle
-    low = float(np.quantile(defined, (1 - level) / 2, method="lower"))
-    high = float(np.quantile(defined, (1 + level) / 2, method="higher"))
+    low = float(np.quantile(np.where(undefined, -np.inf, drawn), (1 - level) / 2, method="lower"))
+    high = float(np.quantile(np.where(undefined, np.inf, drawn), (1 + level) / 2, method="higher"))
+    ends = [name for name, end in (("lower", low), ("upper", high)) if math.isinf(end)]
+    if ends:
+        method += f"; {' and '.join(ends)} end infinite"  # JSON has no number for it
     return Estimate(value, low, high, n, method)
 
 
-def _why(value: float) -> str:
+def _why(value: float, *, anything: bool) -> str:
     if math.isnan(value):
+        if not anything:
+            return "no rating: no two systems have each won against the other, and it is neither above nor below all"
         return "no rating: no battles that order it with others"
+    if not anything:
+        return f"no finite rating: {'above' if value > 0 else 'below'} all others, without a {_lacks(value)}"
     return f"no finite rating: never {'lost to' if value > 0 else 'won against'} the systems that have one"
+
+
+def _lacks(value: float) -> str:
+    return "loss" if value > 0 else "win"
 
 
 def _data_notes(battles: Battles, k: int) -> tuple[str, ...]:
