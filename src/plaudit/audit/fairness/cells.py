@@ -5,7 +5,8 @@ combination of values of two (or more) of them, at equal true margins where thes
 
 **Many cells.** Among forty cells two lie outside a 95% interval by chance. Each interval here is widened to the level
 1 - 0.05 / (number of cells), so that all hold together (Bonferroni), about the same centre: the bootstrap's own
-quantiles so far out would rest on single resamples.
+quantiles so far out would rest on single resamples. A cell in which all are right, or all wrong, does not vary under
+resampling; there Wilson's interval stands in, at the wider level itself (`edge_gap`).
 
 Source: Gustafson et al. 2023, "FACET": disparities of recall over attributes and their products with minimum counts.
 
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plaudit.audit.biases.gaps import stratified_gap
+from plaudit.audit.biases.gaps import edge_gap, stratified_gap
 from plaudit.errors import InputError
 from plaudit.evaluation.baselines import correctness
 from plaudit.evaluation.pairs import group_values, prompt_key
@@ -121,7 +122,9 @@ def cell_gaps(
     options: dict[str, Any] = {"seed": seed, "resamples": resamples, "level": level}
     found = []
     for where, inside in cells.items():
-        gap = _widened(stratified_gap(right, inside, stratum, prompts, **options), float(wide), len(cells))
+        gap = edge_gap(right, inside, stratum, prompts, **options, cells=len(cells)) or _widened(
+            stratified_gap(right, inside, stratum, prompts, **options), float(wide), len(cells)
+        )
         name = ", ".join(f"{c}={v}" for c, v in where)
         found.append(CellGap(name, len(where), float(right[inside].mean()), gap, int(inside.sum()), where))
     found.sort(key=lambda c: -abs(c.gap.value))

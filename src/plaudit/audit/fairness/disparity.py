@@ -9,23 +9,25 @@ falls as the groups drift apart, so that one number trades quality against evenn
 Source: Luo et al. 2023, "Eye Fairness"; Tian et al. 2024, "FairSeg" (the form with the standard deviation).
 
 Differs from the papers: they give the three as point estimates of one split; here a metric's interval comes from
-resampling prompts (`disparity_estimates`), because the largest gap between many small groups is never 0 by chance.
+resampling prompts (`disparity_estimates`), because the largest gap between many small groups is never 0 by chance, and
+where a group does not vary (all right) from Wilson's interval of it, because thirty of thirty are no proof of always.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plaudit.errors import InputError, ShapeError
-from plaudit.stats.bootstrap import bootstrap_totals
+from plaudit.stats.bootstrap import bootstrap_mean, bootstrap_totals
 from plaudit.stats.clusters import Clusters, cluster_codes
 from plaudit.stats.estimate import Estimate
+from plaudit.stats.intervals import difference, share
 
 Floats = NDArray[np.float64]
 
@@ -143,17 +145,40 @@ def disparity_estimates(
 
         if len(kept) < 2:
             return Estimate(math.nan, n=0, method=f"fewer than two groups of {min_group}")
-        return bootstrap_totals(of, columns, codes, seed=seed, resamples=resamples, recentre=True)
+        found = bootstrap_totals(of, columns, codes, seed=seed, resamples=resamples, recentre=True)
+        return _at_the_edge(found, which, total, list(means.values()), alpha) if any(edge) else found
 
     def mean(at: NDArray[np.bool_]) -> Estimate:
-        pair = [np.where(at, x, np.nan), np.where(at, 1.0, np.nan)]
-        return bootstrap_totals(lambda t: t[:, 0] / t[:, 1], pair, codes, seed=seed, resamples=resamples)
+        rows = np.where(at, x, np.nan)
+        return (share if bounded else bootstrap_mean)(rows, codes, seed=seed, resamples=resamples)
 
+    bounded = bool(known.any() and x[known].min() >= 0 and x[known].max() <= 1)
+    total, means = mean(known), {g: mean(at) for g, at in zip(kept, inside, strict=True)}
+    edge = [bounded and "Wilson" in m.method for m in means.values()]
     return Disparity(
-        overall=mean(known),
-        groups={g: mean(at) for g, at in zip(kept, inside, strict=True)},
+        overall=total,
+        groups=means,
         psd_mean=measure(0),
         psd_max=measure(1),
         equity_scaled=measure(2),
         too_small={g: n for g, n in size.items() if n < min_group},
     )
+
+
+def _at_the_edge(found: Estimate, which: int, total: Estimate, means: Sequence[Estimate], alpha: float) -> Estimate:
+    """A measure's interval, widened to what the groups' own intervals allow, where a group does not vary.
+
+    The range R of the groups lies between `difference(best, worst)` below and the largest upper end of any difference
+    above. With g groups their deviation is within R / sqrt(2g) and R / 2, the sum of distances within R and g R.
+    """
+    best, worst = max(means, key=lambda m: m.value), min(means, key=lambda m: m.value)
+    low = max(difference(best, worst).low, 0.0)
+    high = max(difference(a, b).high for a in means for b in means if a is not b)
+    g, scale = len(means), abs(total.value) or math.nan
+    bounds = [
+        (low / math.sqrt(2 * g) / scale, high / 2 / scale),
+        (low / scale, high / scale),
+        (total.low / (1 + alpha * g * high), total.high / (1 + alpha * low)),
+    ][which]
+    ends = (*(e for e in (found.low, found.high) if not math.isnan(e)), *bounds)
+    return replace(found, low=min(ends), high=max(ends), method=f"{found.method}, with MOVER where a group is constant")

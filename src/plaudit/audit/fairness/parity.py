@@ -10,19 +10,21 @@ unfair within every stratum while the strata's sizes cancel it.
 Source: "Through the lens of the EU AI Act" ([2]), socio-economic parity; the weights w_e are ours (inferred).
 
 Differs from the paper: the effort proxy is any column, or the true reward where a world knows it; the violation has
-an interval over prompts, recentred because a hinge at 0 is biased upwards by noise.
+an interval over prompts, recentred because a hinge at 0 is biased upwards by noise. A side of a stratum that does not
+vary (all favoured) has Wilson's interval, and the strata are then combined as independent ones (MOVER).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike, NDArray
 
+from plaudit.audit.biases.gaps import edge_gap
 from plaudit.errors import InputError, ShapeError
 from plaudit.stats.bootstrap import bootstrap_totals
 from plaudit.stats.clusters import Clusters, cluster_codes
@@ -96,12 +98,40 @@ def conditional_parity(
 
         return bootstrap_totals(of, list(columns.T), prompts, seed=seed, resamples=resamples, recentre=kind == 0)
 
+    def edge(at: NDArray[np.bool_]) -> Estimate | None:
+        one_stratum = np.zeros(int(at.sum()), dtype=np.int64)
+        return edge_gap(y[at], inside[at], one_stratum, prompts[at], seed=seed, resamples=resamples)
+
+    strata_both = [int(e) for e in np.flatnonzero(both)]
+    edges = {e: edge(known & (code == e)) for e in strata_both}
+    gaps = {e: edges[e] or estimate(1, e) for e in strata_both}
+    violation = estimate(0)
+    if any(edges.values()):
+        weight = one.sum(axis=0)[strata_both].astype(np.float64)
+        violation = _summed(violation, list(gaps.values()), weight / weight.sum(), eps)
     return ConditionalParity(
-        violation=estimate(0),
-        gaps={str(names[e]): estimate(1, int(e)) for e in np.flatnonzero(both)},
-        marginal=estimate(2),
+        violation=violation,
+        gaps={str(names[e]): gap for e, gap in gaps.items()},
+        marginal=edge(known) or estimate(2),
         uncompared=float(one[:, ~both].sum() / one.sum()) if one.any() else math.nan,
     )
+
+
+def _summed(found: Estimate, gaps: Sequence[Estimate], weight: Floats, eps: float) -> Estimate:
+    """The violation's interval from those of the strata: `v - hypot(w_e (v_e - l_e))` to `v + hypot(w_e (u_e - v_e))`.
+
+    It never takes away from the bootstrap's own.
+    """
+    value, low, high = (
+        np.array([max(0.0, -(end if not math.isnan(end) else g.value) - eps) for g, end in ends])
+        for ends in ([(g, g.value) for g in gaps], [(g, g.high) for g in gaps], [(g, g.low) for g in gaps])
+    )
+    below, above = (float(np.sqrt(np.sum((weight * d) ** 2))) for d in (value - low, high - value))
+    ends = [e for e in (found.low, found.high) if not math.isnan(e)]
+    return replace(
+        found, low=max(0.0, min([found.value - below, *ends])), high=min(1.0, max([found.value + above, *ends])),
+        method=f"{found.method}, with MOVER where a side is constant",
+    )  # fmt: skip
 
 
 def _measure(totals: Floats, k: int, kind: int, stratum: int, eps: float) -> Float[np.ndarray, " r"]:

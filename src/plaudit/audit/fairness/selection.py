@@ -12,16 +12,17 @@ say; labels may stand in for the truth, with their own bias.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plaudit.errors import InputError, ShapeError
 from plaudit.search.best_of_n import best_of_n_values
-from plaudit.stats.bootstrap import bootstrap_mean
 from plaudit.stats.clusters import Clusters, cluster_codes
 from plaudit.stats.estimate import Estimate
+from plaudit.stats.intervals import share, signed_share
 
 Floats = NDArray[np.float64]
 
@@ -94,8 +95,8 @@ def selection_gaps(
         member = _at((names == name).astype(np.float64), table)
         counted = np.where(np.isnan(proxy), np.nan, member)
         size = (~np.isnan(counted)).sum(axis=1)
-        share = np.nansum(counted, axis=1) / np.maximum(size, 1)
-        mixed = (share > 0) & (share < 1)
+        part = np.nansum(counted, axis=1) / np.maximum(size, 1)
+        mixed = (part > 0) & (part < 1)
         usable = mixed & (size >= n)
         if int(usable.sum()) < min_prompts:
             continue
@@ -105,7 +106,9 @@ def selection_gaps(
             # the truth chooses among the candidates that the reward saw
             oracle = np.where(np.isnan(proxy), np.nan, _at(true, table))[usable]
             own = _lift(oracle, np.nan_to_num(member[usable]), n)
-        lift, plain = (bootstrap_mean(x, seed=seed, resamples=resamples) for x in (raw - own, raw))
+        options: dict[str, Any] = {"seed": seed, "resamples": resamples}
+        plain = _shifted(raw, part[usable], options)
+        lift = plain if true is None else signed_share(raw - own, **options)
         found.append(
             SelectionGap(name, lift, plain, n, int(usable.sum()), int((mixed & (size < n)).sum()), true is not None)
         )
@@ -171,9 +174,9 @@ def preference_excess(
             continue
         side = np.where(a == name, 1.0, -1.0)[at]
         liked, right = (np.sign(side * m[at]) + 1) / 2, (np.sign(side * d[at]) + 1) / 2
-        excess, preferred, due = (
-            bootstrap_mean(x, codes[at], seed=seed, resamples=resamples) for x in (liked - right, liked, right)
-        )
+        options: dict[str, Any] = {"seed": seed, "resamples": resamples}
+        excess = signed_share(liked - right, codes[at], **options)
+        preferred, due = (share(x, codes[at], **options) for x in (liked, right))
         found.append(PreferenceExcess(name, excess, preferred, due, int(at.sum())))
     return tuple(found)
 
@@ -213,12 +216,25 @@ def score_gaps(
     for name in sorted(set(names.tolist())):
         inside = _at((names == name).astype(np.float64), table)
         chance = np.array([_superiority(v, g) for v, g in zip(values, inside, strict=True)])
-        own = np.full_like(chance, 0.5)
-        if true is not None:
+        if int(np.isfinite(chance).sum()) < min_prompts:
+            continue
+        options: dict[str, Any] = {"seed": seed, "resamples": resamples}
+        if true is None:
+            found[name] = _shifted(chance - 0.5, np.full_like(chance, 0.5), options)
+        else:
             own = np.array([_superiority(v, g) for v, g in zip(true, inside, strict=True)])
-        if int(np.isfinite(chance).sum()) >= min_prompts:
-            found[name] = bootstrap_mean(chance - own, seed=seed, resamples=resamples)
+            found[name] = signed_share(chance - own, **options)
     return found
+
+
+def _shifted(excess: Floats, expected: Floats, options: dict[str, Any]) -> Estimate:
+    """Mean of `share - expected`, the shares in [0, 1]; where these are all the same, Wilson's interval of them."""
+    known = np.isfinite(excess)
+    shares = excess[known] + expected[known]
+    if shares.size and np.ptp(shares) < 1e-12:
+        found, by = share(np.clip(np.round(shares, 12), 0, 1), **options), float(expected[known].mean())
+        return replace(found, value=found.value - by, low=found.low - by, high=found.high - by)
+    return signed_share(excess, **options)
 
 
 def _superiority(values: Floats, inside: Floats) -> float:
