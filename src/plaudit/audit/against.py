@@ -7,10 +7,13 @@ half of the check's threshold, the smaller where it was moved, so that loosening
 allowed to get worse unnoticed. Where the threshold is 0, and where less is harmful (its threshold is then the level of
 a coin or a rule, and no amount of harm), it is half of 0.05.
 
-Numbers without an interval (p-values) have no loss: they are worse where they turned red.
+Numbers without an interval (p-values) have no loss: they are worse where they turned red; so is what has become a fault
+that no more data would change.
 
-The two audits are not paired: their intervals are taken as independent, which is wider than the truth where both were
-made on the same pairs, so it errs towards undecided.
+The interval of the loss is made of each number's own ends (MOVER, `plaudit.stats.difference`): 0 of 60 ends at 0.060,
+and two of them differ by up to 0.060, not by half of their widths. The two audits are not paired: their intervals are
+taken as independent, which is wider than the truth where both were made on the same pairs, so it errs towards
+undecided.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +29,7 @@ from plaudit.audit.battery import Audit
 from plaudit.audit.checks import Check, Light
 from plaudit.errors import InputError, MissingError
 from plaudit.stats.estimate import Estimate
+from plaudit.stats.intervals import difference
 
 Standing = Literal["no worse", "worse", "undecided", "not comparable"]
 SHARE = 0.5
@@ -113,6 +117,8 @@ def _compared(name: str, old: Check | None, new: Check | None) -> CheckChange:
         turned: Standing = "worse" if after == "red" != before else "no worse" if after == "green" else "undecided"
         return CheckChange(name, before, after, None, margin, turned, "without an interval: lights are compared")
     loss = _loss(old, new)
+    if new.fault and not old.fault:
+        return CheckChange(name, before, after, loss, margin, "worse", new.fault)
     standing: Standing = "no worse" if loss.high < margin else "worse" if loss.low > margin else "undecided"
     return CheckChange(name, before, after, loss, margin, standing)
 
@@ -130,14 +136,17 @@ def _has_interval(check: Check) -> bool:
 def _loss(old: Check, new: Check) -> Estimate:
     assert old.evidence is not None
     assert new.evidence is not None
-    (h0, s0), (h1, s1) = (_harm(c, c.evidence) for c in (old, new) if c.evidence is not None)
-    half = 1.96 * math.sqrt(s0 * s0 + s1 * s1)
-    n = min(old.evidence.n, new.evidence.n)
-    return Estimate(h1 - h0, h1 - h0 - half, h1 - h0 + half, n, "difference of two intervals, 95%")
+    return replace(difference(_harm(new, new.evidence), _harm(old, old.evidence)), method="MOVER of two intervals, 95%")
 
 
-def _harm(check: Check, e: Estimate) -> tuple[float, float]:
-    """Harm and its standard error, read off the interval; an exact number has none."""
-    width = 0.0 if math.isnan(e.low) or math.isnan(e.high) else (e.high - e.low) / (2 * 1.96)
-    sign = {"above": e.value, "below": -e.value, "outside": abs(e.value)}[check.harm]
-    return sign, width
+def _harm(check: Check, e: Estimate) -> Estimate:
+    """Harm with the ends of its interval; an exact number has none.
+
+    The size of what may lie on either side of 0 is at least 0, where the interval holds 0.
+    """
+    low, high = (e.value if math.isnan(x) else x for x in (e.low, e.high))
+    if check.harm == "above":
+        return replace(e, low=low, high=high)
+    if check.harm == "below":
+        return replace(e, value=-e.value, low=-high, high=-low)
+    return replace(e, value=abs(e.value), low=max(0.0, low, -high), high=max(abs(low), abs(high)))
