@@ -129,6 +129,8 @@ def test_all_wins_are_no_certainty_and_a_fault_of_a_text_is_a_loss(tmp_path):
         ({"preference": 3}, "preference = 3: is outside 1..2"),
         ({"preference": "good"}, "preference = 'good': is no number"),
         ({"output_2": None}, "output_2: is no text"),
+        ({"generator_2": None}, "generator_2: names no system"),
+        ({"generator_1": " "}, "generator_1 = ' ': names no system"),
     ],
 )
 def test_rows_that_cannot_be_read(tmp_path, capsys, change, words):

@@ -20,6 +20,13 @@ def test_by_hand():
     assert found.n == 2
 
 
+def test_winning_everything_is_no_certainty():
+    # three questions, both games won: Wilson of 3 of 3 at 90%, z = 1.644854: 3 / (3 + z^2)
+    found = arena_hard_score(["B>A"] * 3, ["A>B"] * 3)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(3 / (3 + 1.644854**2), abs=1e-6)
+
+
 def test_orders_and_spellings_agree():
     # the same judgement in all four ways in which it can be written
     for word, turned in [("A>>B", "B<<A"), ("A>B", "B<A"), ("A=B", "B=A"), ("A<B", "B>A"), ("A<<B", "B>>A")]:

@@ -216,3 +216,14 @@ def test_what_is_refused(change, error, words):
     given = {"preference": p, "length": own, "baseline_length": theirs, "difficulty": difficulty, "gamed": gamed}
     with pytest.raises(error, match=words):
         length_controlled_winrate(**{**given, **change})
+
+
+def test_forty_wins_of_forty_are_no_certainty():
+    # every refit says 0.9999975; Wilson's lower end about p = 1 is 40 / (40 + z^2) = 0.9124, the plain rate's
+    rng = np.random.default_rng(0)
+    found = length_controlled_winrate(np.ones(40), rng.uniform(100, 900, 40), rng.uniform(100, 900, 40), resamples=50)
+    assert found.controlled.value > 0.999
+    assert found.controlled.low == pytest.approx(40 / (40 + 1.959964**2), abs=1e-3)
+    assert found.controlled.low == pytest.approx(found.plain.low, abs=1e-3)
+    assert "every judgement is 1" in found.controlled.method
+    assert found.controlled.n == 40

@@ -268,11 +268,26 @@ def test_a_win_rate_over_opponents_is_as_uncertain_as_its_parts():
         ({"model_a": "a", "model_b": "b"}, "winner: is missing"),
         ({"model_a": "a", "winner": "tie"}, "model_b: is missing"),
         ({"left": "a", "winner": "tie"}, "right: is missing"),
+        ({"model_a": None, "model_b": "b", "winner": "tie"}, "model_a: names no system"),
+        ({"model_a": "a", "model_b": " ", "winner": "tie"}, "model_b = ' ': names no system"),
+        ({"left": math.nan, "right": "b", "winner": "tie"}, "left = nan: names no system"),
     ],
 )
 def test_rows_that_cannot_be_read(row, words):
     with pytest.raises(InputError, match=words):
         battles_from_rows([row])
+
+
+def test_blank_prompts_are_no_prompt():
+    battles = battles_from_rows(rows(*[("a", "b", "tie", "")] * 3, ("a", "b", "tie", " "), ("a", "b", "tie", None)))
+    assert (battles.n_prompts, len(set(battles.prompt.tolist()))) == (0, 5)
+    assert "no column names the prompt" in rate(battles, resamples=5).notes[0]
+    some = battles_from_rows(rows(("a", "b", "tie", ""), ("a", "b", "tie", "p"), ("b", "a", "tie", "p")))
+    assert (some.n_prompts, some.unnamed, some.prompt.tolist()) == (2, 1, [0, 1, 1])
+    assert "1 battles name no prompt: each is resampled by itself" in rate(some, resamples=5).notes
+    # the second column is asked where the first is blank
+    both = battles_from_rows([{"model_a": "a", "model_b": "b", "winner": "tie", "prompt": "", "question_id": 7}])
+    assert both.n_prompts == 1
 
 
 def test_spellings_say_the_same():

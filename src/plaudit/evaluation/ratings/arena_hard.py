@@ -24,8 +24,10 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from plaudit.errors import InputError, ShapeError, nearest
+from plaudit.evaluation.strata import flat
 from plaudit.stats.bootstrap import bootstrap_totals
 from plaudit.stats.estimate import Estimate
+from plaudit.stats.intervals import wilson
 
 STRONG = 3
 """How often a strong judgement counts."""
@@ -55,14 +57,18 @@ def arena_hard_score(
         resamples: of the bootstrap.
         level: coverage; the published table has 90%.
 
+    Returns:
+        The share; where all questions agree, and resamples with them, Wilson's interval over the questions stands in.
+
     Raises:
         ShapeError: if there are not as many games of both orders.
         InputError: if a verdict is not known.
     """
     won, count = arena_hard_battles(baseline_first, model_first)
-    return bootstrap_totals(
+    found = bootstrap_totals(
         lambda t: np.asarray(t[:, 0] / t[:, 1]), [won, count], questions, seed=seed, resamples=resamples, level=level
     )
+    return wilson(found.n * found.value, found.n, level=level) if flat(found) else found
 
 
 def arena_hard_battles(

@@ -8,6 +8,7 @@ file has names (`left`) beside numbers (`model_x`), the names are taken.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ class Battles:
         outcome: 1 where the first won, 0 where the second did, 1/2 for a tie, (n,).
         prompt: code of the prompt, (n,); every battle has its own where the source names none.
         n_prompts: distinct prompts; 0 where the source names none.
+        unnamed: battles without a prompt in a source that names others: each is one of its own.
         skipped: rows that say nothing, by reason.
         words: how often each winner word occurred.
     """
@@ -57,6 +59,7 @@ class Battles:
     outcome: Float[np.ndarray, " n"]
     prompt: Int[np.ndarray, " n"]
     n_prompts: int = 0
+    unnamed: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
     words: Mapping[str, int] = field(default_factory=dict)
 
@@ -150,7 +153,8 @@ def _battles(
     place = {name: i for i, name in enumerate(dict.fromkeys(side for a, b, _, _ in found for side in (a, b)))}
     prompts: dict[str, int] = {}
     codes = [prompts.setdefault(f"(row {i})" if p is None else p, len(prompts)) for i, (*_, p) in enumerate(found)]
-    named = any(p is not None for *_, p in found)
+    without = sum(p is None for *_, p in found)
+    named = without < len(found)
     return Battles(
         models=tuple(place),
         first=np.array([place[a] for a, *_ in found]),
@@ -158,6 +162,7 @@ def _battles(
         outcome=np.array([o for _, _, o, _ in found]),
         prompt=np.array(codes),
         n_prompts=len(prompts) if named else 0,
+        unnamed=without if named else 0,
         skipped=dict(skipped),
         words=dict(words),
     )
@@ -175,6 +180,24 @@ def _battle(row: Mapping[str, Any]) -> tuple[str, str, str, str | None]:
     word = str(row["winner"]).strip().lower()
     if word not in WINNERS:
         raise RowError("winner", row["winner"], f"is no outcome; {nearest(word, WINNERS)}")
-    key = next((row[c] for c in PROMPTS if row.get(c) is not None), None)
+    key = next((row[c] for c in PROMPTS if not _blank(row.get(c))), None)
     prompt = None if key is None else key if isinstance(key, str) else content_hash(key)
-    return str(row[sides[0]]), str(row[sides[1]]), word, prompt
+    return _name(row, sides[0]), _name(row, sides[1]), word, prompt
+
+
+def _name(row: Mapping[str, Any], column: str) -> str:
+    """A system's name; a number is one too.
+
+    Raises:
+        RowError: if it is missing or blank: it would become a system of that name.
+    """
+    if _blank(row[column]):
+        raise RowError(column, row[column], "names no system; give its name")
+    return str(row[column])
+
+
+def _blank(cell: object) -> bool:
+    """Whether a cell says nothing: null, not a number, or white space."""
+    return (
+        cell is None or (isinstance(cell, float) and math.isnan(cell)) or (isinstance(cell, str) and not cell.strip())
+    )

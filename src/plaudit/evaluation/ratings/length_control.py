@@ -12,9 +12,10 @@ controlled win rate is the mean prediction at d = 0. As in the published code:
 - a model that is the baseline has one half by construction.
 
 Differs from the paper: intervals refit theta, psi and phi on resampled prompts at the penalty that was chosen (the
-published standard error is that of predictions from one fit); difficulty and gamed rows are given by the user, since
-they are data of the benchmark, and are left out of the formula where they are not there; where no two lengths differ
-by another amount, d is left out instead of divided by 0. Numbers are shares, not per cent.
+published standard error is that of predictions from one fit); where all judgements say the same no refit differs, and
+Wilson's interval about the controlled rate stands in. Difficulty and gamed rows are given by the user, since they are
+data of the benchmark, and are left out of the formula where they are not there; where no two lengths differ by another
+amount, d is left out instead of divided by 0. Numbers are shares, not per cent.
 
 Source: Dubois et al. 2024, "Length-Controlled AlpacaEval"; alpaca_eval 0.6, metrics/glm_winrate.py.
 """
@@ -33,7 +34,7 @@ from plaudit.errors import InputError, ShapeError
 from plaudit.evaluation.ratings.l1_logistic import choose_penalty, fit_l1_logistic
 from plaudit.stats.clusters import Clusters, cluster_codes
 from plaudit.stats.estimate import Estimate
-from plaudit.stats.intervals import proportion
+from plaudit.stats.intervals import share, wilson
 
 Floats = Float[np.ndarray, " n"]
 GAMED_WEIGHT = 0.2
@@ -118,7 +119,7 @@ def length_controlled_winrate(
     predicted = expit(rows.equal @ beta)
     value = float(predicted.mean())
     if resamples > 0:
-        plain = proportion(p, codes, seed=seed, resamples=resamples, level=level)
+        plain = share(p, codes, seed=seed, resamples=resamples, level=level)
         controlled = _interval(value, rows, penalty, beta, seed, resamples, level)
     else:
         plain, controlled = (Estimate(float(x), n=known.size) for x in (p[known].mean(), value))
@@ -230,6 +231,12 @@ def _interval(
         return Estimate(value, n=1, method="one cluster: no interval")
     if not beta.any():  # and so in nearly every resample: a width of nothing would claim certainty
         return Estimate(value, n=k, method="no interval: the penalty took every term away")
+    known = rows.p[rows.known]
+    if np.ptp(known) == 0:
+        # all wins (or losses, or the same preference): the refits differ by the lengths alone
+        judged = int(np.unique(rows.codes[rows.known]).size)
+        found = wilson(judged * value, judged, level=level)
+        return Estimate(value, found.low, found.high, judged, f"{found.method}: every judgement is {known[0]:g}")
     rng, drawn, equal = np.random.default_rng(seed), [], rows.equal
     for start in range(0, resamples, CHUNK):
         size = min(CHUNK, resamples - start)

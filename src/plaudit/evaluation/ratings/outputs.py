@@ -86,7 +86,7 @@ def _alpaca(row: Mapping[str, Any]) -> Judged:
     if not (math.isnan(value) or 1 <= value <= 2):
         raise RowError("preference", row["preference"], "is outside 1..2 (1 the baseline is better, 2 the model)")
     return Judged(
-        model=str(row.get("generator_2", "model")), baseline=str(row.get("generator_1", "baseline")),
+        model=_name(row, "generator_2", "model"), baseline=_name(row, "generator_1", "baseline"),
         prompt=_text(row, "instruction"), output=_text(row, "output_2"), baseline_output=_text(row, "output_1"),
         preference=value - 1, index=None if row.get("index") is None else str(row["index"]),
         difficulty=_number(row, "instruction_difficulty"),
@@ -100,11 +100,19 @@ def _compared(row: Mapping[str, Any]) -> Judged:
     if str(row.get("outcome") or "scored") not in ("scored", "policy_fault"):  # a fault of a text lost the comparison
         value = math.nan
     return Judged(
-        model=str(row.get("model", "first")), baseline=str(row.get("baseline", "second")), prompt=_text(row, "prompt"),
+        model=_name(row, "model", "first"), baseline=_name(row, "baseline", "second"), prompt=_text(row, "prompt"),
         output=_text(row, "first"), baseline_output=_text(row, "second"), preference=value,
         index=None if row.get("index") is None else str(row["index"]),
         difficulty=_number(row, "instruction_difficulty"),
     )  # fmt: skip
+
+
+def _name(row: Mapping[str, Any], column: str, default: str) -> str:
+    """A system's name, or what it is called where the row has no such column."""
+    value = row.get(column, default)
+    if value is None or not str(value).strip():
+        raise RowError(column, value, "names no system; give its name, or leave the column out")
+    return str(value)
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

@@ -177,7 +177,9 @@ def _data_notes(battles: Battles, k: int) -> tuple[str, ...]:
     notes = [f"{n} rows are not used: {why}" for why, n in battles.skipped.items()]
     if not battles.n_prompts:
         notes.append("no column names the prompt, so every battle is resampled by itself: intervals may be too narrow")
-    elif 1 < k < 30:
+    if battles.unnamed:
+        notes.append(f"{battles.unnamed} battles name no prompt: each is resampled by itself")
+    if battles.n_prompts and 1 < k < 30:
         notes.append(f"{k} prompts are few to resample: intervals are rough")
     return tuple(notes)
 
