@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from plaudit.errors import InputError, ShapeError
 from plaudit.shaping.combine.sums import columns
 from plaudit.shaping.groups.codes import Floats, Groups, Labels
+from plaudit.shaping.groups.ranks import tabled_lexicographic_ranks
 
 
 def gated(values: ArrayLike, weights: ArrayLike, thresholds: ArrayLike) -> Float[np.ndarray, " n"]:
@@ -87,17 +88,17 @@ def lexicographic_ranks(
     step = np.broadcast_to(np.asarray(tolerance, dtype=np.float64), table.shape[1:])
     if not ((step >= 0) & (step < np.inf)).all():
         raise InputError(f"lexicographic_ranks: tolerance is {step.tolist()}; give finite numbers of at least 0")
-    # 0.3 / 0.1 is a hair below 3: rounding must not move a value to the step below
-    read = np.where(step > 0, np.floor(np.round(table / np.where(step > 0, step, 1.0), 9)), table)
-    there = ~np.isnan(table).any(axis=1)
-    place = np.full(len(table), np.nan)
-    # rows in their order over all groups: ranks within a group need no more
-    _, place_there = np.unique(read[there], axis=0, return_inverse=True)
-    place[there] = place_there.reshape(-1)
-    return _ranked(place, g)
+    read = [_stepped(column, s) for column, s in zip(np.ascontiguousarray(table.T), step.tolist(), strict=True)]
+    missing = np.isnan(np.sum(read, axis=0)) if len(read) > 1 else np.isnan(read[0])
+    if not missing.any():
+        return np.asarray((tabled_lexicographic_ranks(read, g.tables) - 0.5) / g.mates)
+    missing = np.isnan(table).any(axis=1)
+    # what is missing ranks last, without a change to the others
+    rank = tabled_lexicographic_ranks([np.where(missing, np.inf, column) for column in read], g.tables)
+    n = np.bincount(g.code[~missing], minlength=g.count)
+    return np.where(missing, np.nan, (rank - 0.5) / np.maximum(n, 1)[g.code])
 
 
-def _ranked(place: Floats, groups: Groups) -> Floats:
-    from plaudit.shaping.transforms.ranked import group_ranks
-
-    return group_ranks(place, groups)
+def _stepped(column: Floats, step: float) -> Floats:
+    """Values in whole steps; 0.3 / 0.1 is a hair below 3, and rounding must not move it to the step below."""
+    return np.asarray(np.floor(np.round(column / step, 9)) if step else column)

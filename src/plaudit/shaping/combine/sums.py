@@ -80,10 +80,11 @@ def normalised_sum(
     table = np.asarray(values, dtype=np.float64)
     w = np.ones(table.shape[-1]) if weights is None else weights
     table, w = columns("normalised_sum", table, w)
-    g = Groups.of(groups)
-    total = np.stack([standardised(column, g, epsilon=epsilon) for column in table.T], axis=1) @ w
-    none = np.isnan(table).all(axis=1)
-    known = total[~none]
+    g, total, none = Groups.of(groups), np.zeros(len(table)), np.ones(len(table), dtype=bool)
+    for column, weight in zip(np.ascontiguousarray(table.T), w.tolist(), strict=True):
+        total += weight * standardised(column, g, epsilon=epsilon)
+        none &= np.isnan(column)
+    known = total[~none] if none.any() else total
     if known.size < 2:
         return np.zeros(len(total))
     scale = known.std(ddof=1) + epsilon if np.ptp(known) > 0 else 0.0

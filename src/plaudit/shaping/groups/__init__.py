@@ -9,6 +9,7 @@ __getattr__, __all__ = exports(
         "Groups": "codes",
         "Stretch": "collapse",
         "TaskDeviations": "tasks",
+        "Tasks": "tasks",
         "batch_standardised": "baselines",
         "best_random_weights": "selection",
         "best_weights": "selection",

@@ -84,8 +84,9 @@ class Stretch:
             return s.value
         width = ends[1] - ends[0]
         wide = np.clip((s.value - ends[0]) / width, 0.0, 1.0) if width > 0 else (s.value >= ends[1]).astype(np.float64)
-        stretched = Grouped(np.where(np.isnan(s.value), np.nan, wide**self.gamma), s.groups)
-        ranked = (s.rank - 0.5) / np.maximum(s.n, 1)[s.groups.code]
+        curved = wide if self.gamma == 1 else wide**self.gamma
+        stretched = Grouped(curved if s.missing is None else np.where(s.missing, np.nan, curved), s.groups)
+        ranked = (s.rank - 0.5) / (s.groups.mates if s.missing is None else np.maximum(s.n, 1)[s.groups.code])
         m = np.maximum(0.0, 1 - np.nan_to_num(stretched.std()) / self.target)[s.groups.code]
         return np.asarray((1 - m) * stretched.value + m * ranked)
 

@@ -37,11 +37,15 @@ def brevity_reward(
     if not 0 <= alpha <= 1:
         raise InputError(f"brevity_reward: alpha is {alpha}; give a number between 0 and 1")
     c = Grouped.of("brevity_reward", correct, groups, length=length)
-    lengths = Grouped(np.where(c.value > 0.5, np.asarray(length, dtype=np.float64), np.nan), c.groups)
-    std = np.nan_to_num(lengths.std())[c.groups.code]
-    z = np.divide(np.nan_to_num(lengths.centred), std, out=np.zeros(len(c.groups)), where=std > 0)
-    found: Floats = np.where(c.value > 0.5, 1 - alpha * sigmoid(z), 0.0)
-    return np.where(np.isnan(c.value), np.nan, found)
+    found: Floats = np.zeros(len(c.groups)) if c.missing is None else np.where(c.missing, np.nan, 0.0)
+    # right completions alone: what is wrong has no say, and in most batches is most of them
+    at = np.flatnonzero(c.value > 0.5)
+    code = c.groups.code[at]
+    lengths = Grouped(np.asarray(length, dtype=np.float64)[at], Groups(code, c.groups.count))
+    std = lengths.std()[code]
+    apart = lengths.centred if lengths.missing is None else np.nan_to_num(lengths.centred)
+    found[at] = 1 - alpha * sigmoid(np.divide(apart, std, out=np.zeros(at.size), where=std > 0))
+    return found
 
 
 def mastered_groups(correct: ArrayLike, groups: Labels | Groups, *, share: float = 0.2) -> Bool[np.ndarray, " count"]:
@@ -85,7 +89,9 @@ def efficient_reward(
     Source: as `brevity_reward`. Wrong completions are worth 0 in every group, as the paper's formula says; the code of
     a published note forgets it.
     """
-    g = Groups.of(groups)
-    brief = mastered_groups(correct, g, share=share)[g.code]
-    plain = np.asarray(correct, dtype=np.float64)
-    return np.where(brief, brevity_reward(correct, length, g, alpha=alpha), plain)
+    c = Grouped.of("efficient_reward", correct, groups, length=length)
+    at = np.flatnonzero(mastered_groups(c.value, c.groups, share=share)[c.groups.code])
+    found = c.value.copy()
+    among = Groups(c.groups.code[at], c.groups.count)
+    found[at] = brevity_reward(c.value[at], np.asarray(length)[at], among, alpha=alpha)
+    return found

@@ -60,7 +60,7 @@ def group_win_rates(
     Source: Wang et al. 2025, "Pref-GRPO" [128].
     """
     p, both = _checked("group_win_rates", probability, pairs, n)
-    if ((p < 0) | (p > 1)).any():
+    if p.size and not (np.fmin.reduce(p, initial=0) >= 0 and np.fmax.reduce(p, initial=0) <= 1):
         raise InputError(f"group_win_rates: a probability is {p[(p < 0) | (p > 1)][0]}; give values in [0, 1], or NaN")
     total, count = _sums(p, 1 - p, both, n)
     met = count > 0
@@ -111,10 +111,14 @@ def pairwise_advantages(
 
 def _sums(first: Floats, second: Floats, pairs: Pairs, n: int) -> tuple[Floats, NDArray[Any]]:
     """What each sample got of its pairs, and how many of them counted."""
-    kept = ~np.isnan(first)
-    at = pairs[kept].T.ravel()
-    got = np.bincount(at, weights=np.concatenate([first[kept], second[kept]]), minlength=n)
-    return got.astype(np.float64, copy=False), np.bincount(at, minlength=n)
+    missing = np.isnan(first)
+    if missing.any():
+        first, second, pairs = first[~missing], second[~missing], pairs[~missing]
+    got, count = np.zeros(n), np.zeros(n, dtype=np.int64)
+    for at, worth in zip(np.ascontiguousarray(pairs.T), (first, second), strict=True):
+        got += np.bincount(at, weights=worth, minlength=n)
+        count += np.bincount(at, minlength=n)
+    return got, count
 
 
 def _checked(who: str, value: ArrayLike, pairs: ArrayLike, n: int) -> tuple[Floats, Pairs]:

@@ -7,6 +7,7 @@ tables (size, groups) that fit the processor's cache, one column a group.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -59,6 +60,31 @@ def tabled_ranks(value: Float[np.ndarray, " n"], tables: Sequence[NDArray[np.int
         if len(at) > WIDEST:
             found[at] = sorted_ranks(value.take(at))
     return np.asarray(found)
+
+
+def tabled_lexicographic_ranks(
+    values: Sequence[Float[np.ndarray, " n"]], tables: Sequence[NDArray[np.int64]]
+) -> Float[np.ndarray, " n"]:
+    """Rank within its group by the first value, ties by the second, and so on; rows that are equal share their rank.
+
+    Args:
+        values: at least one, each float64 (n,) without NaN.
+        tables: of `tables_by_size`, with every sample in one of them.
+    """
+    found = np.zeros(values[0].size)
+    for at in tables:
+        key = _twice_ranked(values[0].take(at))
+        for value in values[1:]:
+            # twice a rank is at most twice the size: pairs of ranks in one whole number, in their order
+            key = _twice_ranked(key * (2 * len(at) + 1) + _twice_ranked(value.take(at)))
+        found[at] = key * 0.5
+    return found
+
+
+def _twice_ranked(table: Float[np.ndarray, "size groups"] | Int[np.ndarray, "size groups"]) -> NDArray[Any]:
+    if len(table) <= WIDEST:
+        return compared(table).astype(np.int16)
+    return np.asarray(2 * sorted_ranks(table)).astype(np.int64)
 
 
 def compared(table: Float[np.ndarray, "size groups"]) -> Int[np.ndarray, "size groups"]:

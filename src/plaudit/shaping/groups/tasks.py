@@ -19,6 +19,33 @@ from plaudit.shaping.groups.codes import Grouped, Groups, Labels
 
 
 @final
+@dataclass(frozen=True, eq=False)
+class Tasks:
+    """The task of each sample as a whole number, made once where several things are asked of a batch.
+
+    Attributes:
+        names: of the tasks.
+        groups: the samples of each, its codes places in `names`.
+    """
+
+    names: tuple[str, ...]
+    groups: Groups
+
+    @classmethod
+    def of(cls, labels: Labels | Tasks) -> Tasks:
+        """The tasks that labels name; labels that read alike are one task.
+
+        Args:
+            labels: a label a sample.
+        """
+        if isinstance(labels, Tasks):
+            return labels
+        given = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
+        groups = Groups.of([task if isinstance(task, str) else str(task) for task in given])
+        return cls(tuple(str(task) for task in dict.fromkeys(given)), groups)
+
+
+@final
 @dataclass(frozen=True)
 class TaskDeviations:
     """Moving first and second moments of each task's rewards; a pure value.
@@ -46,18 +73,18 @@ class TaskDeviations:
                 "[0, 1), the others positive"
             )
 
-    def updated(self, reward: ArrayLike, tasks: Labels) -> Self:
+    def updated(self, reward: ArrayLike, tasks: Labels | Tasks) -> Self:
         """With a batch's rewards in the moments; a task without any reward stays as it was.
 
         Args:
             reward: (n,), NaN where there is none.
             tasks: the task of each sample.
         """
-        names = [str(task) for task in tasks]
-        r = Grouped.of("task deviations", reward, names)
-        squares = Grouped(r.value**2, r.groups).mean
+        made = Tasks.of(tasks)
+        r = Grouped.of("task deviations", reward, made.groups)
+        squares = r.total(np.square(r.value)) / np.maximum(r.n, 1)
         moments = dict(self.moments)
-        for code, name in enumerate(dict.fromkeys(names)):
+        for code, name in enumerate(made.names):
             if r.n[code]:
                 new = (float(r.mean[code]), float(squares[code]))
                 old = moments.get(name, new)
@@ -75,7 +102,7 @@ class TaskDeviations:
         first, second = self.moments[task]
         return float(np.sqrt(max(second - first**2, self.epsilon)))
 
-    def advantages(self, reward: ArrayLike, groups: Labels | Groups, tasks: Labels) -> Float[np.ndarray, " n"]:
+    def advantages(self, reward: ArrayLike, groups: Labels | Groups, tasks: Labels | Tasks) -> Float[np.ndarray, " n"]:
         """`(r_i - group mean) / (std of the task + 1e-6)`; to be asked after `updated` with the same batch.
 
         Args:
@@ -86,14 +113,18 @@ class TaskDeviations:
         Raises:
             InputError: if a task was never seen, or a group has two.
         """
-        r = Grouped.of("task deviations", reward, groups, tasks=np.asarray(tasks, dtype=object))
-        named = [str(task) for task in tasks]
-        codes = Groups.of(named)
-        if (mixed := Grouped(codes.code.astype(np.float64), r.groups).varied).any():
-            i = int(np.flatnonzero(mixed[r.groups.code])[0])
+        made = Tasks.of(tasks)
+        code = made.groups.code
+        r = Grouped.of("task deviations", reward, groups, tasks=code)
+        of_group = np.zeros(r.groups.count, dtype=np.int64)
+        of_group[r.groups.code] = code
+        if (mixed := of_group[r.groups.code] != code).any():
+            i = int(np.flatnonzero(mixed)[0])
             raise InputError(f"task deviations: the group of sample {i} has several tasks; give each group one task")
-        known = {task: self.std(task) for task in dict.fromkeys(named)}
-        found = r.or_nothing(r.centred / (np.array([known[task] for task in named]) + 1e-6))
+        std = np.array([self.std(task) for task in made.names])
+        found = r.or_nothing(r.centred / (std[of_group][r.groups.code] + 1e-6))
+        if not (np.abs(found) > self.guard).any():
+            return found
         far = Grouped(np.abs(found), r.groups).greatest > self.guard
         own = r.or_nothing(r.centred / (np.nan_to_num(r.std())[r.groups.code] + 1e-6))
         return np.where(far[r.groups.code], own, found)

@@ -39,9 +39,12 @@ def trust_weights(
     t = np.asarray(thinking, dtype=np.float64)
     if (outside := (t < 0) | (t > 1)).any():
         raise InputError(f"trust_weights: thinking is {t[outside][0]}; give scores between 0 and 1, NaN for none")
-    right = Grouped(np.where(o.value >= threshold, t, np.nan), o.groups)
-    wrong = Grouped(np.where(o.value < threshold, t, np.nan), o.groups)
-    apart = right.mean - wrong.mean
+    judged, means = ~np.isnan(t), []
+    for those in ((o.value >= threshold) & judged, (o.value < threshold) & judged):
+        n = np.bincount(o.groups.code, weights=those, minlength=o.groups.count)
+        total = np.bincount(o.groups.code, weights=np.where(those, t, 0.0), minlength=o.groups.count)
+        means.append(np.divide(total, n, out=np.full(o.groups.count, np.nan), where=n > 0))
+    apart = means[0] - means[1]
     return np.where(np.isnan(apart), 0.0, np.exp(np.minimum(np.nan_to_num(apart), 0.0)))
 
 
