@@ -72,9 +72,11 @@ def test_a_baseline_tells_what_got_worse(folder, capsys):
     words = ["audit", "pairs.jsonl", *QUICK, "--against", "before/audit.json", "--fail-on", "worse", "--reward"]
     assert main([*words, "sound.py:reward"]) == 0
     capsys.readouterr()
-    assert main([*words, "long.py:reward"]) == 1
+    assert main([*words, "long.py:reward", "--junit", "j.xml"]) == 1
     said = capsys.readouterr().out
-    assert "bias/length: worse" in said
+    assert "failed: bias/length is worse" in said
+    cases = {c.get("name"): c for c in ElementTree.parse(folder / "j.xml").iter("testcase")}
+    assert cases["bias/length"].find("failure").get("message").startswith("is worse; what added length")
     assert "other pairs" not in said
     lines = (folder / "pairs.jsonl").read_text().splitlines()
     (folder / "fewer.jsonl").write_text("".join(f"{line}\n" for line in lines[1:]))

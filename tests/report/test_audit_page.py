@@ -84,3 +84,16 @@ def test_junit_counts_failures_and_skips_and_survives_control_characters(audit):
     assert cases["attack/opener"].find("failure") is None
     assert cases["attack/opener"].find("system-out").text.startswith("amber")
     assert "\x07" not in junit_xml(audit)
+
+
+def test_junit_fails_what_the_command_fails(audit):
+    green = next(c.name for c in audit.checks if c.light != "red")
+    why = {green: ["is worse"], "attack/gone": ["is not comparable, this audit did not measure it"]}
+    root, plain = (ElementTree.fromstring(junit_xml(audit, w)) for w in (why, None))
+    assert int(root.get("failures")) == int(plain.get("failures")) + 2
+    assert int(root.get("tests")) == int(plain.get("tests")) + 1
+    cases = {c.get("name"): c for c in root.iter("testcase")}
+    assert cases[green].find("failure").get("message").startswith("is worse; ")
+    assert cases[green].find("skipped") is None
+    assert cases["attack/gone"].find("failure").get("message") == "is not comparable, this audit did not measure it"
+    assert sum(int(s.get("failures")) for s in root.iter("testsuite")) == int(root.get("failures"))

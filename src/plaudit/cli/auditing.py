@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--log", metavar="FILE", help="durable log of rewards (default: OUT/scores-*.log; none without --out)")
     add("--against", metavar="FILE", help="a stored audit.json: is this reward no worse?")
-    add("--junit", metavar="FILE", help="write the checks as JUnit XML")
+    add("--junit", metavar="FILE", help="write the checks as JUnit XML; what makes the exit status 1 fails there")
     add("--skip", action="append", default=[], metavar="FAMILY", help="leave a family of checks out (repeatable)")
     add("--prompts", type=int, metavar="N", help="prompts that are rewritten and attacked (default: 100)")
     add("--search-budget", type=int, metavar="N", help="samples that each search may have scored (default: 1000)")
@@ -84,9 +84,22 @@ def run_on_pairs(args: argparse.Namespace) -> int:
     _write(args, config, audit, changes, records.data_hash)
     _known(audit, config)
     failed = failures(audit, config.fail_on, changes)
-    for line in failed:
-        print(f"failed: {line}")
+    if args.junit:
+        _write_junit(args.junit, audit, failed)
+    for name, why in failed:
+        print(f"failed: {name} {why}")
     return 1 if failed else 0
+
+
+def _write_junit(path: str, audit: Audit, failed: Sequence[tuple[str, str]]) -> None:
+    """After the exit status is known: whatever makes it 1 is a failure there, too."""
+    from plaudit.report.junit import junit_xml
+    from plaudit.runs.atomic import write_text
+
+    reasons: dict[str, list[str]] = {}
+    for name, why in failed:
+        reasons.setdefault(name, []).append(why)
+    write_text(path, junit_xml(audit, reasons))
 
 
 def _known(audit: Audit, config: AuditConfig) -> None:
@@ -118,8 +131,8 @@ def _logged(args: argparse.Namespace, reward: Reward | Comparison) -> Iterator[R
         yield Scored(reward, log=log)
 
 
-def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange] = ()) -> list[str]:
-    """Why the command exits with 1, a line each; nothing where it does not.
+def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange] = ()) -> list[tuple[str, str]]:
+    """Why the command exits with 1: checks with their reason; nothing where it does not.
 
     Args:
         audit: the audit.
@@ -133,22 +146,22 @@ def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange
     from plaudit.audit.config import FAMILIES, LIGHTS
     from plaudit.errors import nearest
 
-    lines = []
+    lines: list[tuple[str, str]] = []
     names = [c.name for c in audit.checks]
     for what in fail_on:
         if what == "worse":
-            lines += [f"{c.name}: {c.standing}" + (f", {c.why}" if c.why else "") for c in worse(changes)]
+            lines += [(c.name, f"is {c.standing}" + (f", {c.why}" if c.why else "")) for c in worse(changes)]
             continue
         if what not in (*LIGHTS, *FAMILIES, *names):
             raise InputError(f"--fail-on {what}: this audit has no such check; {nearest(what, names)}")
         # amber asks for more than red does: whoever wants certainty does not accept a shown failure
         bad = ("red", "amber") if what == "amber" else ("red",)
         meant = [c for c in audit.checks if what in LIGHTS or what in (c.name, c.family)]
-        lines += [f"{c.name} is {c.light}" for c in meant if c.light in bad]
+        lines += [(c.name, f"is {c.light}") for c in meant if c.light in bad]
         # that every pair got a reward does not say how it ranks them
         asked = [c for c in meant if what != "accuracy" or c.name != "accuracy/unscored"]
         if what not in LIGHTS and all(c.light == "grey" for c in asked):
-            lines += [f"{c.name} was not measured: {c.skipped}" for c in asked]
+            lines += [(c.name, f"was not measured: {c.skipped}") for c in asked]
     return list(dict.fromkeys(lines))
 
 
@@ -227,8 +240,6 @@ def _write(
 ) -> None:
     from plaudit.cli.output import write_json
     from plaudit.report.audit_page import AuditPage, write_audit
-    from plaudit.report.junit import junit_xml
-    from plaudit.runs.atomic import write_text
     from plaudit.runs.origin import provenance
 
     configuration = {**asdict(config), "fingerprint": audit.fingerprint, "truth": args.truth}
@@ -240,7 +251,5 @@ def _write(
             Path(args.against).name if args.against else "", source,
         )  # fmt: skip
         print(f"wrote {write_audit(args.out, page, texts=not args.no_texts)}")
-    if args.junit:
-        write_text(args.junit, junit_xml(audit))
     if args.json:
         write_json(args.json, audit.metrics(), configuration=configuration, data={"pairs": data_hash})
