@@ -80,6 +80,7 @@ BUILTIN: dict[str, Entry] = {
             "running-clip": "kept within deviations of the running mean",
             "squash": "tanh, arctan, sigmoid, log-sigmoid or polynomial of the reward",
             "standardise": "by running mean and deviation",
+            "stretch": "collapsed rewards stretched between running quantiles, ranked where no spread is left",
             "whiten": "mean 0 and deviation 1 over the batch",
         }.items()
     },

@@ -8,7 +8,7 @@ are taken as they are, as the released code of [150] does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -132,24 +132,54 @@ def nominal_minimum(
     return np.asarray(alpha * middle + (1 - alpha) * least)
 
 
+def _from_std(by: Aggregate, batch: RewardBatch, counted: np.ndarray, options: Mapping[str, Any]) -> Floats:
+    """What a mean and a deviation say in the place of members: the normal ones that would have them."""
+    assert batch.std is not None
+    middle, std = batch.reward[counted], batch.std[counted]
+    if by is mean:
+        return np.asarray(middle)
+    if by is uncertainty_weighted:
+        lam = options.get("lam", 0.5)
+        uncertainty_weighted(np.zeros((0, 1)), lam=lam)  # says what is wrong with it
+        return np.asarray(middle - lam * np.square(std))
+    if by is quantile:
+        from scipy.special import ndtri
+
+        level = options.get("level", 0.25)
+        if not 0 < level < 1:
+            raise InputError(f"quantile: level is {level}; of a mean and a deviation give one in (0, 1)")
+        return np.asarray(middle + ndtri(level) * std)
+    raise InputError(
+        f"aggregated: {getattr(by, '__name__', by)} needs members, and the batch has a deviation only; score with an "
+        "ensemble, or take mean, uncertainty_weighted or quantile"
+    )
+
+
 def aggregated(batch: RewardBatch, by: Aggregate, *, groups: Groups = None, **options: Any) -> RewardBatch:
     """A batch whose rewards are made of its members, outcomes respected.
 
-    What did not count stays NaN and enters no group's level; a policy fault keeps its floor.
+    What did not count stays NaN and enters no group's level; a policy fault keeps its floor. A batch without members
+    that has `std` is read as normal about its reward, for `mean`, `uncertainty_weighted` (`reward - lam std^2`) and
+    `quantile` (`reward + z(level) std`, level within (0, 1)); `groups` then says nothing, since no member has a level.
 
     Args:
-        batch: with members.
+        batch: with members, or with `std`.
         by: one of this module's functions, or any like them.
         groups: what is compared together, a label a sample.
         **options: of the function; an array with an entry a sample (`nominal`) loses those that do not count.
 
     Raises:
-        InputError: if the batch has no members.
+        InputError: if the batch has neither, or has `std` alone and the function needs members.
     """
-    if batch.members is None:
-        raise InputError("aggregated: the batch has no members; score with an ensemble, or with heads that give them")
     counted = batch.outcome == Outcome.SCORED
     reward = batch.reward.copy()
+    if batch.members is None:
+        if batch.std is None:
+            raise InputError(
+                "aggregated: the batch has no members and no std; score with an ensemble, or with heads that give them"
+            )
+        reward[counted] = _from_std(by, batch, counted, options)
+        return replace(batch, reward=reward)
     labels = None if groups is None else [g for g, keep in zip(groups, counted, strict=True) if keep]
     if counted.any():
         each = {

@@ -21,6 +21,7 @@ from plaudit.shaping.transforms import (
     Rank,
     RunningClip,
     Standardise,
+    Stretched,
     save_state,
     with_state,
 )
@@ -31,12 +32,14 @@ REMEMBERING = {
     "running-clip": RunningClip(rate=0.3, width=0.7),
     "min-max": MinMax(),
     "confidence": ConfidenceShaping(rate=0.3),
+    "stretch": Stretched(decay=0.7),
     "quantile": Quantile([0.1, 2.0 / 3, 5.0]),
     "group-matched": GroupMatched(
         "who", "affine", ("x", "y"), (-1.0 / 3, 0.25), (0.5, 1.0), ((0.0, 1.0), (-1.0, 0.1), (0.0, 2.0 / 3))
     ),
 }
 OPTIONS = {
+    "stretch": {"decay": 0.7},
     "group-matched": {"column": "who", "match": "affine"},
     "standardise": {"rate": 0.3},
     "running-clip": {"rate": 0.3, "width": 0.7},

@@ -175,6 +175,7 @@ CHANGES = {
     "RunningClip": {"rate": 0.9, "width": 0.1}, "MinMax": {}, "Rank": {},
     "Whiten": {"center": False, "epsilon": 1.0, "limit": 0.1},
     "Quantile": {"output": "normal", "interpolate": True},
+    "Stretched": {"low": 0.4, "high": 0.6, "gamma": 3.0, "target": 5.0, "decay": 0.1},
     "GroupMatched": {"column": "two", "match": "affine"},
     "ConfidenceShaping": {"mode": "threshold", "weight": 0.1, "rate": 0.9, "clamp": 0.5},
 }  # fmt: skip
@@ -197,6 +198,8 @@ def test_every_option_has_an_effect(kind):
 
     if kind == "length-controlled":
         given = {"slope": 1.0}
+    if kind == "stretch":
+        given = {"decay": 0.2, "target": 1.0}
     if kind == "group-matched":
         given = {"column": "one", "groups": ("x", "y"), "offset": (0.25, -0.25), "scale": (2.0, 0.5)}
 

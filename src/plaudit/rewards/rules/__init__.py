@@ -19,6 +19,7 @@ __getattr__, __all__ = exports(
         "bidirectional_similarity": "matching",
         "calibrated_by_pattern": "reasoning",
         "cosine_length": "cosine",
+        "length_scaled": "cosine",
         "distinct_share": "repetition",
         "repeated_positions": "repetition",
         "token_match": "matching",

@@ -63,6 +63,31 @@ def cosine_length(
     return np.where(np.asarray(length) + margin >= limit, exceeded, value)
 
 
+def length_scaled(
+    length: Float[np.ndarray, " n"], correct: Bool[np.ndarray, " n"], *, limit: float, k: float = 0.5
+) -> NDArray[np.float64]:
+    """`(k + (1 - k) c)(1 - c)` for right answers, `c - 1` for wrong ones, `c = L / limit`: the cosine's alternative.
+
+    Both are 0 at the limit. With k above 1/2 a right answer is worth the more, the shorter it is; below that it is
+    worth most at `c = (1 - 2 k) / (2 (1 - k))`.
+
+    Args:
+        length: L, (n,), in the unit of `limit`; what is beyond the limit counts as the limit.
+        correct: whether the answer is right, (n,).
+        limit: the longest length; above 0.
+        k: worth of a right answer of length 0, in [0, 1].
+
+    Raises:
+        InputError: if the limit is not above 0, or k outside [0, 1].
+
+    Source: Yeo et al. 2025, "Demystifying Long Chain-of-Thought Reasoning in LLMs" [191], the length-scaled variant.
+    """
+    if not limit > 0 or not 0 <= k <= 1:
+        raise InputError(f"length_scaled: limit is {limit} and k {k}; give a length above 0, and k in [0, 1]")
+    c = np.minimum(np.asarray(length, np.float64) / limit, 1.0)
+    return np.where(correct, (k + (1 - k) * c) * (1 - c), c - 1)
+
+
 @final
 @dataclass(frozen=True)
 class CosineLengthReward(SampleReward):

@@ -24,6 +24,7 @@ __getattr__, __all__ = exports(
         "pareto_front": "fronts",
         "pattern_calibrated": "blends",
         "trivial_policies": "scorecards",
+        "scorecard": "scorecards",
         "weighted_sum": "sums",
     },
 )

@@ -8,6 +8,8 @@ __getattr__, __all__ = exports(
         "Grouped": "codes",
         "Groups": "codes",
         "Stretch": "collapse",
+        "discriminability": "collapse",
+        "relief_weights": "collapse",
         "TaskDeviations": "tasks",
         "Tasks": "tasks",
         "batch_standardised": "baselines",

@@ -113,3 +113,52 @@ def mean_spread(reward: ArrayLike, groups: Labels | Groups) -> float:
     r = Grouped.of("mean_spread", reward, groups)
     told = r.n >= 2
     return float(r.std()[told].mean()) if told.any() else float("nan")
+
+
+def discriminability(reward: ArrayLike, correct: ArrayLike) -> float:
+    """How often a right answer has a higher reward than a wrong one, ties half: the area under the ROC curve.
+
+    A collapsed reward may still tell right from wrong; what it lacks is spread, see `mean_spread`.
+
+    Args:
+        reward: (n,), NaN where there is none.
+        correct: (n,) 1 right, 0 wrong, NaN where it is not known.
+
+    Returns:
+        In [0, 1]; NaN without a right or without a wrong answer that has a reward.
+
+    Raises:
+        ShapeError: if the two differ in number.
+        InputError: if a reward is infinite.
+    """
+    r = Grouped.of("discriminability", reward, np.zeros(np.size(reward), dtype=np.int64), correct=correct)
+    right = np.asarray(correct, dtype=np.float64)
+    known = ~(np.isnan(r.value) | np.isnan(right))
+    value, good = r.value[known], right[known] > 0.5
+    n = int(good.sum())
+    if not 0 < n < good.size:
+        return float("nan")
+    ranks = Grouped(value, Groups(np.zeros(value.size, dtype=np.int64), 1)).rank
+    return float((ranks[good].sum() - n * (n + 1) / 2) / (n * (good.size - n)))
+
+
+def relief_weights(
+    other: ArrayLike, groups: Labels | Groups, *, low: float = 0.5, high: float = 1.0
+) -> Float[np.ndarray, " n"]:
+    """The weight of a semantic reward beside another one: more where the other says nothing.
+
+    `low` in groups in which the other reward tells completions apart, `high` where all of its values are equal.
+
+    Args:
+        other: (n,) of the other reward, such as a match of words; NaN where there is none.
+        groups: a label a sample.
+        low: weight where the other reward varies.
+        high: weight where it does not, at least `low`.
+
+    Raises:
+        InputError: if `high` is below `low`, or either is negative.
+    """
+    if not 0 <= low <= high:
+        raise InputError(f"relief_weights: low is {low} and high {high}; give 0 <= low <= high")
+    r = Grouped.of("relief_weights", other, groups)
+    return np.where(r.varied, low, high)[r.groups.code]

@@ -20,6 +20,7 @@ __getattr__, __all__ = exports(
         "Squash": "fixed",
         "Standardise": "adaptive",
         "Statistics": "running",
+        "Stretched": "stretched",
         "Transform": "base",
         "ValueTransform": "base",
         "Whiten": "ranked",

@@ -20,6 +20,7 @@ from plaudit.shaping.transforms.quantiles import Quantile
 from plaudit.shaping.transforms.ranked import Rank, Whiten
 from plaudit.shaping.transforms.references import Centred, LogSigmoid, Par, references_of
 from plaudit.shaping.transforms.saved import with_state
+from plaudit.shaping.transforms.stretched import Stretched
 
 TRANSFORMS: dict[str, type[ValueTransform]] = {
     t.kind: t
@@ -27,7 +28,7 @@ TRANSFORMS: dict[str, type[ValueTransform]] = {
         *(Par, Centred, LogSigmoid, Quantile),
         *(Clip, Squash, Affine, LengthControlled),
         *(Standardise, RunningClip, MinMax, ConfidenceShaping),
-        *(Rank, Whiten, GroupMatched),
+        *(Rank, Whiten, GroupMatched, Stretched),
     )
 }
 """Kind to class: what follows `shape/`."""
@@ -77,4 +78,4 @@ clip, squash, affine = _opener(Clip), _opener(Squash), _opener(Affine)
 standardise, running_clip, min_max = _opener(Standardise), _opener(RunningClip), _opener(MinMax)
 confidence = _opener(ConfidenceShaping)
 rank, whiten, length_controlled = _opener(Rank), _opener(Whiten), _opener(LengthControlled)
-group_matched = _opener(GroupMatched)
+group_matched, stretch = _opener(GroupMatched), _opener(Stretched)
