@@ -1,0 +1,1 @@
+"""Several correlated proxies, held where they still are proxies."""

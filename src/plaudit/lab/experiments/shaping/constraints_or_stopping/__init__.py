@@ -1,0 +1,1 @@
+"""Multipliers, or stopping early with as many evaluations of the truth?"""
