@@ -112,17 +112,7 @@ def improve(
     out = Path(out)
     template = Template.foreign(tokenizer, max_length=_longest(model, config))
     encoder = Encoder(tokenizer, template)
-    kept, long = questions_of(rows, encoder, room=config.max_tokens)
-    if not kept:
-        raise InputError(
-            f"align: none of {len(rows)} prompts leaves room for {config.max_tokens} tokens within max_length "
-            f"{template.max_length}; raise max_length or lower max_tokens"
-        )
-    check_columns(rows)
-    config.check(method)
-    units = judged_together([row for row, _ in kept], config)
-    times = repeated([row for row, _ in kept], config)
-    units = [unit for unit in units for _ in range(times[unit[0]])]
+    kept, long, units = _asked(rows, encoder, config, method)
     core, tree = taken_apart(reward)
     check_kind(core, method)
     check_bounds(core, method)
@@ -139,12 +129,7 @@ def improve(
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
     process = None if method.process is None else ProcessModel(model, method.process, device)
     tokens = None if method.tokens is None else TokenModel(model, method.tokens, device)
-    model = with_lora(model, _as_fit(config), task="CAUSAL_LM") if config.lora_rank else model
-    for one in (model, reference):
-        if one is not None:
-            install_logp_head(one)
-    if method.critic is not None:
-        install_value_head(model, trunk=method.critic.trunk)
+    model = _read_by_heads(model, reference, config, method)
     asked = schedule(units, config, processes=processes)
     check_alone(len({one.key.partition(".")[0] for one in asked}), method)
     question = partial(question_of, kept, len(units[0]))
@@ -169,15 +154,58 @@ def improve(
             kind=kind,
         )  # fmt: skip
         write(out / f"samples{f'-{rank}' if rank else ''}.jsonl", said(asked, question, log, refills=refills))
+    record = {
+        "algorithm": method.title, "method": _made_of(method), "config": asdict(config), "reward": core.name,
+        "reward_hash": reward.fingerprint, "key": key, "start": start, "versions": versions(), "faults": scorer.faults,
+    }  # fmt: skip
+    policy = _published(trainer, tokenizer, out, record, process, tokens)
+    return OnlineRun(
+        policy, tuple(r for r in trainer.state.log_history if "loss" in r), len(kept), tuple(long), scorer.faults,
+        trainer.distinct_tokens, "prefix trees" if gate.open else gate.reason,
+    )  # fmt: skip
+
+
+def _asked(
+    rows: Sequence[PromptOnly], encoder: Encoder, config: OnlineConfig, method: Method
+) -> tuple[list[Any], list[int], list[Any]]:
+    """Prompts that leave room for a completion with their tokens, numbers of those that do not, and units to be asked.
+
+    Raises:
+        InputError: if none does, or rows or options do not fit the method.
+    """
+    kept, long = questions_of(rows, encoder, room=config.max_tokens)
+    if not kept:
+        raise InputError(
+            f"align: none of {len(rows)} prompts leaves room for {config.max_tokens} tokens within max_length "
+            f"{encoder.template.max_length}; raise max_length or lower max_tokens"
+        )
+    check_columns(rows)
+    config.check(method)
+    units = judged_together([row for row, _ in kept], config)
+    times = repeated([row for row, _ in kept], config)
+    return kept, long, [unit for unit in units for _ in range(times[unit[0]])]
+
+
+def _read_by_heads(model: Any, reference: Any, config: OnlineConfig, method: Method) -> Any:
+    """The model with adapters where asked for, and the heads through which a run reads it and its reference."""
+    model = with_lora(model, _as_fit(config), task="CAUSAL_LM") if config.lora_rank else model
+    for one in (model, reference):
+        if one is not None:
+            install_logp_head(one)
+    if method.critic is not None:
+        install_value_head(model, trunk=method.critic.trunk)
+    return model
+
+
+def _published(
+    trainer: OnlineTrainer, tokenizer: Any, out: Path, record: dict[str, Any], process: ProcessModel | None,
+    tokens: TokenModel | None,
+) -> Any:  # fmt: skip
+    """The policy as it is on disk, with what was fitted beside it; the checkpoints are removed."""
     head = value_head(trainer.model)
     remove_value_head(trainer.model)
     policy = merged(trainer.model)
     if trainer.is_world_process_zero():
-        record = {
-            "algorithm": method.title, "method": _made_of(method), "config": asdict(config), "reward": core.name,
-            "reward_hash": reward.fingerprint, "key": key, "start": start, "versions": versions(),
-            "faults": scorer.faults,
-        }  # fmt: skip
         if head is not None:
             save_value_head(head, out / VALUES)
         if process is not None:
@@ -187,10 +215,7 @@ def improve(
         save_policy(policy, tokenizer, out / "model", record)
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-    return OnlineRun(
-        policy, tuple(r for r in trainer.state.log_history if "loss" in r), len(kept), tuple(long), scorer.faults,
-        trainer.distinct_tokens, "prefix trees" if gate.open else gate.reason,
-    )  # fmt: skip
+    return policy
 
 
 def _scoring(reward: Any, patience: Patience, config: OnlineConfig, method: Method) -> Scoring:
