@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plaudit.errors import ShapeError
-from plaudit.evaluation.benchmarks.statistics import advantage, averaged, estimate, mean_of, sections, weighted_means
+from plaudit.evaluation.benchmarks.intervals import advantage, averaged, estimate
+from plaudit.evaluation.benchmarks.statistics import Statistic, mean_of, ratio, sections, weighted_means
 
 
 def test_weighted_means_by_hand():
@@ -48,6 +49,65 @@ def test_a_share_at_its_end_keeps_an_interval():
     # Wilson with z = 1.96: lower end 1 / (1 + z^2 / n) = 10 / 13.8415
     assert found.low == pytest.approx(10 / (10 + 1.959964**2), abs=1e-6)
     assert found.method.startswith("Wilson")
+
+
+Z2 = 1.959964**2
+
+
+def test_an_equal_value_between_the_ends_is_no_certainty():
+    # each prompt has one right and one wrong row: every resample says 1/2. Wilson of 2 of 4: (1/2 +- h) with
+    # h = z sqrt(1/16 + z^2/64) / (1 + z^2/4) about the centre 1/2
+    found = estimate(mean_of("x", [1, 0] * 4), np.repeat(range(4), 2), resamples=20)
+    half = math.sqrt(Z2 * (1 / 16 + Z2 / 64)) / (1 + Z2 / 4)
+    assert (found.value, found.n) == (0.5, 4)
+    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-6)
+
+
+def test_parts_with_few_rows_widen_the_whole():
+    # a: 20 of 20, b: 1 of 1, weighing alike; Wilson's lower ends are 20 / (20 + z^2) and 1 / (1 + z^2):
+    # 1 - sqrt((z^2 / (20 + z^2))^2 + (z^2 / (1 + z^2))^2) / 2
+    s = weighted_means("x", np.ones(21), ["a"] * 20 + ["b"], {"a": 1.0, "b": 1.0})
+    found = estimate(s, range(21), resamples=50)
+    assert (found.value, found.high, found.n) == (1.0, 1.0, 21)
+    assert found.low == pytest.approx(1 - math.hypot(Z2 / (20 + Z2), Z2 / (1 + Z2)) / 2, abs=1e-6)
+    # with one right of two in a the bootstrap has a width, but (20/21)^21 = .36 of its resamples lack b
+    mixed = weighted_means("x", [1, 0] * 10 + [1], ["a"] * 20 + ["b"], {"a": 1.0, "b": 1.0})
+    found = estimate(mixed, range(21), resamples=50)
+    half = math.sqrt(Z2 * (1 / 80 + Z2 / 1600)) / (1 + Z2 / 20)  # Wilson of 10 of 20, about 1/2
+    assert found.value == 0.75
+    assert found.low == pytest.approx(0.75 - math.hypot(half, Z2 / (1 + Z2)) / 2, abs=1e-6)
+    assert found.high == pytest.approx(0.75 + half / 2, abs=1e-6)
+
+
+def test_bounded_values_without_spread_have_wilsons_interval_on_their_scale():
+    # three verdicts of 1 in [-1, 1]: on [0, 1] that is 3 of 3, lower end l = 3 / (3 + z^2), so 2 l - 1
+    found = estimate(mean_of("x", np.ones(3), share=False, bounds=(-1.0, 1.0)), range(3), resamples=20)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(6 / (3 + Z2) - 1, abs=1e-6)
+
+
+def test_what_has_no_bounds_has_no_interval_where_nothing_differs():
+    found = estimate(mean_of("x", np.full(5, 3.0), share=False), range(5), resamples=20)
+    assert math.isnan(found.low)
+    assert found.method == "no interval: every resample says the same"
+    halves = Statistic("f", lambda: np.stack([np.full(6, 0.5), np.ones(6)], axis=1), ratio)
+    assert math.isnan(estimate(halves, range(6), resamples=20).low)
+
+
+def test_an_advantage_without_losses_is_no_certainty():
+    # right on all 3 where the rule is wrong on all 3: gains 3 of 3 in [l, 1], losses 0 of 3 in [0, 1 - l]:
+    # 1 - sqrt(2) (1 - l), with 1 - l = z^2 / (3 + z^2)
+    found = advantage(mean_of("x", [1, 1, 1]), mean_of("x", [0, 0, 0]), range(3), resamples=20)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(1 - math.sqrt(2) * Z2 / (3 + Z2), abs=1e-6)
+    # the same on every item: neither gains nor losses were seen, each at most z^2 / (3 + z^2)
+    same = advantage(mean_of("x", [1, 0, 1]), mean_of("x", [1, 0, 1]), range(3), resamples=20)
+    assert (same.low, same.high) == pytest.approx((-Z2 / (3 + Z2), Z2 / (3 + Z2)), abs=1e-6)
+    # functions that are no means: the two numbers as if independent, without an interval where one has none
+    own, rule = (
+        Statistic("f", lambda v=v: np.stack([v, np.ones(3)], axis=1), ratio) for v in (np.ones(3), np.zeros(3))
+    )
+    assert advantage(own, rule, range(3), resamples=20).low == pytest.approx(1 - math.sqrt(2) * Z2 / (3 + Z2), abs=1e-6)
 
 
 def test_clusters_are_resampled_whole():

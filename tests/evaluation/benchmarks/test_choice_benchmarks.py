@@ -42,9 +42,27 @@ def test_rewardmath_chance_and_comparisons(tmp_path):
     path = write(tmp_path / "x.jsonl", [row for key in range(60) for row in problem(key)])
     result = on("rewardmath", path, Prefers(lambda a, b: 0.9 if "right" in a.text else 0.1))
     assert values(result)["accuracy"] == 1.0
-    assert values(result)["baseline/random/accuracy"] == pytest.approx(0.1, abs=0.02)
+    assert values(result)["baseline/random/accuracy"] == 0.1
     harmonic = sum(1 / k for k in range(1, 11)) / 10  # the mean of 1 / rank over ten equally likely ranks
-    assert values(result)["baseline/random/mrr"] == pytest.approx(harmonic, abs=0.02)
+    assert values(result)["baseline/random/mrr"] == pytest.approx(harmonic, abs=1e-9)
+
+
+def test_saturated_steps_tie_and_undefined_ones_win_nothing(tmp_path):
+    path = write(tmp_path / "x.jsonl", problem(0, wrong=1, steps=2))
+    # odds of (1, .9) and (1, .2) are infinite in the mean: inf > inf is false, a loss as in the published code
+    both = Scores(lambda s: 0.0, steps=lambda s: (1.0, 0.9) if "right" in s.text else (1.0, 0.2))
+    found = on("rewardmath", path, both).metrics
+    assert (found["accuracy/mean_odd"].value, found["accuracy/mean_odd"].n) == (0.0, 1)
+    assert found["accuracy/mean_logit"].value == 0.0  # both 1 after the sigmoid
+    assert found["accuracy/prod"].value == 1.0
+    one = Scores(lambda s: 0.0, steps=lambda s: (1.0, 0.1) if "right" in s.text else (0.9, 0.9))
+    assert values(on("rewardmath", path, one))["accuracy/mean_odd"] == 1.0
+    # logits of 0 and 1 have no mean: not above .5
+    none = Scores(lambda s: 0.0, steps=lambda s: (1.0, 0.0) if "right" in s.text else (0.5, 0.5))
+    assert values(on("rewardmath", path, none))["accuracy/mean_logit"] == 0.0
+    # steps that are no probabilities have no odds: nothing is said
+    outside = Scores(lambda s: 0.0, steps=lambda s: (3.0, 2.0) if "right" in s.text else (0.5, 0.5))
+    assert math.isnan(values(on("rewardmath", path, outside))["accuracy/mean_odd"])
 
 
 def test_rewardmath_by_steps(tmp_path):
@@ -123,6 +141,7 @@ def test_judgebench_rewards_and_abstentions(tmp_path):
     assert found["accuracy"] == 1.0
     assert found["subset/coding"] == 1.0
     assert found["baseline/first listed/accuracy"] == 0.5  # right is listed first in two of four
+    assert found["baseline/random/accuracy"] == 0.5
     assert values(on("judgebench", path, by_text({})))["accuracy"] == 0.0  # a tie is not correct
     shy = on("judgebench", path, Prefers(lambda a, b: None if a.prompt[0].text == "q0" and a.text == "right" else 0.9))
     assert shy.metrics["accuracy"].n == 3
@@ -217,6 +236,50 @@ def test_m_rewardbench_without_english_or_a_subset(tmp_path):
     assert math.isnan(values(lacking)["deu_Latn/score"])
     assert values(lacking)["jpn_Jpan/score"] == 1.0
     assert lacking.metrics["mean_over_languages"].method == "incomplete: deu_Latn"
+
+
+def test_m_rewardbench_by_covariate(tmp_path):
+    def rows(language, right, **more):
+        return [
+            {"id": i, "prompt": f"{language} {i} {more.get('translator', '')}", "chosen": "yes" if ok else "no",
+             "rejected": "no" if ok else "yes", "source": "hep-cpp", "language": language, **more, **extra}
+            for i, (ok, extra) in enumerate(right)
+        ]  # fmt: skip
+
+    none: dict = {}
+    made = rows("eng_Latn", [(1, none)] * 4, resource="high")
+    made += rows("deu_Latn", [(1, none)] * 3 + [(0, none)], resource="high", translator="x")
+    made += rows("jpn_Jpan", [(1, none), (0, none), (0, none), (0, none)], resource="low", translator="y")
+    found = values(on("m-rewardbench", write(tmp_path / "m.jsonl", made), by_text({"yes": 1.0}), baselines=False))
+    # languages of a kind weigh alike: high is (1 + 3/4) / 2
+    assert found["resource/high"] == pytest.approx(0.875)
+    assert found["resource/low"] == 0.25
+    assert found["script/Latn"] == pytest.approx(0.875)
+    assert found["script/Jpan"] == 0.25
+    assert not any(name.startswith(("family", "translation_quality")) for name in found)
+    # the same two items by two translators: x right on both, y on the second
+    twice = rows("deu_Latn", [(1, none)] * 2, translator="x") + rows("deu_Latn", [(0, none), (1, none)], translator="y")
+    gap = values(on("m-rewardbench", write(tmp_path / "t.jsonl", twice), by_text({"yes": 1.0}), baselines=False))
+    assert gap["translator_gap/x - y"] == 0.5
+    graded = [(ok, {"translation_quality": q}) for ok, q in [(0, 1), (0, 2), (1, 3), (0, 4), (1, 5), (1, 6)]]
+    path = write(tmp_path / "q.jsonl", rows("deu_Latn", graded))
+    by = values(on("m-rewardbench", path, by_text({"yes": 1.0}), baselines=False))
+    thirds = [by[f"translation_quality/{t} third"] for t in ("lowest", "middle", "highest")]
+    assert thirds == [0.0, 0.5, 1.0]
+    # deviations of quality -2.5 .. 2.5, of right -+1/2: (1.25 + .75 - .25 - .25 + .75 + 1.25) / sqrt(17.5 * 1.5)
+    assert by["translation_quality/correlation"] == pytest.approx(3.5 / math.sqrt(17.5 * 1.5))
+    bad = write(tmp_path / "b.jsonl", rows("deu_Latn", [(1, {"translation_quality": "good"})]))
+    with pytest.raises(InputError, match="translation_quality = 'good': is no number"):
+        on("m-rewardbench", bad, by_text({}))
+
+
+def test_m_rewardbench_tells_unknown_subsets(tmp_path):
+    folder = languages(tmp_path)
+    odd = [{"id": 9, "prompt": "q", "chosen": "right", "rejected": "wrong", "source": s}
+           for s in ("math-prm ", "translation-hard")]  # fmt: skip
+    write(folder / "deu_Latn" / "more.jsonl", odd)
+    notes = on("m-rewardbench", folder, by_text({"right": 1.0}), baselines=False).notes
+    assert "no published section has the subsets 'math-prm '; they count in no score" in notes
 
 
 def test_m_rewardbench_takes_no_item_twice(tmp_path):

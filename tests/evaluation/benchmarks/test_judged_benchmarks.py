@@ -13,7 +13,8 @@ from plaudit.errors import InputError, ShapeError
 from plaudit.evaluation.benchmarks.judged.hybrid import hybrid_scores
 from plaudit.evaluation.benchmarks.judged.verdicts import majority_accuracy, majority_vote
 from plaudit.evaluation.benchmarks.judged.video import pick_tau, soft_score, uve_score
-from plaudit.evaluation.benchmarks.judged.wildbench import WEIGHTS, wb_reward, wb_score
+from plaudit.evaluation.benchmarks.judged.wildbench import wb_reward, wb_score
+from plaudit.evaluation.benchmarks.judged.wildbench_tasks import WEIGHTS
 from small_benchmarks import Prefers, Scores, by_text, on, values, write
 
 VISION = [
@@ -43,6 +44,11 @@ def test_vl_rewardbench_groups_and_parts(tmp_path):
     assert found["overall"] == 2 / 5
     assert found["section/hallucination"] == 1.0
     assert found["macro"] == pytest.approx(1 / 3)
+    chance = on("vl-rewardbench", vision(tmp_path), Scores(judge)).metrics
+    assert chance["baseline/random/overall"].value == chance["baseline/random/macro"].value == 0.5
+    assert chance["baseline/random/overall"].method.startswith("exact")
+    # less a constant: the judge's own interval, moved
+    assert chance["advantage/random/overall"].low == pytest.approx(chance["overall"].low - 0.5, abs=1e-12)
     assert [part.type for part in seen[0].content] == ["image_url", "text"]
     assert seen[0].text == "what?"
 
@@ -308,6 +314,59 @@ def test_wildbench_scores(tmp_path):
     assert values(on("wildbench-score", path, judge))["wb_score"] == pytest.approx(46)
     with pytest.raises(InputError, match="scores are 1 to 10"):
         on("wildbench-score", path, by_text({}))
+
+
+def test_truncated_answers_count_in_the_score_and_not_in_its_mean_by_task(tmp_path):
+    # as in the published code: scores 10 (truncated) and 6 have mean 8, shown as (8 - 5) * 20 = 60. By task the
+    # truncated one leaves: every other answer has 6, shown as 20
+    tags = [*ALL_TAGS, "Math"]
+    rows = [{"session_id": str(n), "prompt": f"q{n}", "model_output": "m", "primary_tag": t, "score": "4"}
+            for n, t in enumerate(tags)]  # fmt: skip
+    rows[-1] |= {"model_output": "m... (truncated)", "score": 9}
+    judge = Scores(lambda s: 10.0 if s.text.endswith("(truncated)") else 6.0, bounds=(1.0, 10.0))
+    two = on("wildbench-score", write(tmp_path / "two.jsonl", rows[-2:]), judge)
+    assert values(two)["wb_score"] == pytest.approx(60)
+    assert "they count in wb_score and leave the mean by task" in two.notes[0]
+    whole = values(on("wildbench-score", write(tmp_path / "x.jsonl", rows), judge))
+    assert whole["wb_score/by task"] == pytest.approx(20)
+    # stored: five of 4 and a truncated 9: mean 29/6; by task 4 everywhere, shown as -20
+    assert whole["stored/wb_score"] == pytest.approx((29 / 6 - 5) * 20)
+    assert whole["stored/wb_score/by task"] == pytest.approx(-20)
+    parsed = [r | {"score": None, "parsed_result": {"score": "7"}} for r in rows]
+    for row in parsed:
+        del row["score"]
+    assert values(on("wildbench-score", write(tmp_path / "p.jsonl", parsed), judge))["stored/wb_score"] == 40
+    with pytest.raises(InputError, match="score = 'N/A': give the judge's score, 1 to 10"):
+        on("wildbench-score", write(tmp_path / "b.jsonl", [rows[0] | {"score": "N/A"}]), judge)
+
+
+def test_wildbench_takes_tasks_from_the_data_set_by_session(tmp_path):
+    rows = [json.loads(line) for line in wildbench(tmp_path, ALL_TAGS).read_text().splitlines()]
+    for row in rows:
+        del row["primary_tag"], row["secondary_tags"]
+    bare = write(tmp_path / "bare.jsonl", rows)
+    slight = Prefers(lambda a, b: 0.75 if a.text[0] == "m" else 0.25)
+    without = on("wildbench", bare, slight)
+    assert without.metrics["wb_reward/by task"].method == "no row has a primary_tag"
+    assert any("5 of 5 rows have no primary_tag" in note and "--data" in note for note in without.notes)
+    data = [
+        {"id": f"x{n}", "session_id": str(n), "conversation_input": "q", "primary_tag": t, "secondary_tags": []}
+        for n, t in enumerate(ALL_TAGS)
+    ]
+    with_tags = on("wildbench", [bare, write(tmp_path / "v2.jsonl", data)], slight)
+    assert with_tags.n_items == 5
+    # as with the tags in the rows: mathematics is a tie by its length, the rest one half
+    assert values(with_tags)["wb_reward/by task"] == pytest.approx(0.5 * (sum(WEIGHTS.values()) - 1.0) / 4.75)
+    assert not any("primary_tag" in note for note in with_tags.notes)
+    with pytest.raises(InputError, match="rows of the data set, with tasks and no answers"):
+        on("wildbench", tmp_path / "v2.jsonl", slight)
+
+
+def test_three_much_better_are_no_certainty(tmp_path):
+    # Wilson's lower end at 3 of 3 on the scale -1 to 1: 6 / (3 + z^2) - 1
+    found = on("wildbench", wildbench(tmp_path, ["Math"] * 3), Prefers(lambda a, b: 1.0 if a.text[0] == "m" else 0.0))
+    assert found.metrics["wb_reward"].value == 1.0
+    assert found.metrics["wb_reward"].low == pytest.approx(6 / (3 + 1.959964**2) - 1, abs=1e-6)
 
 
 def test_hybrid_scores_by_hand(tmp_path):

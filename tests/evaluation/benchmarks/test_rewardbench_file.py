@@ -78,6 +78,11 @@ def test_prior_sets_weigh_half_a_section(tmp_path):
     assert found["score_with_prior_sets"] == pytest.approx(8 / 9)
     assert found["score"] == 1.0
     assert not any("no published section" in n for n in result.notes)
+    # but a subset that is neither published nor a prior set is told beside them
+    row = {"prompt": "q", "chosen": RIGHT, "rejected": WRONG, "subset": "mathprm"}
+    write(tmp_path / "all" / "typo.jsonl", [row])
+    told = on("rewardbench", tmp_path / "all", reward_right_on(set(everything())), baselines=False).notes
+    assert any("no published section has the subsets mathprm" in n for n in told)
 
 
 def test_a_comparison_is_asked_in_both_orders(tmp_path):

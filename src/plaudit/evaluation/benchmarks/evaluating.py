@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from plaudit.errors import InputError
+from plaudit.evaluation.benchmarks.intervals import advantage, averaged, estimate, restricted, value_of
 from plaudit.evaluation.benchmarks.items import Benchmark, Item
-from plaudit.evaluation.benchmarks.judging import Judged, as_comparison, random_rewards, text_rules
-from plaudit.evaluation.benchmarks.statistics import Statistic, advantage, averaged, estimate, restricted
+from plaudit.evaluation.benchmarks.judging import Judged, as_comparison, ordered_rewards, random_rewards, text_rules
+from plaudit.evaluation.benchmarks.statistics import Statistic
 from plaudit.rewards.base import Outcome
 from plaudit.stats.clusters import Clusters, cluster_codes
 from plaudit.stats.estimate import Estimate
+from plaudit.stats.intervals import difference, t_interval
 
 
 @dataclass(frozen=True)
@@ -79,34 +81,60 @@ def _rules(
     shown: Mapping[str, Estimate], clusters: Clusters, options: dict[str, Any],
 ) -> dict[str, Estimate]:  # fmt: skip
     made = text_rules(items, listed=benchmark.listed) if benchmark.rules is None else benchmark.rules(items)
-    rules = {name: [rule] for name, rule in made.items()}
-    if benchmark.rules is None:  # else chance is among the benchmark's own rules
-        rules["random"] = random_rewards(items, seed=options["seed"])
     table: dict[str, Estimate] = {}
-    for name, draws in rules.items():
-        if judged.rewards is None:  # a rule is judged as the comparison is
-            draws = [as_comparison(d, items) if d.rewards is not None else d for d in draws]
-        said = [{s.name: s for s in benchmark.statistics(items, d).statistics} for d in draws]
+    for name, said in made.items():
+        found = _said(benchmark, items, judged, [said])[0]
         for own in heads:
-            versions = [s[own.name] for s in said if own.name in s and not s[own.name].absent]
-            if len(versions) != len(said):
-                continue
-            rule = restricted(averaged(versions) if len(versions) > 1 else versions[0], own)
-            beside, minus = f"baseline/{name}/{own.name}", f"advantage/{name}/{own.name}"
-            if name == "random":
-                table[beside], table[minus] = _chance(rule, shown[own.name], clusters, len(draws))
-            else:
-                table[beside] = estimate(rule, clusters, **options)
-                table[minus] = advantage(own, rule, clusters, **options)
+            if own.name in found and not found[own.name].absent:
+                rule = restricted(found[own.name], own)
+                table[f"baseline/{name}/{own.name}"] = estimate(rule, clusters, **options)
+                table[f"advantage/{name}/{own.name}"] = advantage(own, rule, clusters, **options)
+    if benchmark.rules is None:  # else chance is among the benchmark's own rules
+        table.update(_random(benchmark, items, judged, heads, shown, options["seed"]))
     return table
 
 
-def _chance(rule: Statistic, own: Estimate, clusters: Clusters, draws: int) -> tuple[Estimate, Estimate]:
-    """What random rewards reach, a constant and no sample, and the judge's number less it."""
-    value = estimate(rule, clusters, resamples=1).value
-    said = f"mean of {draws} draws of random rewards"
-    less = Estimate(own.value - value, own.low - value, own.high - value, own.n, f"{own.method}, less chance")
-    return Estimate(value, n=own.n, method=said), less
+def _said(
+    benchmark: Benchmark, items: Sequence[Item], judged: Judged, draws: Sequence[Judged]
+) -> list[dict[str, Statistic]]:
+    """What each of several rules reaches, by name; beside a comparison a rule is judged as one too."""
+    if judged.rewards is None:
+        draws = [as_comparison(d, items) if d.rewards is not None else d for d in draws]
+    return [{s.name: s for s in benchmark.statistics(items, d).statistics} for d in draws]
+
+
+def _random(
+    benchmark: Benchmark, items: Sequence[Item], judged: Judged, heads: Sequence[Statistic],
+    shown: Mapping[str, Estimate], seed: int,
+) -> dict[str, Estimate]:  # fmt: skip
+    """What random rewards reach, and the judge's number less it: exactly where the order alone decides, else drawn."""
+    balanced = ordered_rewards(items)
+    exact = [own for own in heads if own.by_order and balanced is not None]
+    drawn = [own for own in heads if own not in exact]
+    table: dict[str, Estimate] = {}
+    if balanced is not None and exact:
+        said = _said(benchmark, items, judged, balanced[0])
+        for own in _in_all(exact, said):
+            rule = restricted(averaged([s[own.name] for s in said], balanced[1]), own)
+            value = round(value_of(rule), 12)
+            mine = shown[own.name]
+            table[f"baseline/random/{own.name}"] = Estimate(value, n=mine.n, method="exact: every order equally often")
+            table[f"advantage/random/{own.name}"] = Estimate(
+                mine.value - value, mine.low - value, mine.high - value, mine.n, f"{mine.method}, less chance"
+            )
+    if drawn:
+        draws = random_rewards(items, seed=seed)
+        said = _said(benchmark, items, judged, draws)
+        for own in _in_all(drawn, said):
+            chance = t_interval([value_of(restricted(s[own.name], own)) for s in said])
+            chance = replace(chance, n=shown[own.name].n, method=f"{len(draws)} draws of random rewards, t, 95%")
+            table[f"baseline/random/{own.name}"] = chance
+            table[f"advantage/random/{own.name}"] = replace(difference(shown[own.name], chance), n=chance.n)
+    return table
+
+
+def _in_all(heads: Sequence[Statistic], said: Sequence[Mapping[str, Statistic]]) -> list[Statistic]:
+    return [own for own in heads if all(own.name in s and not s[own.name].absent for s in said)]
 
 
 def _outcome_notes(outcomes: Mapping[str, int], judged: Judged) -> list[str]:

@@ -218,3 +218,29 @@ def random_rewards(items: Sequence[Item], *, seed: int = 0) -> list[Judged]:
     sizes = [len(item.samples) for item in items]
     draws = min(max(100_000 // max(sum(sizes), 1), 5), DRAWS)
     return [fixed([rng.random(k) for k in sizes], name="random", bounds=(0.0, 1.0)) for _ in range(draws)]
+
+
+def ordered_rewards(items: Sequence[Item]) -> tuple[list[Judged], NDArray[np.bool_]] | None:
+    """Rewards that give every candidate of an item every rank equally often, and every pair both orders.
+
+    The k cyclic shifts of 0..k-1, each also upside down: 2k draws for an item of k candidates. The mean over an item's
+    draws of whatever depends on one candidate's rank, or on the order of one pair, is its expectation under random
+    rewards, exactly: 1/2 for a pair, g/k for the best of k of which g are right.
+
+    Args:
+        items: of a benchmark.
+
+    Returns:
+        The draws, and which of them count for each item, (draws, n); None where an item has so many candidates that
+        there would be too many draws.
+    """
+    sizes = [len(item.samples) for item in items]
+    draws = 2 * max(sizes, default=0)
+    if draws > DRAWS:
+        return None
+    judged = []
+    for d in range(draws):
+        up = [np.asarray((np.arange(k) + d // 2) % k, dtype=np.float64) for k in sizes]
+        ranks = [np.asarray(k - 1.0 - r if d % 2 else r) for k, r in zip(sizes, up, strict=True)]
+        judged.append(fixed(ranks, name="random", bounds=(0.0, float(max(sizes)))))
+    return judged, np.arange(draws)[:, None] < 2 * np.array(sizes)

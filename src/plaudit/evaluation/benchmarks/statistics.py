@@ -9,20 +9,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plaudit.errors import ShapeError
-from plaudit.stats.bootstrap import bootstrap_totals
-from plaudit.stats.clusters import Clusters
-from plaudit.stats.estimate import Estimate
-from plaudit.stats.intervals import wilson
 
 Floats = NDArray[np.float64]
 Totals = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Of what a number is the weighted mean.
+
+    Attributes:
+        values: (n,) of each item; NaN has none.
+        weights: of the g parts.
+        inside: makes which items belong to which part, (n, g).
+    """
+
+    values: Floats
+    weights: tuple[float, ...]
+    inside: Callable[[], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -35,9 +46,14 @@ class Statistic:
             number. They are made when they are first needed: rules and random draws need the headlines only.
         function: from column sums (r, c) to values (r,); NaN where not defined.
         headline: whether content-blind rules stand beside it.
-        share: whether its range is [0, 1], so that Wilson's interval stands in at the ends.
+        share: whether its range is [0, 1], so that Wilson's interval stands in where the bootstrap has no width.
         absent: why it is not given; the value is then NaN, and this is its `method`.
         rows: the items that the columns are of, where they are of some only.
+        parts: of what it is the weighted mean, where it is one.
+        bounds: lowest and highest value of an item, where it is no share but bounded.
+        signed: whether it is a mean of differences, in which no change is the usual.
+        by_order: whether an item's columns depend on the order of its rewards alone, and on no other item, so that what
+            random rewards reach is known exactly.
     """
 
     name: str
@@ -47,6 +63,15 @@ class Statistic:
     share: bool = True
     absent: str = ""
     rows: NDArray[np.int64] | None = None
+    parts: Parts | None = None
+    bounds: tuple[float, float] | None = None
+    signed: bool = False
+    by_order: bool = True
+
+    @property
+    def reach(self) -> tuple[float, float] | None:
+        """Lowest and highest value; None where it has no bounds."""
+        return (0.0, 1.0) if self.share else self.bounds
 
     @cached_property
     def columns(self) -> Floats:
@@ -72,10 +97,26 @@ def absent(name: str, why: str) -> Statistic:
     return Statistic(name, lambda: np.zeros((0, 1)), lambda t: np.full(len(t), math.nan), absent=why)
 
 
-def mean_of(name: str, values: ArrayLike, *, headline: bool = False, share: bool = True) -> Statistic:
-    """The plain mean of (n,) values; NaN leaves it."""
+def mean_of(
+    name: str, values: ArrayLike, *, headline: bool = False, share: bool = True,
+    bounds: tuple[float, float] | None = None, signed: bool = False,
+) -> Statistic:  # fmt: skip
+    """The plain mean of (n,) values; NaN leaves it.
+
+    Args:
+        name: in tables.
+        values: (n,).
+        headline: whether content-blind rules stand beside it.
+        share: whether the values lie in [0, 1].
+        bounds: in which they lie otherwise.
+        signed: whether they are differences.
+    """
     v = np.asarray(values, dtype=np.float64)
-    return Statistic(name, lambda: np.stack([v, np.ones_like(v)], axis=1), ratio, headline, share)
+    parts = Parts(v, (1.0,), lambda: np.ones((len(v), 1), dtype=bool))
+    return Statistic(
+        name, lambda: np.stack([v, np.ones_like(v)], axis=1), ratio, headline, share, parts=parts, bounds=bounds,
+        signed=signed,
+    )  # fmt: skip
 
 
 def ratio(totals: Floats) -> Floats:
@@ -118,12 +159,17 @@ def weighted_means(
         # weights that add to 1 but for the last bit would make 1.0000000000000002 of ones
         return np.asarray(np.round((totals[:, :g] / totals[:, g:]) @ share_of, 12))
 
-    return Statistic(name, make, function, headline, share)
+    def inside() -> NDArray[np.bool_]:
+        label = np.array([place.get(g, -1) for g in groups], dtype=np.int64).reshape(-1)
+        return np.asarray(label[:, None] == np.arange(len(place)))
+
+    parts = Parts(v, tuple(float(w) for w in share_of), inside)
+    return Statistic(name, make, function, headline, share, parts=parts)
 
 
 def sections(
     values: ArrayLike, groups: Sequence[str], published: Mapping[str, Mapping[str, float]], *, overall: str,
-    prefix: str = "", share: bool = True,
+    prefix: str = "", share: bool = True, elsewhere: Sequence[str] = (),
 ) -> Found:  # fmt: skip
     """Accuracy by subset, published sections of weighted subsets, and the unweighted mean of the sections.
 
@@ -137,12 +183,13 @@ def sections(
         overall: name of the mean of sections.
         prefix: of every name.
         share: whether the credits lie in [0, 1].
+        elsewhere: subsets that count in no section, as the caller knows.
     """
     v = np.asarray(values, dtype=np.float64)
     names, there = sorted(set(groups)), set(groups)
     rows = [weighted_means(f"{prefix}subset/{g}", v, groups, {g: 1.0}, share=share) for g in names]
     notes = []
-    known = {g for part in published.values() for g in part}
+    known = {g for part in published.values() for g in part} | set(elsewhere)
     if other := [g for g in names if g not in known]:
         notes.append(f"{prefix}no published section has the subsets {', '.join(other)}; they count in no section")
     flat: dict[str, float] = {}
@@ -175,68 +222,3 @@ def _named(
         shown = f"{path}/present_{last}" if path else f"present_{last}"
         found.append(weighted_means(shown, values, groups, have, headline=headline, share=share))
     return found
-
-
-def estimate(statistic: Statistic, clusters: Clusters, *, seed: int = 0, resamples: int = 2000) -> Estimate:
-    """The number with its percentile interval over clusters.
-
-    At 0 and 1 a share's bootstrap has no width; Wilson's interval over the number of clusters stands in.
-
-    Args:
-        statistic: columns (n, c).
-        clusters: (n,) labels of the prompts.
-        seed: of the resampling.
-        resamples: number of them.
-    """
-    if statistic.absent:
-        return Estimate(math.nan, method=statistic.absent)
-    if statistic.rows is not None:
-        clusters = [clusters[i] for i in statistic.rows]
-    found = bootstrap_totals(statistic.function, list(statistic.columns.T), clusters, seed=seed, resamples=resamples)
-    if statistic.share and found.n > 1 and found.value in (0.0, 1.0):
-        return wilson(found.n * found.value, found.n)
-    return found
-
-
-def advantage(own: Statistic, rule: Statistic, clusters: Clusters, *, seed: int = 0, resamples: int = 2000) -> Estimate:
-    """The number minus a rule's, paired over the items that both have.
-
-    Args:
-        own: the judge's columns.
-        rule: the rule's columns, of the same statistic.
-        clusters: (n,) labels of the prompts.
-        seed: of the resampling.
-        resamples: number of them.
-    """
-    if own.absent:
-        return Estimate(math.nan, method=own.absent)
-    c = own.columns.shape[1]
-
-    def difference(totals: Floats) -> Floats:
-        return np.asarray(own.function(totals[:, :c]) - own.function(totals[:, c:]))
-
-    columns = [*own.columns.T, *rule.columns.T]
-    return bootstrap_totals(difference, columns, clusters, seed=seed, resamples=resamples)
-
-
-def restricted(rule: Statistic, own: Statistic) -> Statistic:
-    """A rule's statistic on the items that the judge has judged."""
-    if own.absent or rule.absent:
-        return rule
-
-    def make() -> Floats:
-        return np.where(np.isnan(own.columns).any(axis=1, keepdims=True), math.nan, rule.columns)
-
-    return replace(rule, make=make)
-
-
-def averaged(draws: Sequence[Statistic]) -> Statistic:
-    """The statistic of expected columns: what random judgements reach, without one draw's noise."""
-
-    def make() -> Floats:
-        total = draws[0].columns.copy()
-        for draw in draws[1:]:
-            total += draw.columns
-        return total / len(draws)
-
-    return replace(draws[0], make=make)

@@ -2,7 +2,8 @@
 
 Within a language the score is RewardBench's (weighted subsets, mean of four sections; strict). Over languages: the
 unweighted mean, the gap to English, and Cohen's kappa of the decisions on the same items in English and in the
-language. Translation rows (`translation-easy`, `translation-hard`) are two subsets of their own.
+language. Translation rows (`translation-easy`, `translation-hard`) are two subsets of their own. Where rows say script,
+resource level, family or translation, accuracy by these stands beside (`covariates`).
 
 Source: Gureja et al. 2024, "M-RewardBench"; its code applies RewardBench's weights to the column `source`.
 
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plaudit.errors import InputError
+from plaudit.evaluation.benchmarks.choices.covariates import by_covariate, covariates_of
 from plaudit.evaluation.benchmarks.choices.rewardbench import SECTIONS
 from plaudit.evaluation.benchmarks.credits import pair_credit
 from plaudit.evaluation.benchmarks.items import Benchmark, Item, SourceRow, answers_of, choice, prompt_of
@@ -37,7 +39,8 @@ from plaudit.evaluation.benchmarks.statistics import (
 )
 from plaudit.records.fields import RowError
 
-ENGLISH = ("eng_Latn", "en", "eng", "english")
+ENGLISH = ("eng_latn", "en", "eng", "english")
+TRANSLATION = ("translation-easy", "translation-hard")
 _PUBLISHED = {g: w / sum(part.values()) for part in SECTIONS.values() for g, w in part.items()}
 
 
@@ -47,16 +50,21 @@ def _parse(row: SourceRow) -> Item:
         raise RowError("language", None, "neither a column language nor a folder such as arb_Arab says it")
     subset = str(row.cells.get("source") or row.cells.get("subset") or row.stem)
     prompt = prompt_of(row, "prompt")
-    meta = {"language": str(language)}
+    meta = {"language": str(language), **covariates_of(row, str(language))}
     item = choice(row, prompt, answers_of(row, "chosen"), answers_of(row, "rejected"), subset=subset, meta=meta)
     # translations of an item stand and fall together
     return replace(item, cluster=f"{subset}:{item.id}")
 
 
+def _whose(item: Item) -> str:
+    translator = item.meta.get("translator")
+    return f" by {translator}" if translator else ""
+
+
 def _gather(items: list[Item]) -> list[Item]:
     seen: set[tuple[str, str, str]] = set()
     for item in items:
-        key = (str(item.meta["language"]), item.subset, item.id)
+        key = (str(item.meta["language"]) + _whose(item), item.subset, item.id)
         if key in seen:
             raise InputError(
                 f"m-rewardbench: {key[0]} has the item {key[2]} of {key[1]} twice; name one file a language (the hub "
@@ -103,6 +111,8 @@ def _statistics(items: Sequence[Item], judged: Judged) -> Found:
     rows: list[Statistic] = []
     notes: list[str] = []
     complete: list[str] = []
+    if other := sorted({i.subset for i in items} - set(_PUBLISHED) - set(TRANSLATION)):
+        notes.append(f"no published section has the subsets {', '.join(map(repr, other))}; they count in no score")
     for language in names:
         inside = np.array([x == language for x in languages])
         at = np.flatnonzero(inside)
@@ -114,6 +124,8 @@ def _statistics(items: Sequence[Item], judged: Judged) -> Found:
             complete.append(language)
         notes += [n for n in found.notes if "missing" in n]
     rows += _between(items, right, languages, names, complete)
+    english = next((x for x in names if x.lower() in ENGLISH), None)
+    rows += by_covariate(items, right, languages, english)
     return Found(tuple(rows), tuple(notes))
 
 
@@ -134,7 +146,7 @@ def _between(
         rows.append(
             weighted_means("present_mean_over_languages", right, languages, dict.fromkeys(names, 1.0), headline=True)
         )
-    english = next((x for x in names if x.lower() in [e.lower() for e in ENGLISH]), None)
+    english = next((x for x in names if x.lower() in ENGLISH), None)
     if english is None:
         return [*rows, absent("gap_to_english", "there is no row in English (eng_Latn) to compare with")]
     of = {(i.subset, i.id): r for i, r, x in zip(items, right, languages, strict=True) if x == english}
@@ -142,7 +154,7 @@ def _between(
     for language in (x for x in names if x != english):
         inside = np.array([x == language for x in languages])
         a, b = np.where(inside, twin, math.nan), np.where(inside, right, math.nan)
-        rows.append(mean_of(f"gap_to_english/{language}", a - b, share=False))
+        rows.append(mean_of(f"gap_to_english/{language}", a - b, share=False, bounds=(-1.0, 1.0), signed=True))
         rows.append(Statistic(f"kappa_with_english/{language}", partial(_kappa_columns, a, b), _kappa, share=False))
     return rows
 
@@ -161,7 +173,8 @@ def _by_weight(name: str, values: Floats, groups: list[str], weights: dict[str, 
 M_REWARDBENCH = Benchmark(
     name="m-rewardbench",
     line="RewardBench in many languages; gap to English and consistency of decisions",
-    columns="prompt, chosen, rejected, source, and language (or a folder such as arb_Arab)",
+    columns="prompt, chosen, rejected, source, and language (or a folder such as arb_Arab); resource, script, family, "
+    "translator, translation_quality",
     source="Gureja et al. 2024; hub CohereLabsCommunity/multilingual-reward-bench",
     parse=_parse,
     statistics=_statistics,

@@ -53,7 +53,7 @@ def _statistics(items: Sequence[Item], judged: Judged) -> Found:
     margins = judged.margins(items)
     right = pair_credit(margins, tie=0.0)
     subsets = [item.subset for item in items]
-    found = sections(right, subsets, SECTIONS, overall="score")
+    found = sections(right, subsets, SECTIONS, overall="score", elsewhere=PRIOR_SETS)
     extra: list[Statistic] = []
     prior = [s for s in PRIOR_SETS if s in set(subsets)]
     if len(prior) == len(PRIOR_SETS) and all(g in set(subsets) for part in SECTIONS.values() for g in part):
@@ -63,8 +63,7 @@ def _statistics(items: Sequence[Item], judged: Judged) -> Found:
         extra.append(weighted_means("score_with_prior_sets", right, subsets, weights))
     half = mean_of("accuracy_ties_half", pair_credit(margins, tie=0.5))
     ties = mean_of("ties", tie_share(margins))
-    notes = tuple(n for n in found.notes if not (prior and n.startswith("no published section")))
-    return Found((*found.statistics, *extra, half, ties), notes)
+    return Found((*found.statistics, *extra, half, ties), found.notes)
 
 
 REWARDBENCH = Benchmark(

@@ -116,6 +116,10 @@ def _statistics(items: Sequence[Item], judged: Judged) -> Found:
     there = set(subsets)
     rows = [weighted_means(f"subset/{s}", credit, subsets, {s: 1.0}) for s in SUBSETS[:-1] if s in there]
     missing, notes = [s for s in SUBSETS if s not in there], []
+    if other := sorted(there - set(SUBSETS)):
+        rows += [weighted_means(f"subset/{s}", credit, subsets, {s: 1.0}) for s in other]
+        shown = ", ".join(map(repr, other))
+        notes.append(f"no published section has the subsets {shown}; they count in no section")
     ties = None
     if "Ties" in there and judged.rewards is None:
         rows.append(absent("subset/Ties", "a comparison has no rewards, of which this score is made"))
@@ -154,7 +158,8 @@ def _overall(name: str, credit: Floats, subsets: list[str], plain: list[str], ti
         rest = base.function(t[:, :g]) * len(plain) if g else 0.0
         return np.asarray((rest + _ties_value(t[:, g:])) / (len(plain) + 1))
 
-    return Statistic(name, make, function, headline=True, share=False)
+    # the Ties score feels distances, so that chance is drawn
+    return Statistic(name, make, function, headline=True, share=False, by_order=False)
 
 
 def _unpaired(items: Sequence[Item]) -> list[str]:

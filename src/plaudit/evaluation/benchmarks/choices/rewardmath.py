@@ -5,8 +5,8 @@ the right one, ties counted against it. Where the reward gives steps, the same a
 number of them.
 
 Source: Kim et al. 2024, "Evaluating Robustness of Reward Models for Mathematical Reasoning"; `RewardMATHEvaluation`
-in its code. A comparison must win all nine comparisons, as its pairwise judges must (there in one order, here in
-both, averaged).
+in its code, where infinite odds of saturated steps tie and an undefined mean logit wins nothing. A comparison must win
+all nine comparisons, as its pairwise judges must (there in one order, here in both, averaged).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from plaudit.errors import InputError
 from plaudit.evaluation.benchmarks.credits import reciprocal_rank
 from plaudit.evaluation.benchmarks.items import Benchmark, Item, SourceRow, column, prompt_of
 from plaudit.evaluation.benchmarks.judging import Judged
-from plaudit.evaluation.benchmarks.process.aggregates import AGGREGATES, aggregate_steps
+from plaudit.evaluation.benchmarks.process.aggregates import AGGREGATES, PROBABILITIES, aggregate_steps
 from plaudit.evaluation.benchmarks.statistics import Floats, Found, mean_of
 from plaudit.records.fields import RowError, items, text
 from plaudit.records.sample import Sample
@@ -83,10 +83,14 @@ def _by_steps(items: Sequence[Item], judged: Judged, how: str) -> Floats:
         if steps is None or any(len(s) == 0 or np.isnan(s).any() for s in steps):
             values.append(math.nan)
             continue
+        if how in PROBABILITIES and any(((s < 0) | (s > 1)).any() for s in steps):
+            values.append(math.nan)  # no probabilities: this way to make one number of them does not exist
+            continue
         score = np.array([aggregate_steps(s, how) for s in steps])
         good = np.asarray(item.good)
-        margin = score[good].min() - score[~good].max()
-        values.append(math.nan if math.isnan(margin) else float(margin > 0))
+        # compared and not subtracted: odds of saturated steps are infinite, and two infinities are a tie, so a loss;
+        # the mean logit of a 0 and a 1 is no number, which is above nothing
+        values.append(float(score[good].min() > score[~good].max()))
     return np.array(values, np.float64)
 
 

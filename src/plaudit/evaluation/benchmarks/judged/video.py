@@ -178,7 +178,7 @@ def _pair_mode(items: Sequence[Item], judged: Judged, labels: list[str]) -> tupl
         said = np.where((tie >= first) & (tie >= 1 - tie - first), 0.0, np.sign(margin))
         head = np.where(np.isnan(margin) | np.isnan(tie), math.nan, said == truth)
         rows.append(mean_of("accuracy_with_ties", head, headline=True))
-    rows.append(mean_of("position_bias", order, share=False))
+    rows.append(mean_of("position_bias", order, share=False, bounds=(-1.0, 1.0)))
     return rows, head
 
 

@@ -6,10 +6,12 @@ longer by more than K characters is a tie; much better is never touched; K below
 
 Source: Lin et al. 2024, "WildBench"; `_create_tables.py` and `view_wb_eval.py` in its code.
 
-Differs from its code: truncated and empty answers leave the numerator there and stay in the denominator; here they
-leave both and are told. Verdicts of rewards are ours: of a comparison (or of a reward whose differences are
-log-odds) the value `2p - 1` is rounded to the nearest of the five; position is averaged over both orders instead of
-drawn.
+Truncated and empty answers in its code: WB-Reward counts their verdicts in no sum, but their rows in `total`; WB-Score
+counts them fully, and leaves out of its task-wise mean those that are truncated or of no character.
+
+Differs from its code: in WB-Reward such rows leave numerator and denominator, and are told. Verdicts of rewards are
+ours: of a comparison (or of a reward whose differences are log-odds) the value `2p - 1` is rounded to the nearest of
+the five; position is averaged over both orders instead of drawn.
 """
 
 from __future__ import annotations
@@ -22,24 +24,21 @@ from numpy.typing import ArrayLike
 
 from plaudit.errors import InputError, ShapeError
 from plaudit.evaluation.benchmarks.items import Benchmark, Item, SourceRow, column, identity, prompt_of
+from plaudit.evaluation.benchmarks.judged.wildbench_tasks import (
+    groups_of,
+    keys_of,
+    tags_only,
+    task_notes,
+    task_wise,
+    with_tasks,
+)
 from plaudit.evaluation.benchmarks.judging import Judged, fixed
-from plaudit.evaluation.benchmarks.statistics import Floats, Found, Statistic, absent, mean_of
+from plaudit.evaluation.benchmarks.statistics import Floats, Found, mean_of
 from plaudit.records.fields import RowError, items, text
 from plaudit.records.sample import Sample
 
-WEIGHTS = {
-    "Creative Tasks": 0.5, "Planning & Reasoning": 1.25, "Math & Data Analysis": 1.0,
-    "Information/Advice seeking": 0.75, "Coding & Debugging": 1.25,
-}  # fmt: skip
-"""Published weight of each group of tasks."""
-TASKS = {
-    "Information seeking": "Information/Advice seeking", "Creative Writing": "Creative Tasks",
-    "Coding & Debugging": "Coding & Debugging", "Reasoning": "Planning & Reasoning", "Editing": "Creative Tasks",
-    "Math": "Math & Data Analysis", "Planning": "Planning & Reasoning", "Brainstorming": "Creative Tasks",
-    "Role playing": "Creative Tasks", "Advice seeking": "Information/Advice seeking",
-    "Data Analysis": "Math & Data Analysis", "Others": "Creative Tasks",
-}  # fmt: skip
-"""Published tag to its group."""
+VERDICTS, SHOWN = (-1.0, 1.0), (-80.0, 100.0)
+"""Lowest and highest verdict, and score as it is displayed."""
 MARGIN = 500
 """Characters of the paper's length rule."""
 _EMPTY = "[This model response is empty.]"
@@ -78,21 +77,18 @@ def wb_score(scores: ArrayLike) -> Floats:
     return np.asarray((np.asarray(scores, np.float64) - 5) * 20)
 
 
-def _groups(row: SourceRow) -> tuple[str, ...]:
-    tags = [row.cells.get("primary_tag"), *(row.cells.get("secondary_tags") or [])]
-    found = []
-    for tag in (t for t in tags if t):
-        if tag not in TASKS:
-            raise RowError("primary_tag", tag, f"no published task; the tasks are {', '.join(TASKS)}")
-        found.append(TASKS[tag])
-    return tuple(dict.fromkeys(found))
+def _cut(answer: str) -> bool:
+    """What WB-Score's task-wise mean leaves out: a truncated answer, or one of no character."""
+    return not answer or answer.endswith("... (truncated)")
 
 
 def _left_out(answer: str) -> bool:
-    return not answer or answer == _EMPTY or answer.endswith("... (truncated)")
+    return answer == _EMPTY or _cut(answer)
 
 
 def _parse_pairs(row: SourceRow) -> Item:
+    if (tags := tags_only(row, "model_outputs")) is not None:
+        return tags
     outputs = column(row, "model_outputs")[1]
     if not isinstance(outputs, Mapping) or len(outputs) != 2:
         raise RowError("model_outputs", outputs, "give an object of two models and their outputs")
@@ -111,8 +107,8 @@ def _parse_pairs(row: SourceRow) -> Item:
     if row.cells.get("winner") is not None:
         judged = _stored(row, model, reference)
     meta = {
-        "lengths": [len(a) for a in answers], "groups": _groups(row), "stored": judged,
-        "left": any(_left_out(a) for a in answers),
+        "lengths": [len(a) for a in answers], "groups": groups_of(row), "stored": judged,
+        "left": any(_left_out(a) for a in answers), "keys": keys_of(row),
     }  # fmt: skip
     return Item(identity(row), model, samples, (True, False), meta=meta)
 
@@ -167,57 +163,69 @@ def _reward_statistics(items: Sequence[Item], judged: Judged) -> Found:
     ruled = wb_reward(raw, lengths)
     stored = np.array([item.meta["stored"] for item in items], np.float64)
     rows = [
-        mean_of("wb_reward", ruled, headline=True, share=False),
-        mean_of("wb_reward/no length rule", raw, share=False),
-        _task_wise("wb_reward/by task", ruled, items),
+        mean_of("wb_reward", ruled, headline=True, share=False, bounds=VERDICTS),
+        mean_of("wb_reward/no length rule", raw, share=False, bounds=VERDICTS),
+        task_wise("wb_reward/by task", ruled, items, VERDICTS),
     ]
     if not np.isnan(stored).all():
         own = wb_reward(np.where(left, math.nan, stored), lengths)
-        rows.append(mean_of("stored/wb_reward", own, share=False))
+        rows.append(mean_of("stored/wb_reward", own, share=False, bounds=VERDICTS))
         decided = (stored != 0) & ~np.isnan(raw)
         agree = np.where(decided & ~np.isnan(stored), np.sign(raw) == np.sign(stored), math.nan)
         rows.append(mean_of("agreement_with_stored", agree))
     notes = [f"verdicts with the length rule K = {MARGIN}: slight wins of answers longer by more are ties"]
     if left.any():
         notes.append(f"{int(left.sum())} of {len(items)} rows have an empty or truncated answer and leave")
-    return Found(tuple(rows), tuple(notes))
-
-
-def _task_wise(name: str, values: Floats, items: Sequence[Item]) -> Statistic:
-    """The weighted mean over groups of tasks; a row counts in each of its groups."""
-    inside = np.array([[g in item.meta["groups"] for g in WEIGHTS] for item in items], np.float64).reshape(
-        -1, len(WEIGHTS)
-    )
-    missing = [g for g, count in zip(WEIGHTS, inside.sum(axis=0), strict=True) if not count]
-    if missing:
-        return absent(name, f"missing groups of tasks: {', '.join(missing)}")
-    columns = np.concatenate([np.where(inside > 0, values[:, None], 0.0), inside], axis=1)
-    columns[np.isnan(values)] = math.nan
-    share = np.array(list(WEIGHTS.values())) / sum(WEIGHTS.values())
-    g = len(WEIGHTS)
-    return Statistic(name, lambda: columns, lambda t: np.asarray((t[:, :g] / t[:, g:]) @ share), share=False)
+    return Found(tuple(rows), (*notes, *task_notes(items)))
 
 
 def _parse_scores(row: SourceRow) -> Item:
+    if row.cells.get("output") is None and (tags := tags_only(row, "model_output")) is not None:
+        return tags
     answer = column(row, "model_output", "output")[1]
     answer = text("model_output", answer[0] if isinstance(answer, list) and answer else answer)
     prompt = prompt_of(row, "conversation_input", "prompt", "history")
     checklist = items("checklist", row.cells.get("checklist") or [], text)
-    meta = {"groups": _groups(row), "left": _left_out(answer)}
+    meta = {"groups": groups_of(row), "cut": _cut(answer), "stored": _stored_score(row), "keys": keys_of(row)}
     sample = Sample(prompt, answer, reference=list(checklist) or None)
     return Item(identity(row), "", (sample,), (True,), meta=meta)
+
+
+def _stored_score(row: SourceRow) -> float:
+    """The judge's score in the file, a number or its text, also below `parsed_result`; NaN where there is none."""
+    parsed = row.cells.get("parsed_result")
+    said = row.cells.get("score", parsed.get("score") if isinstance(parsed, Mapping) else None)
+    if said is None:
+        return math.nan
+    try:
+        value = float(said)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 1 <= value <= 10:
+        raise RowError("score", said, "give the judge's score, 1 to 10")
+    return value
 
 
 def _score_statistics(items: Sequence[Item], judged: Judged) -> Found:
     assert judged.rewards is not None
     _check_scores(judged)
-    left = np.array([item.meta["left"] for item in items])
-    scores = wb_score(np.where(left, math.nan, [float(r[0]) for r in judged.rewards]))
-    rows = (mean_of("wb_score", scores, headline=True, share=False), _task_wise("wb_score/by task", scores, items))
-    notes = (
-        (f"{int(left.sum())} of {len(items)} rows have an empty or truncated answer and leave",) if left.any() else ()
-    )
-    return Found(rows, notes)
+    scores = wb_score([float(r[0]) for r in judged.rewards])
+    stored = wb_score([item.meta["stored"] for item in items])
+    cut = np.array([item.meta["cut"] for item in items])
+    rows = [
+        mean_of("wb_score", scores, headline=True, share=False, bounds=SHOWN),
+        task_wise("wb_score/by task", np.where(cut, math.nan, scores), items, SHOWN),
+    ]
+    if not np.isnan(stored).all():
+        rows.append(mean_of("stored/wb_score", stored, share=False, bounds=SHOWN))
+        rows.append(task_wise("stored/wb_score/by task", np.where(cut, math.nan, stored), items, SHOWN))
+    notes = []
+    if cut.any():
+        notes.append(
+            f"{int(cut.sum())} of {len(items)} rows have an empty or truncated answer: they count in wb_score and "
+            "leave the mean by task, as in its code"
+        )
+    return Found(tuple(rows), (*notes, *task_notes(items)))
 
 
 def _pair_rules(items: Sequence[Item]) -> Mapping[str, Judged]:
@@ -240,11 +248,12 @@ WILDBENCH = Benchmark(
     source="Lin et al. 2024; result files of its repository",
     parse=_parse_pairs,
     statistics=_reward_statistics,
+    gather=with_tasks,
     check=_check_pairs,
     rules=_pair_rules,
     quirks=(
         "the length rule compares characters of whole answers and is strict (more than K) (its code)",
-        "truncated and empty answers stay in its denominator, here in neither",
+        "rows with a truncated or empty answer stay in its denominator, here in neither",
         "the paper averages WB-Reward over three baselines: one file each, three runs",
     ),
 )
@@ -253,16 +262,18 @@ WILDBENCH = Benchmark(
 WILDBENCH_SCORE = Benchmark(
     name="wildbench-score",
     line="a judge's scores of 1 to 10 of a model's answers (WB-Score)",
-    columns="conversation_input (or prompt), model_output, checklist, primary_tag, secondary_tags",
+    columns="conversation_input (or prompt), model_output, checklist, primary_tag, secondary_tags, score",
     source="Lin et al. 2024; result files of its repository",
     parse=_parse_scores,
     statistics=_score_statistics,
+    gather=with_tasks,
     check=_check_scores,
     takes=("reward",),
     rules=_score_rules,
     quirks=(
         "displayed (s - 5) * 2 * 10 (its view_wb_eval.py); its tables keep (s - 5) * 2",
         "tasks weigh 0.5 to 1.25 (its _create_tables.py); its older view weighs them alike",
+        "truncated and empty answers count fully in the score, and leave the mean by task only (its code)",
     ),
 )
 """WildBench, WB-Score."""

@@ -11,6 +11,8 @@ from plaudit.errors import InputError, nearest
 
 AGGREGATES = ("min", "max", "prod", "geometric_mean", "mean", "mean_logit", "mean_odd", "last")
 """Ways to make one number of steps."""
+PROBABILITIES = ("prod", "geometric_mean", "mean_logit", "mean_odd")
+"""Those that steps outside [0, 1] do not have."""
 
 
 def aggregate_steps(steps: ArrayLike, how: str) -> float:
@@ -20,12 +22,12 @@ def aggregate_steps(steps: ArrayLike, how: str) -> float:
     `mean_odd` (mean of p / (1 - p)), `last`.
 
     Args:
-        steps: (k,), at least one; for the last three products and logits in [0, 1].
+        steps: (k,), at least one; those of `PROBABILITIES` in [0, 1].
         how: the name.
 
     Returns:
-        The number; NaN where it is not defined: a logit or odds of 0 or 1 on both sides, or a product of steps outside
-        [0, 1].
+        The number; odds of a step of 1 are infinite. NaN where it is not defined: a mean logit of a 0 and a 1, or
+        steps outside [0, 1].
 
     Raises:
         InputError: if the name is not known, or there is no step.
@@ -37,7 +39,7 @@ def aggregate_steps(steps: ArrayLike, how: str) -> float:
     p = np.asarray(steps, np.float64)
     if p.size == 0:
         raise InputError("aggregate_steps: there is no step; give at least one")
-    if how in ("prod", "geometric_mean", "mean_logit", "mean_odd") and ((p < 0) | (p > 1)).any():
+    if how in PROBABILITIES and ((p < 0) | (p > 1)).any():
         return math.nan
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if how == "mean_logit":
