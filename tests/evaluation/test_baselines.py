@@ -61,6 +61,21 @@ def test_a_coin_is_exactly_one_half():
     assert math.isnan(coin.accuracy.low)
 
 
+def test_three_pairs_prove_no_advantage():
+    # right on all three, where "longer" is wrong on all three: gains 3 of 3, losses 0 of 3, each Wilson's, combined:
+    # 1 - sqrt(2) z^2 / (3 + z^2). The coin is a constant: the accuracy's interval, 3 / (3 + z^2) to 1, less 1/2
+    z2 = 1.959964**2
+    rules = {b.name: b for b in evaluate_baselines([pair("a", "bb")] * 3, np.ones(3), range(3))}
+    longer, coin = rules["longer"].advantage, rules["random"].advantage
+    assert (longer.value, longer.high) == (1.0, 1.0)
+    assert longer.low == pytest.approx(1 - math.sqrt(2) * z2 / (3 + z2), abs=1e-6)
+    assert (coin.low, coin.high) == pytest.approx((3 / (3 + z2) - 0.5, 0.5), abs=1e-6)
+    assert rules["longer"].accuracy.high == pytest.approx(z2 / (3 + z2), abs=1e-6)
+    # every pair ties under "more markdown": one half on each, and Wilson of 1.5 of 3 about it
+    half = math.sqrt(z2 * (1 / 12 + z2 / 36)) / (1 + z2 / 3)
+    assert rules["more markdown"].accuracy.low == pytest.approx(0.5 - half, abs=1e-6)
+
+
 def test_a_reward_that_is_length_has_no_advantage_over_length():
     rng = np.random.default_rng(0)
     pairs = [pair("a" * rng.integers(1, 30), "a" * rng.integers(1, 30)) for _ in range(50)]

@@ -48,6 +48,19 @@ def test_proper_scores_by_hand():
     assert result.calibration_error.value == pytest.approx(0.25)
 
 
+def test_numbers_without_spread_claim_no_certainty():
+    # margins all log 3: Brier 1/16 each, in [0, 1]: Wilson's upper end about p = 1/16 with n = 4; a mean margin has no
+    # bounds and so no interval
+    found = evaluate([math.log(3)] * 4)
+    z2, p = 1.959964**2, 1 / 16
+    upper = (p + z2 / 8 + math.sqrt(z2 * (p * (1 - p) / 4 + z2 / 64))) / (1 + z2 / 4)
+    assert found.brier.high == pytest.approx(upper, abs=1e-6)
+    for number in (found.margin, found.log_loss, found.calibration_error):
+        assert math.isnan(number.low)
+        assert number.method == "no interval: every resample says the same"
+    assert found.margin.value == pytest.approx(math.log(3))
+
+
 def test_pairs_without_a_reward_leave_the_mean_and_are_counted():
     outcome = [Outcome.SCORED, Outcome.ABSTAINED, Outcome.TIMED_OUT, Outcome.POLICY_FAULT]
     result = evaluate([1.0, 9.0, 9.0, -1.0], outcome=outcome)

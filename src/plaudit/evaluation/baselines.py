@@ -22,10 +22,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from plaudit.records.rows import Pair
 from plaudit.records.sample import completion_text
-from plaudit.stats.bootstrap import paired_difference
 from plaudit.stats.clusters import Clusters
 from plaudit.stats.estimate import Estimate
-from plaudit.stats.intervals import proportion
+from plaudit.stats.intervals import share, signed_share
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +45,7 @@ class Baseline:
         name: of the rule.
         accuracy: of the rule, ties half; NaN where it cannot be measured.
         advantage: the reward's accuracy minus the rule's, paired; its interval above 0 means that the reward
-            beats it.
+            beats it. Where no pair goes one of the two ways, gains and losses have Wilson's intervals, combined.
         note: what a reader must know, for example why it could not be measured.
     """
 
@@ -127,12 +126,21 @@ def evaluate_baselines(
     results = []
     for name, rule in baseline_margins(pairs).items():
         right = np.where(np.isnan(own), np.nan, correctness(rule * side))
-        accuracy = proportion(right, clusters, seed=seed, resamples=resamples)
         if name == "random":
-            accuracy = Estimate(accuracy.value, n=accuracy.n, method="exact")
-        advantage = paired_difference(own, right, clusters, seed=seed, resamples=resamples)
+            accuracy, advantage = _chance(share(own, clusters, seed=seed, resamples=resamples))
+        else:
+            accuracy = share(right, clusters, seed=seed, resamples=resamples)
+            advantage = signed_share(own - right, clusters, seed=seed, resamples=resamples)
         results.append(Baseline(name, accuracy, advantage, _note(name, rule, right, len(pairs))))
     return tuple(results)
+
+
+def _chance(own: Estimate) -> tuple[Estimate, Estimate]:
+    """A coin in expectation, a constant and no sample, and the reward's accuracy less it."""
+    if math.isnan(own.value):
+        return Estimate(math.nan, n=own.n, method=own.method), own
+    less = Estimate(own.value - 0.5, own.low - 0.5, own.high - 0.5, own.n, f"{own.method}, less chance")
+    return Estimate(0.5, n=own.n, method="exact"), less
 
 
 def _note(name: str, rule: Floats, right: Floats, n: int) -> str:

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plaudit.evaluation.strata import without_interval
 from plaudit.rewards.calibrators.crossing import CrossFitted
 from plaudit.stats.balance import balance_estimate
 from plaudit.stats.bootstrap import bootstrap_mean, paired_difference
 from plaudit.stats.calibration import calibration_estimate, calibration_floor, fold
 from plaudit.stats.clusters import Clusters, cluster_codes
 from plaudit.stats.estimate import Estimate
-from plaudit.stats.intervals import proportion
+from plaudit.stats.intervals import share
 from plaudit.stats.scores import brier_terms, log_loss_terms
 from plaudit.stats.selective import auroc_estimate
 
@@ -50,8 +51,8 @@ def probability_metrics(
     confidence, right = fold(p)
     options: dict[str, Any] = {"seed": seed, "resamples": resamples}
     return {
-        "log_loss": bootstrap_mean(log_loss_terms(p, won), codes, **options),
-        "brier": bootstrap_mean(brier_terms(p, won), codes, **options),
+        "log_loss": without_interval(bootstrap_mean(log_loss_terms(p, won), codes, **options)),
+        "brier": share(brier_terms(p, won), codes, **options),
         "calibration_error": calibration_estimate(confidence, right, codes, by=by, n_bins=n_bins, **options),
         "calibration_floor": calibration_floor(confidence, by=by, n_bins=n_bins, seed=seed),
         "balance": balance_estimate(p, won, codes, signed=True, **options),
@@ -78,9 +79,9 @@ def set_metrics(
     known = ~np.isnan(np.asarray(probability, dtype=np.float64))
     size = np.where(known, crossed.sets.sum(axis=1), np.nan)
     return {
-        "coverage": proportion(np.where(known, crossed.sets[:, 0], np.nan), clusters, **options),
-        "set_size": bootstrap_mean(size, clusters, **options),
-        "abstained": proportion(np.where(known, size == 2, np.nan), clusters, **options),
+        "coverage": share(np.where(known, crossed.sets[:, 0], np.nan), clusters, **options),
+        "set_size": without_interval(bootstrap_mean(size, clusters, **options)),
+        "abstained": share(np.where(known, size == 2, np.nan), clusters, **options),
     }
 
 
@@ -118,7 +119,7 @@ def calibration_metrics(
         won = np.where(np.isnan(after), np.nan, 1.0)
         for name, terms in (("log_loss", log_loss_terms), ("brier", brier_terms)):
             change = paired_difference(terms(after, won), terms(earlier_p, won), clusters, **options)
-            table[f"change/{name}"] = change
+            table[f"change/{name}"] = without_interval(change)
     if crossed.low is not None and crossed.high is not None:
-        table["width"] = bootstrap_mean(crossed.high - crossed.low, clusters, **options)
+        table["width"] = share(crossed.high - crossed.low, clusters, **options)
     return {**table, **set_metrics(crossed, after, clusters, **options)}

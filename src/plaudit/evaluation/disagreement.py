@@ -20,6 +20,7 @@ from jaxtyping import Float
 from scipy.stats import rankdata
 
 from plaudit.errors import InputError, ShapeError
+from plaudit.evaluation.strata import without_interval
 from plaudit.search.best_of_n import kl_best_of_n_bound
 from plaudit.stats.bootstrap import bootstrap_totals
 from plaudit.stats.estimate import Estimate
@@ -123,4 +124,4 @@ def _agreement(samples: np.ndarray, most: int, seed: int, resamples: int) -> Est
         ]
         return np.asarray(np.mean(found, axis=0))
 
-    return bootstrap_totals(mean, sums, np.arange(p), seed=seed, resamples=resamples)
+    return without_interval(bootstrap_totals(mean, sums, np.arange(p), seed=seed, resamples=resamples))

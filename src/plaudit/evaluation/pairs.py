@@ -1,6 +1,7 @@
 """A reward on preference pairs: accuracy, proper scores, calibration, margins.
 
-Every interval resamples prompts. A pair with a completion that has no reward (abstained, timed out,
+Every interval resamples prompts; where all resamples say the same, shares and differences of shares have Wilson's
+intervals instead, and what is not bounded has none. A pair with a completion that has no reward (abstained, timed out,
 instrument fault) has no margin: it leaves every mean and is counted in `outcomes`. Probabilities are
 sigmoid(logit_scale * margin), the Bradley-Terry reading of a reward, or what its calibration makes of the margin; a
 reward that is no log-odds and has no calibration has none (`logit_scale=None`).
@@ -20,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from plaudit.errors import InputError, ShapeError, nearest
 from plaudit.evaluation.baselines import correctness, evaluate_baselines
 from plaudit.evaluation.results import GroupAccuracy, MarginHistogram, PairEvaluation
+from plaudit.evaluation.strata import without_interval
 from plaudit.evaluation.truth import truth_agreement
 from plaudit.records.rows import Pair
 from plaudit.records.sample import Sample, content_hash
@@ -27,7 +29,7 @@ from plaudit.rewards.base import Comparison, Outcome, PreferenceBatch, RewardBat
 from plaudit.stats.bootstrap import bootstrap_mean
 from plaudit.stats.calibration import calibration_estimate, calibration_floor, fold, reliability_curve
 from plaudit.stats.clusters import cluster_codes
-from plaudit.stats.intervals import proportion
+from plaudit.stats.intervals import share
 from plaudit.stats.scores import brier_terms, log_loss_terms
 
 Floats = NDArray[np.float64]
@@ -145,10 +147,10 @@ def evaluate_pairs(
         n_pairs=len(pairs),
         n_prompts=int(prompts.max()) + 1,
         outcomes=_outcomes(chosen, rejected),
-        accuracy=proportion(right, prompts, **options),
-        accuracy_strict=proportion(np.where(known, np.floor(right), np.nan), prompts, **options),
-        ties=proportion(np.where(known, margin == 0, np.nan), prompts, **options),
-        margin=bootstrap_mean(margin, prompts, **options),
+        accuracy=share(right, prompts, **options),
+        accuracy_strict=share(np.where(known, np.floor(right), np.nan), prompts, **options),
+        ties=share(np.where(known, margin == 0, np.nan), prompts, **options),
+        margin=without_interval(bootstrap_mean(margin, prompts, **options)),
         histogram=margin_histogram(margin),
         baselines=evaluate_baselines(pairs, margin, prompts, **options),
         groups=_groups(pairs, right, prompts, subsets, min_group, options),
@@ -217,11 +219,13 @@ def _probabilistic(
     won = np.where(np.isnan(p), np.nan, 1.0)  # the chosen one won: the event whose probability p is
 
     return {
-        "brier": bootstrap_mean(brier_terms(p, won), prompts, **options),
-        "log_loss": bootstrap_mean(log_loss_terms(p, won), prompts, **options),
-        "calibration_error": calibration_estimate(confidence, right, prompts, n_bins=n_bins, **options),
-        "calibration_error_debiased": calibration_estimate(
-            confidence, right, prompts, n_bins=n_bins, debias=True, **options
+        "brier": share(brier_terms(p, won), prompts, **options),
+        "log_loss": without_interval(bootstrap_mean(log_loss_terms(p, won), prompts, **options)),
+        "calibration_error": without_interval(
+            calibration_estimate(confidence, right, prompts, n_bins=n_bins, **options)
+        ),
+        "calibration_error_debiased": without_interval(
+            calibration_estimate(confidence, right, prompts, n_bins=n_bins, debias=True, **options)
         ),
         "calibration_floor": calibration_floor(confidence, n_bins=n_bins, seed=options["seed"]),
         "reliability": reliability_curve(confidence, right, n_bins=n_bins, seed=options["seed"]),
@@ -241,7 +245,7 @@ def _groups(
         values = group_values(pairs, column, min_group=min_group)
         for value in sorted(set(values)):
             at = np.array([v == value for v in values])
-            accuracy = proportion(right[at], prompts[at], **options)
+            accuracy = share(right[at], prompts[at], **options)
             found.append(GroupAccuracy(column, value, accuracy, int(at.sum()), int(np.isnan(right[at]).sum())))
     return tuple(found)
 

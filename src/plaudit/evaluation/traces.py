@@ -18,8 +18,10 @@ import numpy as np
 from jaxtyping import Float
 
 from plaudit.errors import InputError, ShapeError
+from plaudit.evaluation.strata import without_interval
 from plaudit.stats.bootstrap import bootstrap_mean
 from plaudit.stats.estimate import Estimate
+from plaudit.stats.intervals import share
 
 
 def heterogeneity(rewards: Float[np.ndarray, "p n"], *, seed: int = 0, resamples: int = 2000) -> Estimate:
@@ -35,7 +37,7 @@ def heterogeneity(rewards: Float[np.ndarray, "p n"], *, seed: int = 0, resamples
     mean = np.nansum(table, axis=1) / np.maximum(count, 1)
     squares = np.nansum((table - mean[:, None]) ** 2, axis=1)
     variance = np.where(count > 1, squares / np.maximum(count - 1, 1), np.nan)
-    return bootstrap_mean(variance, seed=seed, resamples=resamples)
+    return without_interval(bootstrap_mean(variance, seed=seed, resamples=resamples))
 
 
 def anticoncentration(
@@ -64,7 +66,7 @@ def anticoncentration(
     least = (mean + eps * std)[:, None]
     # a hair's breadth for returns that equal the threshold but for rounding
     above = (table >= least - 1e-12 * (1 + np.abs(least))).sum(axis=1) / np.maximum(count, 1)
-    return bootstrap_mean(np.where((count > 1) & (std > 0), above, np.nan), seed=seed, resamples=resamples)
+    return share(np.where((count > 1) & (std > 0), above, np.nan), seed=seed, resamples=resamples)
 
 
 def _checked(who: str, rewards: Float[np.ndarray, "p n"]) -> tuple[Float[np.ndarray, "p n"], Float[np.ndarray, " p"]]:

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 from plaudit.errors import ShapeError
 from plaudit.evaluation.baselines import correctness
 from plaudit.evaluation.results import TruthAgreement
+from plaudit.evaluation.strata import without_interval
 from plaudit.stats.clusters import Clusters, cluster_codes
 from plaudit.stats.correlation import within_group_correlation
-from plaudit.stats.intervals import proportion
+from plaudit.stats.intervals import share
 
 
 def truth_agreement(
@@ -51,8 +52,8 @@ def truth_agreement(
     both = np.concatenate([codes, codes])
     options: dict[str, Any] = {"seed": seed, "resamples": resamples}
     return TruthAgreement(
-        accuracy=proportion(right, codes, **options),
-        correlation=within_group_correlation(proxy, gold, both, **options),
-        rank_correlation=within_group_correlation(proxy, gold, both, rank=True, **options),
-        label_accuracy=proportion(label, codes, **options),
+        accuracy=share(right, codes, **options),
+        correlation=without_interval(within_group_correlation(proxy, gold, both, **options)),
+        rank_correlation=without_interval(within_group_correlation(proxy, gold, both, rank=True, **options)),
+        label_accuracy=share(label, codes, **options),
     )

@@ -103,6 +103,17 @@ def test_the_same_reward_costs_nothing():
     assert found.top == ()
 
 
+def test_agreement_on_few_prompts_claims_no_certainty():
+    # three prompts, both rewards the same: no resample differs, and a correlation or a cost has no interval then; of
+    # reversed pairs 0 of 3 prompts were seen: Wilson's upper end is z^2 / (3 + z^2)
+    a = RewardBatch(np.array([0.0, 1.0] * 3))
+    found = compare_rewards(samples(3, 2), a, a)
+    for number in (found.correlation, found.distance, found.costs[2][0], found.kept[2][0]):
+        assert math.isnan(number.low)
+        assert "every resample says the same" in number.method
+    assert found.reversed_pairs.high == pytest.approx(1.959964**2 / (3 + 1.959964**2), abs=1e-6)
+
+
 def test_what_one_cannot_judge_leaves_both_and_is_counted():
     rng = np.random.default_rng(1)
     reward, outcome = rng.normal(size=30), np.zeros(30, dtype=np.int8)

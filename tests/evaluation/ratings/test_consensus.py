@@ -18,6 +18,7 @@ from plaudit.evaluation.ratings import (
     kemeny,
     kendall_distance,
     task_ranks,
+    top_agreement,
 )
 
 
@@ -32,6 +33,27 @@ def test_where_mean_and_borda_differ():
     # distances of (1, 2, 0) to the tasks (0, 1, 2), (2, 1, 0), (1, 2, 0): 2, 1, 0; of (0, 1, 2): 0, 3, 2
     assert (found.distortion_borda, found.distortion_mean) == pytest.approx((1.0, 5 / 3))
     assert found.agreement == pytest.approx(-1 / 3)
+    # Borda's order is 1, 2, 0, the mean's 0, 1, 2: first {1} and {0}, then {1, 2} and {0, 1}, then all
+    assert found.top.tolist() == [0.0, 0.5, 1.0]
+    # the tasks' orders are 0 1 2, 2 1 0, 1 2 0: of Borda's first one 0, 0, 1 are theirs, of its first two 1, 2, 2
+    assert found.top_borda == pytest.approx([1 / 3, 5 / 6, 1])
+    assert found.top_mean == pytest.approx([1 / 3, 2 / 3, 1])  # 1, 0, 0 and 2, 1, 1
+
+
+def test_ties_at_the_border_share_the_places():
+    # a: 0 first, 1 and 2 tie; b: 0, 1, 2. The first two of a are 0 and half of each of 1 and 2: in common 1 + 1/2
+    a, b = np.array([0.0, 1.5, 1.5]), np.array([0.0, 1.0, 2.0])
+    assert top_agreement(a, b).tolist() == [1.0, 0.75, 1.0]
+    assert top_agreement(a, a).tolist() == [1.0] * 3
+    with pytest.raises(ShapeError, match="give two of the same systems"):
+        top_agreement(a, b[:2])
+
+
+@given(st.permutations(range(5)), st.permutations(range(5)))
+def test_top_agreement_is_the_overlap_of_sets(one, two):
+    a, b = np.argsort(one).astype(float), np.argsort(two).astype(float)
+    slow = [len(set(one[:k]) & set(two[:k])) / k for k in range(1, 6)]
+    assert top_agreement(a, b) == pytest.approx(slow)
 
 
 def test_ties_share_their_rank():

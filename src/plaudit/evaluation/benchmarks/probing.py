@@ -24,10 +24,11 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike, NDArray
 
 from plaudit.errors import InputError, ShapeError
+from plaudit.evaluation.strata import flat, stratified
 from plaudit.stats.bootstrap import bootstrap_totals
 from plaudit.stats.clusters import Clusters
 from plaudit.stats.estimate import Estimate
-from plaudit.stats.intervals import proportion
+from plaudit.stats.intervals import share
 
 DIMENSIONS = ("harmlessness", "helpfulness", "correctness", "coherence", "complexity", "verbosity")
 """The six dimensions, in the published order."""
@@ -85,7 +86,7 @@ def probe_accuracy(
     right = (model.predict((u - center) @ whiten) == v).astype(np.float64)
     levels, counts = np.unique(y, return_counts=True)
     usual = (v == levels[counts.argmax()]).astype(np.float64)
-    return ProbeResult(proportion(right, clusters, seed=seed), proportion(usual, clusters, seed=seed), right)
+    return ProbeResult(share(right, clusters, seed=seed), share(usual, clusters, seed=seed), right)
 
 
 def _states(who: str, states: ArrayLike, labels: ArrayLike) -> tuple[Floats, Int[np.ndarray, " n"]]:
@@ -115,7 +116,8 @@ def mrmbench_score(results: Mapping[str, ProbeResult], *, seed: int = 0) -> Esti
     inside = np.eye(len(DIMENSIONS))[label]
     k = len(DIMENSIONS)
     columns = [*(inside * right[:, None]).T, *inside.T]
-    return bootstrap_totals(lambda t: np.asarray((t[:, :k] / t[:, k:]).mean(axis=1)), columns, seed=seed)
+    found = bootstrap_totals(lambda t: np.asarray((t[:, :k] / t[:, k:]).mean(axis=1)), columns, seed=seed)
+    return stratified(right, inside > 0, [1.0] * k) if flat(found) else found
 
 
 @dataclass(frozen=True)

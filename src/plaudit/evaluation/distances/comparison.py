@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 
 from plaudit.errors import InputError, ShapeError, nearest
 from plaudit.evaluation.distances.prompts import prompt_distance
+from plaudit.evaluation.strata import flat, without_interval
 from plaudit.records.sample import Sample
 from plaudit.rewards.base import Outcome, RewardBatch
 from plaudit.search.best_of_n import best_of_n_values
@@ -127,9 +128,9 @@ def compare_rewards(
     costs, kept = _best_of_n(x, y, g, std, options)
     return RewardComparison(
         n_samples=len(samples), n_used=at.size, n_prompts=int(g.max()) + 1, outcomes=_outcomes(a, b),
-        correlation=within_group_correlation(x, y, g, **options),
-        rank_correlation=within_group_correlation(x, y, g, rank=True, **options),
-        distance=prompt_distance(x, y, g, **options),
+        correlation=without_interval(within_group_correlation(x, y, g, **options)),
+        rank_correlation=without_interval(within_group_correlation(x, y, g, rank=True, **options)),
+        distance=without_interval(prompt_distance(x, y, g, **options)),
         reversed_pairs=_share(pairs[:, 0], pairs[:, 2], options), tied_pairs=_share(pairs[:, 1], pairs[:, 2], options),
         costs=costs, kept=kept,
         groups=_by_columns([samples[int(i)] for i in at], x, y, g, by, min_group, options),
@@ -169,11 +170,10 @@ def _pairs(x: Floats, y: Floats, g: Int[np.ndarray, " n"]) -> Float[np.ndarray, 
 
 
 def _share(part: Floats, whole: Floats, options: dict[str, Any]) -> Estimate:
-    """A ratio of sums over prompts; Wilson's interval where it is 0 or 1."""
-    k, value = int((whole > 0).sum()), float(part.sum() / whole.sum()) if whole.sum() else float("nan")
-    if value in (0.0, 1.0):
-        return wilson(k * value, k)
-    return bootstrap_totals(lambda t: np.asarray(t[:, 0] / t[:, 1]), [part, whole], **options)
+    """A ratio of sums over prompts; Wilson's interval where all prompts agree."""
+    k = int((whole > 0).sum())
+    found = bootstrap_totals(lambda t: np.asarray(t[:, 0] / t[:, 1]), [part, whole], **options)
+    return wilson(k * found.value, k) if found.value in (0.0, 1.0) or flat(found) else found
 
 
 def _best_of_n(
@@ -197,7 +197,8 @@ def _best_of_n(
                 best_of_n_values(deep[p], deep[of], [m], strict=False)[:, 0] for p, m in ((by, n), (of, n), (of, 1))
             )
             cost = bootstrap_mean((best - reached) / scale if scale > 0 else np.zeros_like(best), **options)
-            ways.append((cost, bootstrap_totals(_ratio, [reached - random, best - random], **options)))
+            kept_share = bootstrap_totals(_ratio, [reached - random, best - random], **options)
+            ways.append((without_interval(cost), without_interval(kept_share)))
         costs[n], kept[n] = (ways[0][0], ways[1][0]), (ways[0][1], ways[1][1])
     return costs, kept
 
@@ -228,7 +229,7 @@ def _by_columns(
                 continue
             codes = np.unique(g[at], return_inverse=True)[1]
             pairs = _pairs(x[at], y[at], codes)
-            correlation = within_group_correlation(x[at], y[at], codes, **options)
+            correlation = without_interval(within_group_correlation(x[at], y[at], codes, **options))
             found[column, value] = (correlation, _share(pairs[:, 0], pairs[:, 2], options))
     return found
 

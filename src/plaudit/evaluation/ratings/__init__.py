@@ -36,6 +36,7 @@ __getattr__, __all__ = exports(
         "kemeny": "consensus_of_tasks",
         "kendall_distance": "consensus_of_tasks",
         "task_ranks": "consensus_of_tasks",
+        "top_agreement": "consensus_of_tasks",
         "choose_penalty": "l1_logistic",
         "fit_l1_logistic": "l1_logistic",
     },

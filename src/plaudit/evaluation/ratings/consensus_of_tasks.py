@@ -2,7 +2,7 @@
 
 A mean adds numbers of different scales, so that one task whose numbers are spread out, or one broken value, decides the
 order. Borda's rule adds ranks: nothing changes when a task's scores are transformed monotonically. They differ where a
-system is far ahead in few tasks and behind in most.
+system is far ahead in few tasks and behind in most. Where only the best matter, rankings are compared by their first k.
 
 Differs from the paper: ties share their average rank (the published code breaks them by order); ranks run from 0 for
 the best, so that a sum of ranks is a number of losses against the other systems, ties half.
@@ -38,6 +38,9 @@ class Consensus:
         distortion_mean: the same of `mean`.
         agreement: Kendall's tau-b of the two; NaN where either is one tie.
         disputed: pairs of systems that the two put in opposite orders, as (better by Borda, better by mean).
+        top: for k = 1..s, the share of the first k of one that are among the first k of the other, (s,).
+        top_borda: the same of `borda` and each task's own ranking, mean over tasks, (s,).
+        top_mean: the same of `mean`.
     """
 
     borda: Float[np.ndarray, " s"]
@@ -47,6 +50,9 @@ class Consensus:
     distortion_mean: float
     agreement: float
     disputed: tuple[tuple[int, int], ...]
+    top: Float[np.ndarray, " s"]
+    top_borda: Float[np.ndarray, " s"]
+    top_mean: Float[np.ndarray, " s"]
 
 
 def consensus(scores: Float[np.ndarray, "s t"]) -> Consensus:
@@ -69,6 +75,9 @@ def consensus(scores: Float[np.ndarray, "s t"]) -> Consensus:
         distortion_borda=_distortion(borda, ranks), distortion_mean=_distortion(by_mean, ranks),
         agreement=kendall_tau(borda, by_mean),
         disputed=tuple((i, j) for i, j in pairs if borda[i] < borda[j] and by_mean[j] < by_mean[i]),
+        top=top_agreement(borda, by_mean),
+        top_borda=np.mean([top_agreement(borda, r) for r in ranks.T], axis=0),
+        top_mean=np.mean([top_agreement(by_mean, r) for r in ranks.T], axis=0),
     )  # fmt: skip
 
 
@@ -121,6 +130,40 @@ def kendall_distance(a: Float[np.ndarray, " s"], b: Float[np.ndarray, " s"]) -> 
     """
     one, two = (np.sign(np.subtract.outer(np.asarray(r), np.asarray(r))) for r in (a, b))
     return float(np.triu(np.abs(one - two), 1).sum() / 2)
+
+
+def top_agreement(a: Float[np.ndarray, " s"], b: Float[np.ndarray, " s"]) -> Float[np.ndarray, " s"]:
+    """For k = 1..s, the share of the first k of one ranking that are among the first k of the other.
+
+    Systems that tie at the border share the places that are left: each is among the first k to the same degree, and two
+    rankings have in common, of each system, the smaller of its two degrees. So equal rankings agree wholly.
+
+    Args:
+        a: ranks, 0 the best.
+        b: ranks.
+
+    Returns:
+        In [0, 1]; 1 at k = s.
+
+    Raises:
+        ShapeError: if the two rankings are not of the same systems.
+
+    Source: Colombo et al. 2022 (agreement of the first systems); ties are ours.
+    """
+    one, two = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if one.shape != two.shape or one.ndim != 1 or not one.size:
+        raise ShapeError(
+            f"top_agreement: rankings have shapes {one.shape} and {two.shape}; give two of the same systems"
+        )
+    common = np.minimum(_degrees(one), _degrees(two)).sum(axis=1)
+    return np.asarray(common / np.arange(1, one.size + 1))
+
+
+def _degrees(ranks: Float[np.ndarray, " s"]) -> Float[np.ndarray, "s s"]:
+    """How far each system (column) is among the first k (row k - 1)."""
+    above = (ranks[None, :] < ranks[:, None]).sum(axis=1)
+    tied = (ranks[None, :] == ranks[:, None]).sum(axis=1)
+    return np.asarray(np.clip((np.arange(1, ranks.size + 1)[:, None] - above) / tied, 0.0, 1.0))
 
 
 def kemeny(scores: Float[np.ndarray, "s t"]) -> Float[np.ndarray, " s"]:

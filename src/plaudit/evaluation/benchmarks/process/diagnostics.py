@@ -16,10 +16,9 @@ from numpy.typing import ArrayLike
 
 from plaudit.errors import InputError, nearest
 from plaudit.evaluation.baselines import correctness
-from plaudit.stats.bootstrap import bootstrap_mean, paired_difference
 from plaudit.stats.clusters import Clusters
 from plaudit.stats.estimate import Estimate
-from plaudit.stats.intervals import proportion
+from plaudit.stats.intervals import share, signed_share
 
 MASKS = ("FC", "MO", "SSMO", "NT")
 """Full context, mathematics only, single-step mathematics only, next thought."""
@@ -81,8 +80,8 @@ def mask_table(margins: Mapping[str, ArrayLike], clusters: Clusters | None = Non
     if "FC" not in margins:
         raise InputError(f"mask_table: the full context FC is missing; given: {', '.join(margins) or 'none'}")
     right = {kind: correctness(m) for kind, m in margins.items()}
-    accuracy = {kind: proportion(r, clusters, seed=seed) for kind, r in right.items()}
-    others = {k: paired_difference(r, right["FC"], clusters, seed=seed) for k, r in right.items() if k != "FC"}
+    accuracy = {kind: share(r, clusters, seed=seed) for kind, r in right.items()}
+    others = {k: signed_share(r - right["FC"], clusters, seed=seed) for k, r in right.items() if k != "FC"}
     return MaskTable(accuracy, others)
 
 
@@ -102,7 +101,7 @@ def minimum_at_end(steps: Sequence[ArrayLike], clusters: Clusters | None = None,
         p = np.asarray(given, np.float64)
         lowest = p == p.min() if p.size > 1 and not np.isnan(p).any() else np.zeros(0, dtype=bool)
         values.append(lowest[-1] / lowest.sum() if lowest.size else math.nan)
-    return bootstrap_mean(values, clusters, seed=seed)
+    return share(values, clusters, seed=seed)
 
 
 def right_answer_wrong_process(
@@ -133,6 +132,6 @@ def right_answer_wrong_process(
         answers.append(float(a[best].mean()))
         processes.append(float((a * p)[best].mean()))
     return {
-        "answer": proportion(answers, seed=seed), "process": proportion(processes, seed=seed),
-        "inflation": paired_difference(answers, processes, seed=seed),
+        "answer": share(answers, seed=seed), "process": share(processes, seed=seed),
+        "inflation": signed_share(np.subtract(answers, processes), seed=seed),
     }  # fmt: skip
