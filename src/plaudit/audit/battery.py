@@ -24,8 +24,10 @@ from plaudit._json import from_json, to_json
 from plaudit.audit.accuracy import accuracy_checks, untested
 from plaudit.audit.biases.effects import Counterfactual
 from plaudit.audit.checks import Check, Light, not_measured
+from plaudit.audit.columns import column_attacks, several_answers_check
 from plaudit.audit.config import FAMILIES, AuditConfig
-from plaudit.audit.fairness.checks import Attribute, fairness_checks
+from plaudit.audit.fairness.attributes import Attribute
+from plaudit.audit.fairness.checks import fairness_checks
 from plaudit.audit.families import (
     attack_checks,
     bias_checks,
@@ -147,12 +149,13 @@ def audit_reward(
         elif family == "bias":
             checks += bias_checks(subject, config, counterfactual)
         elif family == "attack":
-            checks += attack_checks(subject, config, vocabulary)
+            checks += [*attack_checks(subject, config, vocabulary), *column_attacks(subject, config)]
         elif family == "consistency":
-            checks += consistency_checks(subject, config)
+            checks += [*consistency_checks(subject, config), several_answers_check(subject, config)]
         else:
             checks += fairness_checks(
                 pairs, subject.chosen, subject.rejected, attributes, true_margin=subject.true_margin,
+                true_sides=subject.true_sides, stratum=config.stratum, scores=subject.scored is not None,
                 min_group=config.min_group, seed=config.seed, resamples=config.resamples,
             )  # fmt: skip
     checks = [_with_threshold(_explained(c), config.thresholds) for c in checks]

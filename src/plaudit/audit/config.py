@@ -37,6 +37,10 @@ class AuditConfig:
     groups: tuple[str, ...] = ()
     """Columns by which fairness is measured, `COLUMN` or `COLUMN:WHOSE` (author, subject, annotator, completion)."""
 
+    stratum: str = ""
+    """Column of what may rightly differ between groups (effort, a grade), at which they are compared: conditional
+    parity. Of completions `chosen_COLUMN` and `rejected_COLUMN`."""
+
     skip: tuple[str, ...] = ()
     """Families that are left out, and named among what was not tested."""
 

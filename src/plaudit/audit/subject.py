@@ -87,6 +87,13 @@ class Subject:
             return None
         return self.true_chosen - self.true_rejected
 
+    @property
+    def true_sides(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """(n,) true rewards of the chosen and of the rejected completions; None where they are not known."""
+        if self.true_chosen is None or self.true_rejected is None:
+            return None
+        return self.true_chosen, self.true_rejected
+
     def drawn(self, prompts: int, *, seed: int) -> list[Pair]:
         """The pairs of at most so many prompts, drawn by a hash of prompt and seed: a file may be sorted by subset.
 

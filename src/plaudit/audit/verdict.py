@@ -368,7 +368,7 @@ def _not_tested(f: Findings) -> tuple[str, ...]:
         missing.append("surface biases (length, markdown, politeness, hedging, flattery)")
     families = {c.family for c in f.checks if c.light != "grey"}
     if not f.gaps and "fairness" not in families:
-        missing.append("gaps between groups")
+        missing.append("gaps between groups: accuracy, scores, selection under best-of-n, parity at equal merit")
     if f.calibration_error is None:
         missing.append("calibration of its probabilities")
     if not f.on_policy:

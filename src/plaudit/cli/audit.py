@@ -49,7 +49,7 @@ def _refuse_options_of_pairs(args: argparse.Namespace) -> None:
     """An option that would be ignored is a mistake."""
     from plaudit.errors import InputError
 
-    for name in ("out", "log", "recipe", "group", "truth", "fail_on", "against", "junit", "skip", "prompts",
+    for name in ("out", "log", "recipe", "group", "stratum", "truth", "fail_on", "against", "junit", "skip", "prompts",
                  "search_budget", "seed", "no_texts", "skip_broken"):  # fmt: skip
         given = getattr(args, name)
         if given is not None and given is not False and given != []:  # a seed of 0 is given, too

@@ -31,11 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", nargs="?", help="held-out preference pairs; without them a verifier's own attacks are run")
     add("--out", metavar="FOLDER", help="write audit.html and audit.json here")
-    add("--recipe", metavar="FILE", help="YAML of the options below: groups, thresholds, fail_on, prompts, skip, ...")
+    add(
+        "--recipe",
+        metavar="FILE",
+        help="YAML of the options below: groups, stratum, thresholds, fail_on, prompts, skip, ...",
+    )
     add(
         "--group", action="append", default=[], metavar="COLUMN[:WHOSE]",
         help="measure fairness by this column; whose: author, subject, annotator, completion (repeatable)",
     )  # fmt: skip
+    add("--stratum", metavar="COLUMN", help="compare groups at equal values of this column, too: conditional parity")
     add("--truth", metavar="REF", help="a reward that is trusted to know better: a verifier, a module.py:function")
     add(
         "--fail-on", action="append", default=[], metavar="WHAT",
@@ -174,7 +179,7 @@ def _config(args: argparse.Namespace) -> AuditConfig:
         config = _read(Path(args.recipe))
     given: dict[str, Any] = {
         "groups": tuple(args.group), "fail_on": tuple(args.fail_on), "skip": tuple(args.skip),
-        "prompts": args.prompts, "search_budget": args.search_budget, "seed": args.seed,
+        "stratum": args.stratum, "prompts": args.prompts, "search_budget": args.search_budget, "seed": args.seed,
     }  # fmt: skip
     return replace(config, **{k: v for k, v in given.items() if v is not None and v != ()})
 

@@ -27,7 +27,8 @@ def _pairs(sizes=TWO):
 
 def _checks(pairs, right, **options):
     chosen, rejected = RewardBatch(np.where(right, 1.0, 0.0)), RewardBatch(np.where(right, 0.0, 1.0))
-    return {c.name: c for c in fairness_checks(pairs, chosen, rejected, [Attribute("g")], **options)}
+    checks = fairness_checks(pairs, chosen, rejected, [Attribute("g")], **options)
+    return {c.name: c for c in checks if c.light != "grey"}
 
 
 def test_thirty_of_thirty_are_no_proof_of_always():

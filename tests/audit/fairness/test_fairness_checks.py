@@ -30,6 +30,10 @@ def _batches(margin):
     return RewardBatch(reward, outcome), RewardBatch(np.where(np.isnan(reward), np.nan, 0.0), outcome)
 
 
+def _measured(*args, **options):
+    return tuple(c for c in fairness_checks(*args, **options) if c.light != "grey")
+
+
 def _crossed(n=1600, seed=0):
     """Wrong in one cell of the two columns only."""
     rng = np.random.default_rng(seed)
@@ -110,7 +114,7 @@ def test_a_fair_reward_is_nowhere_red():
     rng = np.random.default_rng(7)
     pairs = _pairs(2000, {"g": rng.integers(0, 3, 2000).astype(str).tolist()})
     chosen, rejected = _batches(rng.normal(size=2000) + 1.0)
-    assert {c.light for c in fairness_checks(pairs, chosen, rejected, [Attribute("g")])} <= {"green", "amber"}
+    assert {c.light for c in _measured(pairs, chosen, rejected, [Attribute("g")])} <= {"green", "amber"}
 
 
 def test_completions_of_a_dialect_lose_what_they_deserve():
@@ -123,12 +127,18 @@ def test_completions_of_a_dialect_lose_what_they_deserve():
     }
     margin = np.where(deserves, -1.0, 1.0)  # south always wins
     chosen, rejected = _batches(margin)
-    checks = fairness_checks(_pairs(n, meta), chosen, rejected, [Attribute.parse("dialect:completion")])
+    checks = _measured(_pairs(n, meta), chosen, rejected, [Attribute.parse("dialect:completion")])
     lights = {c.name: (c.light, round(c.evidence.value, 2)) for c in checks}
     share = round(float(deserves.mean()), 2)
     assert lights == {
         "fairness/preference/dialect=north": ("red", -share),
         "fairness/preference/dialect=south": ("red", share),
+        # by the labels south outscores north in 1 - share of the prompts, and it always does; best-of-2 selects it
+        # always instead of in 1 - share
+        "fairness/scores/dialect=north": ("red", -share),
+        "fairness/scores/dialect=south": ("red", share),
+        "fairness/selection/dialect=north": ("red", -share),
+        "fairness/selection/dialect=south": ("red", share),
     }
 
 
@@ -137,10 +147,10 @@ def test_a_continuous_attribute_is_tested_in_any_shape():
     age = rng.uniform(20, 80, 300)
     wrong = rng.random(300) < np.where(np.abs(age - 50) > 20, 0.6, 0.1)  # fails the young and the old alike
     pairs = _pairs(300, {"age": age.tolist()})
-    (check,) = fairness_checks(pairs, *_batches(np.where(wrong, -1.0, 1.0)), [Attribute("age")])
+    (check,) = _measured(pairs, *_batches(np.where(wrong, -1.0, 1.0)), [Attribute("age")])
     assert check.name == "fairness/age"
     assert check.light == "red"
-    (fair,) = fairness_checks(pairs, *_batches(np.where(rng.permutation(wrong), -1.0, 1.0)), [Attribute("age")])
+    (fair,) = _measured(pairs, *_batches(np.where(rng.permutation(wrong), -1.0, 1.0)), [Attribute("age")])
     assert fair.light == "green"
 
 
@@ -155,7 +165,7 @@ def test_pairs_of_one_prompt_are_no_independent_evidence_of_a_dependence():
             Pair((Message("user", f"q{p}"),), f"a{i}", f"b{i}", meta={"age": a})
             for i, (p, a) in enumerate(zip(prompt.tolist(), age.tolist(), strict=True))
         ]
-        (check,) = fairness_checks(pairs, *_batches(np.where(wrong, -1.0, 1.0)), [Attribute("age")], seed=seed)
+        (check,) = _measured(pairs, *_batches(np.where(wrong, -1.0, 1.0)), [Attribute("age")], seed=seed)
         alarms += check.light == "red"
         assert (check.evidence.n, check.left_out) == (40, 0)
         assert "one pair of each prompt" in check.says
@@ -167,8 +177,11 @@ def test_what_cannot_be_measured_is_grey_and_says_why():
     chosen, rejected = _batches(np.ones(40))
     (none,) = fairness_checks(pairs, chosen, rejected, [])
     assert (none.light, none.skipped) == ("grey", "no attribute was named")
-    (single,) = fairness_checks(pairs, chosen, rejected, [Attribute("g")])
-    assert single.light == "grey"
+    single = {c.name: c for c in fairness_checks(pairs, chosen, rejected, [Attribute("g")])}
+    assert {c.light for c in single.values()} == {"grey"}
+    assert set(single) == {"fairness/gaps", "fairness/scores", "fairness/selection", "fairness/parity"}
+    assert single["fairness/parity"].skipped == "no column of what may rightly differ was named"
+    assert "rewards of different prompts have no common zero" in single["fairness/scores"].skipped
     with pytest.raises(InputError, match="no pair has a column 'h'"):
         fairness_checks(pairs, chosen, rejected, [Attribute("h")])
     with pytest.raises(InputError, match="chosen_g"):

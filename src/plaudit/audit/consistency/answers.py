@@ -83,7 +83,31 @@ def several_answers(
     std = Scored.wrap(reward)(samples).std
     if std is None:
         return not_measured(name, says, "the reward gives no deviation", fix="audit a reward with std (ensemble/of)")
-    known = np.isfinite(std) & np.isfinite(right)
+    return certainty_where_several(
+        std, right, count, [prompt_key(s) for s in samples], threshold=threshold, least=least, seed=seed,
+        resamples=resamples,
+    )  # fmt: skip
+
+
+def certainty_where_several(
+    std: ArrayLike, correct: ArrayLike, answers: ArrayLike, prompts: Sequence[str], *, threshold: float = 0.1,
+    least: int = 20, seed: int = 0, resamples: int = 1000,
+) -> Check:  # fmt: skip
+    """`several_answers` of deviations and verdicts that are there already.
+
+    Args:
+        std: (n,) deviation of each verdict, NaN where there is none.
+        correct: (n,) 1 where it was right, 0 where wrong, NaN where that is not known.
+        answers: (n,) how many answers are right.
+        prompts: (n,) what intervals resample.
+        threshold: difference of AUROC.
+        least: verdicts of each kind below which nothing is said.
+        seed: of the bootstrap over prompts.
+        resamples: number of bootstrap resamples.
+    """
+    name, says = "consistency/several-answers", "fall of the AUROC of its deviation where several answers are right"
+    deviation, right, count = (np.asarray(x, dtype=np.float64) for x in (std, correct, answers))
+    known = np.isfinite(deviation) & np.isfinite(right)
     for which, many in (("one right answer", count == 1), ("several right answers", count > 1)):
         kinds = right[known & many]
         if kinds.size < least or len(set(kinds.tolist())) < 2:
@@ -94,7 +118,7 @@ def several_answers(
         parts = [auroc(certainty[many == k], label[many == k]) if (many == k).any() else math.nan for k in (0, 1)]
         return parts[0] - parts[1]
 
-    columns = [np.where(known, -std, np.nan), right, (count > 1).astype(np.float64)]
-    evidence = bootstrap_statistic(fall, columns, [prompt_key(s) for s in samples], seed=seed, resamples=resamples)
+    columns = [np.where(known, -deviation, np.nan), right, (count > 1).astype(np.float64)]
+    evidence = bootstrap_statistic(fall, columns, prompts, seed=seed, resamples=resamples)
     return Check(name, says, evidence, threshold, left_out=int((~known).sum()),
                  fix="Separate noise of the data from the model's own (evidential heads, ensembles).")  # fmt: skip

@@ -5,8 +5,14 @@ from plaudit._lazy import exports
 __getattr__, __all__ = exports(
     __name__,
     {
-        "Attribute": "checks",
+        "Attribute": "attributes",
         "CellGap": "cells",
+        "Pool": "candidates",
+        "candidate_checks": "candidates",
+        "completion_parity": "merit",
+        "dependence_check": "depending",
+        "pair_parity": "merit",
+        "pool": "candidates",
         "Cells": "cells",
         "ConditionalParity": "parity",
         "Dependence": "dependence",

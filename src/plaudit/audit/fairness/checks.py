@@ -2,69 +2,36 @@
 
 An attribute belongs to the pair (its author, subject or annotator: one value a pair, in the column itself) or to the
 completions (their style, dialect, model: one value each, in `chosen_COLUMN` and `rejected_COLUMN`). Pairs are
-compared by accuracy, completions by who is preferred in mixed pairs. Without a true reward, labels stand for what
-is deserved, and every sentence says so.
+compared by accuracy, also at equal merit and jointly; completions by who is preferred in mixed pairs, who scores higher
+and who is selected. Without a true reward, labels stand for what is deserved, and every sentence says so. What the
+columns do not allow is grey and says what it would need.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plaudit.audit.checks import Check, Example, not_measured
+from plaudit.audit.fairness.attributes import Attribute, continuous, rightness
+from plaudit.audit.fairness.candidates import SCORES, SELECTED, candidate_checks, pool
 from plaudit.audit.fairness.cells import CellGap, Cells, cell_gaps
-from plaudit.audit.fairness.dependence import dependence_test
+from plaudit.audit.fairness.depending import dependence_check
 from plaudit.audit.fairness.disparity import disparity_estimates
+from plaudit.audit.fairness.merit import SAYS, completion_parity, pair_parity
 from plaudit.audit.fairness.selection import preference_excess
 from plaudit.errors import InputError, nearest
-from plaudit.evaluation.baselines import correctness
 from plaudit.evaluation.pairs import confidently_wrong, group_values, prompt_key
 from plaudit.records.rows import Pair
 from plaudit.records.sample import completion_text
 from plaudit.rewards.base import RewardBatch
-from plaudit.stats.dependence import attribute_matrix
-from plaudit.stats.estimate import Estimate
 
-Whose = Literal["author", "subject", "annotator", "completion"]
 GAP = 0.05
 """Accuracy points from which a gap matters, as in the verdict's thresholds."""
-P_VALUE = 0.01
-"""Below, a dependence on continuous attributes counts as shown."""
 FIX = "Collect pairs of the group that it serves worse, or weigh them up (training/regularisers), then audit again."
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """A column by which a reward may be unfair.
-
-    Attributes:
-        column: of the pairs; for completions, `chosen_COLUMN` and `rejected_COLUMN`.
-        whose: whose attribute it is: the prompt's author, the person it is about, the annotator, or the completion.
-    """
-
-    column: str
-    whose: Whose = "subject"
-
-    @classmethod
-    def parse(cls, text: str) -> Attribute:
-        """From `language` or `language:author`.
-
-        Args:
-            text: a column, and after a colon whose it is.
-
-        Raises:
-            InputError: if the word after the colon is none of the four.
-        """
-        column, _, whose = text.partition(":")
-        words = get_args(Whose)
-        if whose and whose not in words:
-            raise InputError(f"group {text!r}: {whose!r} is nobody; {nearest(whose, words)}")
-        default = "annotator" if column == "annotator" else "subject"
-        return cls(column, whose or default)  # type: ignore[arg-type]
 
 
 def fairness_checks(
@@ -74,12 +41,15 @@ def fairness_checks(
     attributes: Sequence[Attribute],
     *,
     true_margin: ArrayLike | None = None,
+    true_sides: tuple[ArrayLike, ArrayLike] | None = None,
+    stratum: str = "",
+    scores: bool = True,
     threshold: float = GAP,
     min_group: int = 30,
     seed: int = 0,
     resamples: int = 2000,
 ) -> tuple[Check, ...]:
-    """Every fairness check that the pairs allow.
+    """Every fairness check that the pairs allow, and a grey one for each that they do not.
 
     Args:
         pairs: n pairs.
@@ -87,6 +57,9 @@ def fairness_checks(
         rejected: likewise.
         attributes: by which groups are formed; none gives one grey check that says so.
         true_margin: (n,) true rewards of chosen minus rejected, where known.
+        true_sides: (n,) true rewards of the chosen and of the rejected completions, where known.
+        stratum: column of what may rightly differ, for conditional parity; empty where there is none.
+        scores: whether the rewards are scores of one completion each, and not halves of a comparison.
         threshold: of gaps, in accuracy points.
         min_group: pairs below which a group is pooled or left out.
         seed: of bootstrap and permutations.
@@ -102,16 +75,71 @@ def fairness_checks(
     options: dict[str, Any] = {"seed": seed, "resamples": resamples, "min_group": min_group}
     found: list[Check] = []
     shared = [a for a in attributes if a.whose != "completion"]
-    nominal = [a for a in shared if not _continuous(pairs, a.column)]
+    nominal = [a for a in shared if not continuous(pairs, a.column)]
     if nominal:
         found += _pair_checks(pairs, margin, nominal, true_margin, threshold, options)
     for attribute in shared:
         if attribute not in nominal:
-            found.append(_dependence(pairs, margin, attribute, true_margin, seed))
-    for attribute in attributes:
-        if attribute.whose == "completion":
-            found += _completion_checks(pairs, margin, attribute, true_margin, threshold, options)
+            found.append(dependence_check(pairs, margin, [attribute], true_margin, seed))
+    if len(shared) > 1:
+        found.append(dependence_check(pairs, margin, shared, true_margin, seed))
+    of_completions = [a for a in attributes if a.whose == "completion"]
+    for attribute in of_completions:
+        found += _completion_checks(pairs, margin, attribute, true_margin, threshold, options)
+    found += _pool_checks(pairs, chosen, rejected, of_completions, true_sides, scores, threshold, options)
+    found += _parity_checks(pairs, margin, nominal, of_completions, true_margin, stratum, threshold, options)
     return tuple(found)
+
+
+def _pool_checks(
+    pairs: Sequence[Pair],
+    chosen: RewardBatch,
+    rejected: RewardBatch,
+    attributes: Sequence[Attribute],
+    true_sides: tuple[ArrayLike, ArrayLike] | None,
+    scores: bool,
+    threshold: float,
+    options: dict[str, Any],
+) -> list[Check]:
+    """Gaps between the scores of groups of candidates, and who is selected; grey where no candidate has a group."""
+    why = "a comparison gives no reward of one completion" if not scores else ""
+    if not attributes:
+        why = "the attributes belong to pairs, and rewards of different prompts have no common zero"
+    if why:
+        fix = "Name an attribute of completions: --group COLUMN:completion, with chosen_COLUMN and rejected_COLUMN."
+        return [not_measured("fairness/scores", SCORES, why, fix=fix),
+                not_measured("fairness/selection", SELECTED, why, fix=fix)]  # fmt: skip
+    true = {} if true_sides is None else {"true_chosen": true_sides[0], "true_rejected": true_sides[1]}
+    found = pool(pairs, chosen.reward, rejected.reward, [a.column for a in attributes], **true)
+    return list(
+        candidate_checks(found, threshold=threshold, min_prompts=options["min_group"], seed=options["seed"],
+                         resamples=options["resamples"])
+    )  # fmt: skip
+
+
+def _parity_checks(
+    pairs: Sequence[Pair],
+    margin: NDArray[np.float64],
+    nominal: Sequence[Attribute],
+    of_completions: Sequence[Attribute],
+    true_margin: ArrayLike | None,
+    stratum: str,
+    threshold: float,
+    options: dict[str, Any],
+) -> list[Check]:
+    """Conditional parity, where a stratum was named."""
+    if not stratum:
+        why = "no column of what may rightly differ was named"
+        return [not_measured("fairness/parity", SAYS, why, fix="Name one with --stratum.")]
+    found: list[Check] = []
+    for a in nominal:
+        right = rightness(margin, true_margin)
+        found += pair_parity(pairs, right, a.column, a.whose, stratum, threshold=threshold, **options)
+    for a in of_completions:
+        found += completion_parity(pairs, margin, a.column, stratum, threshold=threshold, **options)
+    if not found:
+        found.append(not_measured("fairness/parity", SAYS, "attributes are numbers; name one of groups"))
+    return found
 
 
 def _pair_checks(
@@ -156,49 +184,16 @@ def _equity(
     options: dict[str, Any],
 ) -> list[Check]:
     """Performance-scaled disparity of each attribute: a tenth of the accuracy between best and worst group matters."""
-    right = correctness(margin if true_margin is None else margin * np.sign(np.asarray(true_margin, dtype=float)))
-    if true_margin is not None:
-        right = np.where(np.asarray(true_margin, dtype=float) == 0, np.nan, right)
+    right = rightness(margin, true_margin)
     prompts = [prompt_key(p) for p in pairs]
     found = []
     for a in attributes:
         d = disparity_estimates(right, group_values(pairs, a.column), prompts, **options)
         if np.isfinite(d.psd_max.value):
             says = f"best minus worst accuracy over the groups of {a.column} ({a.whose}), as a share of the accuracy"
+            says += f"; scaled by evenness the accuracy is {d.equity_scaled.format()}"
             found.append(Check(f"fairness/spread/{a.column}", says, d.psd_max, 0.1, "above", fix=FIX))
     return found
-
-
-def _dependence(
-    pairs: Sequence[Pair],
-    margin: NDArray[np.float64],
-    attribute: Attribute,
-    true_margin: ArrayLike | None,
-    seed: int,
-) -> Check:
-    """Whether being right depends on a continuous attribute, in whatever shape.
-
-    Pairs of one prompt are right or wrong together, and a permutation takes them for independent: of each prompt one
-    pair is drawn.
-    """
-    truth = np.ones(margin.shape) if true_margin is None else np.asarray(true_margin, dtype=np.float64)
-    right = correctness(np.where(truth == 0, np.nan, margin * np.sign(truth)))
-    raw = [p.meta.get(attribute.column) for p in pairs]
-    numbers = np.array([float(v) if isinstance(v, (int, float)) else np.nan for v in raw])
-    given = np.isfinite(numbers) & np.isfinite(right)
-    usable = np.random.default_rng([seed, 1]).permutation(np.flatnonzero(given))
-    _, first = np.unique([prompt_key(pairs[i]) for i in usable], return_index=True)
-    given = np.isin(np.arange(len(given)), usable[first])
-    said = ", one pair of each prompt" if len(first) < len(usable) else ""
-    values = attribute_matrix([np.where(given, numbers, 0.0)])
-    test = dependence_test(np.where(given, right, np.nan), values, seed=seed)
-    says = (
-        f"p-value that being right does not depend on {attribute.column} ({attribute.whose}), by distance covariance"
-        f"{said}; distance correlation {test.correlation:.2f}"
-    )
-    left_out = len(pairs) - len(usable)
-    evidence = Estimate(test.p_value, n=test.n, method="permutation test")
-    return Check(f"fairness/{attribute.column}", says, evidence, P_VALUE, "below", (), left_out, fix=FIX)
 
 
 def _completion_checks(
@@ -241,13 +236,6 @@ def _completion_checks(
         )
         for g in gaps
     ]
-
-
-def _continuous(pairs: Sequence[Pair], column: str) -> bool:
-    """Whether a column holds numbers of more than ten values."""
-    values = [p.meta.get(column) for p in pairs]
-    numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
-    return len(numbers) > len(values) / 2 and len(set(numbers)) > 10
 
 
 def _matched(cells: Cells) -> str:

@@ -60,6 +60,7 @@ def selection_gaps(
     min_prompts: int = 20,
     seed: int = 0,
     resamples: int = 2000,
+    level: float = 0.95,
 ) -> tuple[SelectionGap, ...]:
     """Selection lift of every group under best-of-n, exact over all subsets of n candidates.
 
@@ -72,6 +73,7 @@ def selection_gaps(
         min_prompts: groups that are mixed with others in fewer prompts are left out.
         seed: of the bootstrap over prompts.
         resamples: number of bootstrap resamples.
+        level: coverage, in (0, 1).
 
     Returns:
         One gap a group, in alphabetical order; ties of the reward share their chance.
@@ -106,7 +108,7 @@ def selection_gaps(
             # the truth chooses among the candidates that the reward saw
             oracle = np.where(np.isnan(proxy), np.nan, _at(true, table))[usable]
             own = _lift(oracle, np.nan_to_num(member[usable]), n)
-        options: dict[str, Any] = {"seed": seed, "resamples": resamples}
+        options: dict[str, Any] = {"seed": seed, "resamples": resamples, "level": level}
         plain = _shifted(raw, part[usable], options)
         lift = plain if true is None else signed_share(raw - own, **options)
         found.append(
@@ -190,6 +192,7 @@ def score_gaps(
     min_prompts: int = 20,
     seed: int = 0,
     resamples: int = 2000,
+    level: float = 0.95,
 ) -> Mapping[str, Estimate]:
     """Chance that a completion of the group outscores another group's of the same prompt, minus what it deserves.
 
@@ -205,6 +208,7 @@ def score_gaps(
         min_prompts: groups mixed in fewer prompts are left out.
         seed: of the bootstrap over prompts.
         resamples: number of bootstrap resamples.
+        level: coverage, in (0, 1).
     """
     r, names = np.asarray(reward, dtype=np.float64), np.asarray(groups, dtype=str)
     if names.size != r.size:
@@ -218,7 +222,7 @@ def score_gaps(
         chance = np.array([_superiority(v, g) for v, g in zip(values, inside, strict=True)])
         if int(np.isfinite(chance).sum()) < min_prompts:
             continue
-        options: dict[str, Any] = {"seed": seed, "resamples": resamples}
+        options: dict[str, Any] = {"seed": seed, "resamples": resamples, "level": level}
         if true is None:
             found[name] = _shifted(chance - 0.5, np.full_like(chance, 0.5), options)
         else:

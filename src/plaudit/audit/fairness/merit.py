@@ -1,0 +1,141 @@
+"""Conditional parity as checks of an audit: is a group worse off than others of equal merit [2]?
+
+What may rightly differ (effort, a grade, a difficulty) is a column that the user names. Of a group of pairs the reward
+is right, or not, at equal strata of the pair; a group of completions is preferred, or not, at equal strata of the
+completion (`chosen_COLUMN` and `rejected_COLUMN`). Numbers of more than ten values are cut into fifths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plaudit.audit.checks import Check, not_measured
+from plaudit.audit.fairness.parity import ConditionalParity, conditional_parity
+from plaudit.errors import InputError, nearest
+from plaudit.evaluation.pairs import group_values, prompt_key
+from plaudit.records.rows import Pair
+from plaudit.stats.calibration import equal_mass_bins
+
+Floats = NDArray[np.float64]
+BINS = 5
+SAYS = "disadvantage of a group at equal merit"
+FIX = "Collect pairs of the group at these strata, or train with --fair conditional-parity, then audit again."
+
+
+def pair_parity(
+    pairs: Sequence[Pair], right: Floats, column: str, whose: str, stratum: str, *, threshold: float, min_group: int,
+    seed: int, resamples: int,
+) -> list[Check]:  # fmt: skip
+    """Whether a group of pairs is judged less rightly at equal strata, a check for each value of the column.
+
+    Args:
+        pairs: n pairs.
+        right: (n,) 1 where the reward is right, 0.5 where it ties, 0 where wrong, NaN where it says nothing.
+        column: of the group.
+        whose: whose attribute it is.
+        stratum: column of what may rightly differ.
+        threshold: of the violation, in points.
+        min_group: rows with a value below which a group is left out.
+        seed: of the bootstrap.
+        resamples: number of bootstrap resamples.
+
+    Raises:
+        InputError: if no pair has the stratum.
+    """
+    bins = _bins([p.meta.get(stratum) for p in pairs], stratum, [k for p in pairs for k in p.meta])
+    groups = group_values(pairs, column)
+    options: dict[str, Any] = {"seed": seed, "resamples": resamples}
+    said = f"right less often where the {whose} has {{}}"
+    return _checks(
+        right, groups, bins, [prompt_key(p) for p in pairs], column, stratum, said, threshold, min_group, options
+    )
+
+
+def completion_parity(
+    pairs: Sequence[Pair], margin: Floats, column: str, stratum: str, *, threshold: float, min_group: int, seed: int,
+    resamples: int,
+) -> list[Check]:  # fmt: skip
+    """Whether completions of a group are preferred less often at equal strata, a check for each value of the column.
+
+    Args:
+        pairs: n pairs with `chosen_COLUMN`, `rejected_COLUMN` of both columns.
+        margin: (n,) rewards of chosen minus rejected.
+        column: of the group.
+        stratum: of what may rightly differ.
+        threshold: of the violation, in points.
+        min_group: rows with a value below which a group is left out.
+        seed: of the bootstrap.
+        resamples: number of bootstrap resamples.
+
+    Returns:
+        One grey check where no completion has the stratum.
+    """
+    sides = ("chosen", "rejected")
+    merit = [p.meta.get(f"{side}_{stratum}") for side in sides for p in pairs]
+    if all(v is None for v in merit):
+        why = f"no completion has a stratum: there is no column chosen_{stratum} or rejected_{stratum}"
+        return [not_measured(f"fairness/parity/{column}", f"{SAYS} of {column}", why)]
+    values = [p.meta.get(f"{side}_{column}") for side in sides for p in pairs]
+    liked = (np.sign(margin) + 1) / 2
+    favoured = np.concatenate([liked, 1 - liked])
+    options: dict[str, Any] = {"seed": seed, "resamples": resamples}
+    prompts = [prompt_key(p) for p in pairs] * 2
+    groups = ["(not given)" if v is None else str(v) for v in values]
+    said = "preferred less often with {}"
+    bins = _bins(merit, stratum, [])
+    return _checks(favoured, groups, bins, prompts, column, stratum, said, threshold, min_group, options)
+
+
+def _checks(
+    favoured: Floats, groups: Sequence[str], bins: NDArray[np.str_], prompts: Sequence[str], column: str, stratum: str,
+    said: str, threshold: float, min_group: int, options: dict[str, Any],
+) -> list[Check]:  # fmt: skip
+    names, known = np.array(groups, dtype=str), np.isfinite(favoured)
+    found = []
+    for value in sorted(set(groups)):
+        inside = names == value
+        if min(int((inside & known).sum()), int((~inside & known).sum())) < min_group:
+            continue
+        name = f"{column}={value}"
+        says = f"{said.format(name)}, at equal {stratum}, than all others"
+        try:
+            parity = conditional_parity(favoured, inside, bins, prompts, **options)
+        except InputError:
+            found.append(
+                not_measured(f"fairness/parity/{name}", says, f"no value of {stratum} holds rows of both sides")
+            )
+            continue
+        found.append(Check(f"fairness/parity/{name}", f"{says}{_told(parity)}", parity.violation, threshold,
+                           left_out=int((~known).sum()), fix=FIX))  # fmt: skip
+    if not found:
+        why = f"no group has {min_group} rows beside as many others"
+        found.append(not_measured(f"fairness/parity/{column}", f"{SAYS} of {column}", why))
+    return found
+
+
+def _told(parity: ConditionalParity) -> str:
+    stratum, gap = min(parity.gaps.items(), key=lambda item: item[1].value)
+    alone = f"; {parity.uncompared:.0%} of it have nobody to compare with" if parity.uncompared > 0 else ""
+    return f" (all strata together {parity.marginal.format(2)}; worst at {stratum}: {gap.format(2)}){alone}"
+
+
+def _bins(values: Sequence[Any], name: str, have: Sequence[str]) -> NDArray[np.str_]:
+    """The stratum of each row as text: values as they are, many numbers in fifths, named by their range."""
+    if all(v is None for v in values):
+        raise InputError(f"stratum: no pair has a column {name!r}; {nearest(name, sorted(set(have)))}")
+    numbers = np.array(
+        [float(v) if isinstance(v, (int, float)) and not isinstance(v, bool) else np.nan for v in values]
+    )
+    known = np.isfinite(numbers)
+    if known.sum() <= len(values) / 2 or len(np.unique(numbers[known])) <= 10:
+        return np.array(["(not given)" if v is None else str(v) for v in values], dtype=str)
+    texts = np.full(len(values), "(not given)", dtype=object)
+    code = equal_mass_bins(numbers[known], n_bins=BINS)
+    for b in np.unique(code):
+        part = numbers[known][code == b]
+        texts[np.flatnonzero(known)[code == b]] = f"{part.min():.4g} to {part.max():.4g}"
+    return texts.astype(str)
