@@ -28,6 +28,26 @@ def test_a_table_and_the_same_numbers_as_json(tmp_path, capsys):
     assert numbers["configuration"]["method"] == "bradley-terry"
 
 
+def test_an_infinite_end_is_shown_and_told_where_json_has_no_number_for_it(tmp_path, capsys):
+    rows = [("a", "b", "model_b" if i == 0 else "model_a", f"p{i}") for i in range(20)]
+    assert main(["rate", write(tmp_path / "b.csv", rows), "--json", str(tmp_path / "o.json")]) == 0
+    # 19 of 20; 2.5% of resamples have at most 17 of 20 wins, and 36% have 20 of 20: 200 log10(17 / 3) = 150.666
+    assert "a  1255.751 [1150.666, inf]" in capsys.readouterr().out
+    numbers = json.loads((tmp_path / "o.json").read_text())
+    assert numbers["a"]["high"] is None
+    assert "upper end infinite" in numbers["a"]["method"]
+
+
+def test_names_and_prompts_that_are_missing(tmp_path, capsys):
+    path = write(tmp_path / "b.csv", [("a", "b", "tie", ""), ("a", " ", "tie", "p"), ("b", "a", "tie", "p")])
+    assert main(["rate", path]) == 2
+    assert "model_b = ' ': names no system" in capsys.readouterr().err
+    assert main(["rate", path, "--skip-broken", str(tmp_path / "broken.jsonl")]) == 0
+    told = capsys.readouterr().out
+    assert "1 rows are not used: broken, set aside" in told
+    assert "1 battles name no prompt: each is resampled by itself" in told
+
+
 def test_a_system_may_be_called_command(tmp_path):
     path = tmp_path / "b.csv"
     rows = [("command", "data", "model_a"), ("command", "data", "model_b"), ("data", "gpt", "tie")]

@@ -56,7 +56,8 @@ def stratified(
 
     `v - sqrt(sum_g w_g^2 (m_g - l_g)^2)` to `v + sqrt(sum_g w_g^2 (u_g - m_g)^2)`, with l_g and u_g Wilson's ends about
     the part's mean on the scale of the bounds, over its clusters: no variable in [0, 1] with mean p varies more than a
-    success with probability p, so that a part's interval is at least as wide as needed. Parts count as independent.
+    success with probability p, so that a part's interval is at least as wide as needed. Parts that share clusters (the
+    languages of one prompt) may err together: their distances are added instead of squared.
 
     Args:
         values: (n,) within the bounds; NaN rows are left out.
@@ -82,8 +83,11 @@ def stratified(
     if any(math.isnan(e.value) for e in ends):
         return Estimate(math.nan, n=n, method="no value: a part has none")
     mean = float(share @ [e.value for e in ends])
-    down = math.sqrt(sum((w * (e.value - e.low)) ** 2 for w, e in zip(share, ends, strict=True)))
-    up = math.sqrt(sum((w * (e.high - e.value)) ** 2 for w, e in zip(share, ends, strict=True)))
+    apart = sum(e.n for e in ends) == n
+    down, up = (
+        float(np.linalg.norm(share * distance, 2 if apart else 1))
+        for distance in ([e.value - e.low for e in ends], [e.high - e.value for e in ends])
+    )
     scale = high - low
     words = f"Wilson, {level:.0%}" if len(ends) == 1 else f"Wilson of {len(ends)} parts combined, {level:.0%}"
     reach = max(mean - down, 0.0), min(mean + up, 1.0)

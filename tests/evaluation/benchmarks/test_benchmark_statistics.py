@@ -79,6 +79,14 @@ def test_parts_with_few_rows_widen_the_whole():
     assert found.high == pytest.approx(0.75 + half / 2, abs=1e-6)
 
 
+def test_parts_of_the_same_prompts_err_together():
+    # two languages of three prompts, all right: as uncertain as three prompts, 3 / (3 + z^2), and not as six
+    s = weighted_means("x", np.ones(6), list("aaabbb"), {"a": 1.0, "b": 1.0})
+    found = estimate(s, [0, 1, 2, 0, 1, 2], resamples=20)
+    assert found.n == 3
+    assert found.low == pytest.approx(3 / (3 + Z2), abs=1e-6)
+
+
 def test_bounded_values_without_spread_have_wilsons_interval_on_their_scale():
     # three verdicts of 1 in [-1, 1]: on [0, 1] that is 3 of 3, lower end l = 3 / (3 + z^2), so 2 l - 1
     found = estimate(mean_of("x", np.ones(3), share=False, bounds=(-1.0, 1.0)), range(3), resamples=20)

@@ -126,6 +126,11 @@ def test_a_constant_reward_reaches_a_quarter(tmp_path):
     assert chance.low < chance.value < chance.high
     assert 5 * 0.25 / 6 < chance.value < (5 * 0.25 + 1.01) / 6
     assert "draws of random rewards" in chance.method
+    # one prompt of Ties: many resamples lack it, so that neither the score nor what it is above chance has an interval
+    told = on("rewardbench2", path, by_text({})).metrics
+    assert math.isnan(told["score"].low)
+    assert math.isnan(told["advantage/random/score"].low)
+    assert told["score"].method == "no interval: resamples lack a part of it"
 
 
 def test_rows_of_an_unknown_subset_are_told(tmp_path):

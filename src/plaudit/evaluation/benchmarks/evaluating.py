@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -129,7 +130,10 @@ def _random(
             chance = t_interval([value_of(restricted(s[own.name], own)) for s in said])
             chance = replace(chance, n=shown[own.name].n, method=f"{len(draws)} draws of random rewards, t, 95%")
             table[f"baseline/random/{own.name}"] = chance
-            table[f"advantage/random/{own.name}"] = replace(difference(shown[own.name], chance), n=chance.n)
+            less = replace(difference(shown[own.name], chance), n=chance.n)
+            if math.isnan(shown[own.name].low):  # which is no certainty
+                less = Estimate(less.value, n=less.n, method=shown[own.name].method)
+            table[f"advantage/random/{own.name}"] = less
     return table
 
 

@@ -60,7 +60,6 @@ def estimate(statistic: Statistic, clusters: Clusters, *, seed: int = 0, resampl
     found = bootstrap_totals(watched, list(statistic.columns.T), clusters, seed=seed, resamples=resamples)
     if found.n < 2 or math.isnan(found.value) or not (flat(found) or watched.often):
         return found
-    lacking = "resamples that lack a part" if watched.often else "every resample says the same"
     reach = statistic.reach
     if statistic.parts is not None and reach is not None:
         known, inside, weights = _judged(statistic), statistic.parts.inside(), statistic.parts.weights
@@ -71,7 +70,11 @@ def estimate(statistic: Statistic, clusters: Clusters, *, seed: int = 0, resampl
         return replace(closed, value=found.value)
     if statistic.share and found.value in (0.0, 1.0):
         return wilson(found.n * found.value, found.n)
-    return Estimate(found.value, n=found.n, method=f"no interval: {lacking}")
+    return Estimate(found.value, n=found.n, method=f"no interval: {_why(watched)}")
+
+
+def _why(watched: _Watched) -> str:
+    return "resamples lack a part of it" if watched.often else "every resample says the same"
 
 
 def value_of(statistic: Statistic) -> float:
@@ -132,7 +135,7 @@ def advantage(own: Statistic, rule: Statistic, clusters: Clusters, *, seed: int 
         options = {"seed": seed, "resamples": resamples}
         both = estimate(own, clusters, **options), estimate(rule, clusters, **options)
         if any(math.isnan(e.low) for e in both):
-            return Estimate(found.value, n=found.n, method="no interval: resampling has no width")
+            return Estimate(found.value, n=found.n, method=f"no interval: {_why(watched)}")
         closed = replace(difference(*both), method="MOVER of the two numbers, 95%")
     return replace(closed, value=found.value, n=found.n)
 
