@@ -41,6 +41,13 @@ def test_numbers_with_rules_are_headlines_and_the_rest_are_parts(result):
     assert "matrix/" not in page
 
 
+def test_a_number_without_an_interval_is_shown_without_one(result):
+    # chance is 0.50, a constant: not "0.50 [0.50, 0.50]", which a rule of few rows would be shown as too
+    page = render_benchmark(result)
+    assert ">0.50<" in page
+    assert "[0.50, 0.50]" not in page
+
+
 def test_the_matrix_has_styles_in_rows_and_columns(result):
     table = matrix(result)
     assert (table.rows, table.columns) == (("a", "b"), ("a", "b"))

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -115,13 +115,9 @@ def write_benchmark(
 
 def _chart(result: BenchmarkResult, name: str, rules: Mapping[str, Estimate]) -> Markup:
     rows = [charts.Row("this judge", result.metrics[name], "main")]
-    # a rule's number without an interval is a constant, and drawn as one
-    rows += [charts.Row(rule, _closed(e)) for rule, e in rules.items()]
+    # without an interval a number is a constant (chance), or too few rows say how sure it is: a dot, and no width of 0
+    rows += [charts.Row(rule, e) for rule, e in rules.items()]
     chance = rules.get("random")
     reference = chance.value if chance is not None and math.isfinite(chance.value) else 0.5
     label = f"{name} of this judge and of rules that never read the text, with 95% intervals"
     return both_widths(charts.dots, rows, label=label, reference=reference, axis=name.replace("_", " "))
-
-
-def _closed(e: Estimate) -> Estimate:
-    return replace(e, low=e.value, high=e.value) if math.isnan(e.low) else e
