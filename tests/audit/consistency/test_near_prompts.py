@@ -24,6 +24,14 @@ def test_rates_by_hand():
     # tie at one response, and a tie in the interaction
     blind = contrast_rates(contrasts(), Rule(lambda s: len(s.text) + (s.text < "B")), resamples=50)
     assert [blind.responses.value, blind.instructions.value, blind.interaction.value] == [0.5, 0.5, 0.5]
+    # by the paper's strict comparison a tie is no win: 0 at one response, and still a half at one prompt, where
+    # nothing ties
+    strict = contrast_rates(contrasts(), Rule(lambda s: len(s.text) + (s.text < "B")), ties=0.0, resamples=50)
+    assert [strict.responses.value, strict.instructions.value, strict.interaction.value] == [0.5, 0.0, 0.0]
+    perfect = contrast_rates(contrasts(), Rule(right), ties=0.0, resamples=50)
+    assert [perfect.responses.value, perfect.instructions.value, perfect.interaction.value] == [1.0, 1.0, 1.0]
+    with pytest.raises(InputError, match="ties count 2"):
+        contrast_rates(contrasts(), Rule(right), ties=2.0)
 
 
 def test_a_shift_of_a_prompt_does_not_count_in_the_interaction():

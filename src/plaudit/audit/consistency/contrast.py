@@ -5,7 +5,8 @@ A reward that reads the prompt puts each response above the other one at home, a
 Differs from the paper: its two rates compare across prompts (C_ins), where a reward is only known up to a shift of each
 prompt, or leave the general quality of a response in (C_res, which is one half for a reward that ignores the prompt).
 The check is on the interaction `r(1, a) - r(1, b) + r(2, b) - r(2, a)`, in which both cancel; the paper's rates are
-reported beside it. Near prompts are found by their words unless an embedding is given.
+reported beside it. Ties count a half in all three, where the paper counts none (`contrast_rates(ties=0)`). Near prompts
+are found by their words unless an embedding is given.
 """
 
 from __future__ import annotations
@@ -122,16 +123,25 @@ def _cosines(texts: Sequence[str], embed: Embed | None) -> NDArray[np.float64]:
 
 
 def contrast_rates(
-    contrasts: Sequence[Contrast], reward: Reward, *, seed: int = 0, resamples: int = 2000
+    contrasts: Sequence[Contrast], reward: Reward, *, ties: float = 0.5, seed: int = 0, resamples: int = 2000
 ) -> ContrastRates:
     """The rates of [17] and the interaction; each contrast is one cluster.
+
+    A reward that ignores the prompt ties in every comparison of prompts: its C_ins is `ties`, a half here, so that
+    indifference looks like a coin, and 0 in the paper, which counts wins alone.
 
     Args:
         contrasts: m of them.
         reward: the reward; it scores both responses to both prompts in one call.
+        ties: what a tie counts, in [0, 1]; 0 is the paper's strict comparison.
         seed: of the bootstrap.
         resamples: number of bootstrap resamples.
+
+    Raises:
+        InputError: if ties are not within [0, 1].
     """
+    if not 0 <= ties <= 1:
+        raise InputError(f"contrast_rates: ties count {ties}; give 0 (strict), 0.5, or a number up to 1")
     samples = [
         replace(home, completion=answer.completion, group=f"contrast-{k}-{side}", steps=None)
         for k, c in enumerate(contrasts)
@@ -144,7 +154,7 @@ def contrast_rates(
     options: dict[str, Any] = {"seed": seed, "resamples": resamples}
 
     def rate(x: NDArray[np.float64], clusters: NDArray[np.int64]) -> Estimate:
-        return proportion((np.sign(x) + 1) / 2, clusters, **options)
+        return proportion(np.where(x == 0, ties, (np.sign(x) + 1) / 2), clusters, **options)
 
     return ContrastRates(
         responses=rate(np.concatenate([r[:, 0] - r[:, 1], r[:, 3] - r[:, 2]]), two),

@@ -11,6 +11,7 @@ __getattr__, __all__ = exports(
         "candidate_checks": "candidates",
         "completion_parity": "merit",
         "dependence_check": "depending",
+        "fisher_discriminant": "leakage",
         "pair_parity": "merit",
         "pool": "candidates",
         "Cells": "cells",

@@ -45,5 +45,7 @@ __getattr__, __all__ = exports(
         "internal_agreement": "internal",
         "order_averaged": "internal",
         "thurstone_pairs": "thurstone",
+        "replayed": "triples",
+        "written_triples": "triples",
     },
 )
