@@ -140,6 +140,14 @@ def test_rows_that_cannot_be_read(tmp_path, capsys, change, words):
     assert main(["evaluate", path, *METRIC, "--skip-broken", str(tmp_path / "b.jsonl")]) == 0
 
 
+def test_blank_prompts_are_not_one_prompt(tmp_path, capsys):
+    rows = [{**r, "instruction": "" if i < 5 else r["instruction"]} for i, r in enumerate(annotations(20))]
+    assert main(["evaluate", write(tmp_path / "o.jsonl", rows), *METRIC]) == 0
+    told = capsys.readouterr().out
+    assert "n=20" in told
+    assert "5 rows have no prompt: each is resampled by itself" in told
+
+
 def test_what_is_refused(tmp_path, capsys):
     path = write(tmp_path / "o.jsonl", annotations(20))
     assert main(["evaluate", path, "--metric", "winrate"]) == 2

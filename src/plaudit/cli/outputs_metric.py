@@ -132,7 +132,9 @@ def _fitted(
         )
     return length_controlled_winrate(
         [row.preference for row in rows], [len(row.output) for row in rows], [len(row.baseline_output) for row in rows],
-        [row.prompt for row in rows], difficulty=None if missing else gamma, gamed=gamed, seed=seed,
+        # a blank prompt is no prompt that such rows share
+        [row.prompt if row.prompt.strip() else (i,) for i, row in enumerate(rows)],
+        difficulty=None if missing else gamma, gamed=gamed, seed=seed,
     )  # fmt: skip
 
 
@@ -154,6 +156,8 @@ def _remarks(
     without = sum(math.isnan(row.preference) for row in rows)
     if without:
         lines.append(f"{without} of {len(rows)} rows have no judgement: they leave the fit and the plain win rate")
+    if blank := sum(not row.prompt.strip() for row in rows):
+        lines.append(f"{blank} rows have no prompt: each is resampled by itself")
     if not args.gamed:
         lines.append("without --gamed: no rows of gamed baselines; AlpacaEval's published numbers are fitted with them")
     if any(math.isnan(fit.weights[1]) for fit in found.values()):

@@ -7,7 +7,8 @@ where a part has few rows many resamples lack it. There each part's Wilson inter
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -33,14 +34,20 @@ def flat(found: Estimate) -> bool:
 
 
 def without_interval(found: Estimate) -> Estimate:
-    """The estimate, its interval taken away where it has no width and no bounds of the values say how wide it might be.
+    """The estimate, its interval taken away where it says too little and no bounds say how wide it might be.
+
+    That is where it has no width, or more than one resample in a hundred was undefined: the interval is then one of the
+    data sets that happen to define the number.
 
     Args:
-        found: from a bootstrap.
+        found: from a bootstrap, which names its undefined resamples in `method`.
     """
-    if not flat(found):
-        return found
-    return Estimate(found.value, n=found.n, method="no interval: every resample says the same")
+    if flat(found):
+        return Estimate(found.value, n=found.n, method="no interval: every resample says the same")
+    lost, drawn = (re.search(rf"(\d+) resamples{end}", found.method) for end in (" undefined", ","))
+    if lost and drawn and int(lost[1]) > UNDEFINED * int(drawn[1]):
+        return Estimate(found.value, n=found.n, method=f"no interval: {lost[1]} of {drawn[1]} resamples undefined")
+    return found
 
 
 def stratified(
@@ -72,14 +79,9 @@ def stratified(
 
     Source: Wilson 1927; Zou and Donner 2008 (method of variance estimates recovery).
     """
-    x = np.asarray(values, dtype=np.float64).reshape(-1)
-    codes, known = cluster_codes(clusters, x.size), ~np.isnan(x)
-    parts = np.ones((x.size, 1), dtype=bool) if inside is None else np.asarray(inside, dtype=bool)
     share = np.asarray(weights, dtype=np.float64) / float(np.sum(weights))
     low, high = bounds
-    p = np.clip((x - low) / (high - low), 0.0, 1.0)
-    ends = [_part(p, codes, known & parts[:, g], level) for g in range(parts.shape[1])]
-    n = int(np.unique(codes[known & parts.any(axis=1)]).size)
+    ends, n = _parts(values, inside, clusters, bounds, level)
     if any(math.isnan(e.value) for e in ends):
         return Estimate(math.nan, n=n, method="no value: a part has none")
     mean = float(share @ [e.value for e in ends])
@@ -92,6 +94,30 @@ def stratified(
     words = f"Wilson, {level:.0%}" if len(ends) == 1 else f"Wilson of {len(ends)} parts combined, {level:.0%}"
     reach = max(mean - down, 0.0), min(mean + up, 1.0)
     return Estimate(low + scale * mean, low + scale * reach[0], low + scale * reach[1], n, words)
+
+
+def between_parts(
+    function: Callable[[Float[np.ndarray, " g"]], float],
+    values: ArrayLike,
+    inside: Bool[np.ndarray, "n g"],
+    clusters: Clusters | None = None,
+    *,
+    level: float = 0.95,
+) -> Estimate:
+    """A number that rises in each of several shares: from all their lower to all their upper ends, Wilson's.
+
+    At least as wide as needed: all shares would have to be at their ends at once.
+
+    Args:
+        function: of the g parts' means.
+        values: (n,) in [0, 1]; NaN rows are left out.
+        inside: which rows belong to which part.
+        clusters: (n,) labels, or None.
+        level: coverage.
+    """
+    ends, n = _parts(values, inside, clusters, (0.0, 1.0), level)
+    value, low, high = (function(np.array([getattr(e, end) for e in ends])) for end in ("value", "low", "high"))
+    return Estimate(value, low, high, n, f"between Wilson's ends of {len(ends)} parts, {level:.0%}")
 
 
 def signed_stratified(
@@ -122,6 +148,19 @@ def signed_stratified(
         return found
     low, high = max(found.low, -bound), min(found.high, bound)
     return Estimate(found.value, low, high, up.n, f"MOVER of gains and losses, {level:.0%}")
+
+
+def _parts(
+    values: ArrayLike, inside: Bool[np.ndarray, "n g"] | None, clusters: Clusters | None, bounds: tuple[float, float],
+    level: float,
+) -> tuple[list[Estimate], int]:  # fmt: skip
+    """Each part's mean on the scale of the bounds with Wilson's interval, and the clusters of all."""
+    x = np.asarray(values, dtype=np.float64).reshape(-1)
+    codes, known = cluster_codes(clusters, x.size), ~np.isnan(x)
+    parts = np.ones((x.size, 1), dtype=bool) if inside is None else np.asarray(inside, dtype=bool)
+    p = np.clip((x - bounds[0]) / (bounds[1] - bounds[0]), 0.0, 1.0)
+    ends = [_part(p, codes, known & parts[:, g], level) for g in range(parts.shape[1])]
+    return ends, int(np.unique(codes[known & parts.any(axis=1)]).size)
 
 
 def _part(

@@ -94,6 +94,20 @@ def test_bounded_values_without_spread_have_wilsons_interval_on_their_scale():
     assert found.low == pytest.approx(6 / (3 + Z2) - 1, abs=1e-6)
 
 
+def test_a_number_that_rises_in_its_parts_lies_between_their_ends():
+    # a harmonic mean of a: 8 of 8 and b: 2 of 2, Wilson's lower ends 8 / (8 + z^2) and 2 / (2 + z^2)
+    base = weighted_means("f1", np.ones(10), ["a"] * 8 + ["b"] * 2, {"a": 1.0, "b": 1.0})
+
+    def harmonic(p):
+        return float(2 * p[0] * p[1] / (p[0] + p[1]))
+
+    function = lambda t: 2 / (t[:, 2] / t[:, 0] + t[:, 3] / t[:, 1])  # noqa: E731
+    s = Statistic("f1", base.make, function, parts=base.parts, rising=harmonic)
+    found = estimate(s, range(10), resamples=50)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(2 / ((8 + Z2) / 8 + (2 + Z2) / 2), abs=1e-6)
+
+
 def test_what_has_no_bounds_has_no_interval_where_nothing_differs():
     found = estimate(mean_of("x", np.full(5, 3.0), share=False), range(5), resamples=20)
     assert math.isnan(found.low)

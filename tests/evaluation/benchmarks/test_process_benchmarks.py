@@ -67,7 +67,10 @@ def test_processbench_thresholds_missing_parts_and_named_steps(tmp_path):
     strict = values(on("processbench", folder, logits, threshold=5.0))
     assert strict["accuracy/gsm8k/correct"] == 0.0
     critic = Scores(lambda s: 0.0, detail=lambda s: {"first_error": 1 if int(s.prompt[0].text.split()[1]) < 2 else -1})
-    assert values(on("processbench", folder, critic))["present_f1"] == 1.0
+    f1 = on("processbench", folder, critic).metrics["present_f1"]
+    # two of two and two of two: both accuracies have Wilson's lower end 2 / (2 + z^2), and so has their harmonic mean
+    assert (f1.value, f1.high) == (1.0, 1.0)
+    assert f1.low == pytest.approx(2 / (2 + 1.959964**2), abs=1e-6)
 
 
 def test_processbench_abstentions_leave(tmp_path):

@@ -114,6 +114,15 @@ def test_agreement_on_few_prompts_claims_no_certainty():
     assert found.reversed_pairs.high == pytest.approx(1.959964**2 / (3 + 1.959964**2), abs=1e-6)
 
 
+def test_a_correlation_of_one_prompt_among_many_has_no_interval():
+    # only the first of six prompts tells anything apart: (5/6)^6 = .335 of the resamples have no correlation at all
+    a = RewardBatch(np.array([0.0, 1.0, 3.0] + [1.0] * 15))
+    b = RewardBatch(np.array([0.0, 2.0, 3.0] + [1.0] * 14 + [1.5]))
+    found = compare_rewards(samples(6, 3), a, b).correlation
+    assert math.isnan(found.low)
+    assert "resamples undefined" in found.method
+
+
 def test_what_one_cannot_judge_leaves_both_and_is_counted():
     rng = np.random.default_rng(1)
     reward, outcome = rng.normal(size=30), np.zeros(30, dtype=np.int8)

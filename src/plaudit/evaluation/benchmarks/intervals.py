@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plaudit.evaluation.benchmarks.statistics import Floats, Statistic, Totals
-from plaudit.evaluation.strata import UNDEFINED, flat, signed_stratified, stratified
+from plaudit.evaluation.strata import UNDEFINED, between_parts, flat, signed_stratified, stratified
 from plaudit.stats.bootstrap import bootstrap_totals
 from plaudit.stats.clusters import Clusters
 from plaudit.stats.estimate import Estimate
@@ -63,7 +63,9 @@ def estimate(statistic: Statistic, clusters: Clusters, *, seed: int = 0, resampl
     reach = statistic.reach
     if statistic.parts is not None and reach is not None:
         known, inside, weights = _judged(statistic), statistic.parts.inside(), statistic.parts.weights
-        if statistic.signed:
+        if statistic.rising is not None:
+            closed = between_parts(statistic.rising, known, inside, clusters)
+        elif statistic.signed:
             closed = signed_stratified(known, inside, weights, clusters, bound=max(map(abs, reach)))
         else:
             closed = stratified(known, inside, weights, clusters, bounds=reach)
@@ -122,7 +124,8 @@ def advantage(own: Statistic, rule: Statistic, clusters: Clusters, *, seed: int 
     found = bootstrap_totals(watched, columns, clusters, seed=seed, resamples=resamples)
     if found.n < 2 or math.isnan(found.value):
         return found
-    paired, edge = own.parts is not None and rule.parts is not None and own.reach is not None, flat(found)
+    edge = flat(found)
+    paired = own.parts is not None and rule.parts is not None and own.reach is not None and own.rising is None
     if paired:
         change = _judged(own) - _judged(rule)
         edge |= not (np.nansum(np.maximum(change, 0)) and np.nansum(np.maximum(-change, 0)))

@@ -49,9 +49,10 @@ class Statistic:
         share: whether its range is [0, 1], so that Wilson's interval stands in where the bootstrap has no width.
         absent: why it is not given; the value is then NaN, and this is its `method`.
         rows: the items that the columns are of, where they are of some only.
-        parts: of what it is the weighted mean, where it is one.
+        parts: of what it is the weighted mean, or another function that rises in each.
         bounds: lowest and highest value of an item, where it is no share but bounded.
         signed: whether it is a mean of differences, in which no change is the usual.
+        rising: the number as a function of its parts' means (g,), where it is no mean but rises in each.
         by_order: whether an item's columns depend on the order of its rewards alone, and on no other item, so that what
             random rewards reach is known exactly.
     """
@@ -66,6 +67,7 @@ class Statistic:
     parts: Parts | None = None
     bounds: tuple[float, float] | None = None
     signed: bool = False
+    rising: Callable[[Floats], float] | None = None
     by_order: bool = True
 
     @property

@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from plaudit.errors import InputError
 from plaudit.evaluation.benchmarks.choices.covariates import by_covariate, covariates_of
@@ -30,6 +30,7 @@ from plaudit.evaluation.benchmarks.judging import Judged
 from plaudit.evaluation.benchmarks.statistics import (
     Floats,
     Found,
+    Parts,
     Statistic,
     absent,
     mean_of,
@@ -167,7 +168,13 @@ def _by_weight(name: str, values: Floats, groups: list[str], weights: dict[str, 
         size[g] = size.get(g, 0) + int(k)
     u = np.array([weights[g] / size[g] if g in weights and size[g] else math.nan for g in groups])
     columns = np.stack([u * values, np.where(known, u, math.nan)], axis=1)
-    return Statistic(name, lambda: columns, ratio, headline=True)
+    names = {g: i for i, g in enumerate(weights)}
+
+    def inside() -> NDArray[np.bool_]:
+        return np.asarray(np.array([names.get(g, -1) for g in groups])[:, None] == np.arange(len(names)))
+
+    parts = Parts(values, tuple(weights.values()), inside)
+    return Statistic(name, lambda: columns, ratio, headline=True, parts=parts)
 
 
 M_REWARDBENCH = Benchmark(

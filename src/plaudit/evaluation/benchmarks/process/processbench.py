@@ -134,13 +134,14 @@ def _harmonic(
     base = weighted_means(name, right, groups, dict.fromkeys(names, 1.0), headline=headline)
     g = len(names)
 
-    def function(t: Floats) -> Floats:
-        accuracy = t[:, :g] / t[:, g:]
-        a, b = accuracy[:, 0::2], accuracy[:, 1::2]
+    def f1(accuracy: Floats) -> Floats:
+        a, b = accuracy[..., 0::2], accuracy[..., 1::2]
         total = np.where(a + b > 0, a + b, 1.0)  # both accuracies 0: F1 is 0
-        return np.asarray((2 * a * b / total).mean(axis=1))
+        return np.asarray((2 * a * b / total).mean(axis=-1))
 
-    return Statistic(name, base.make, function, headline)
+    return Statistic(
+        name, base.make, lambda t: f1(t[:, :g] / t[:, g:]), headline, parts=base.parts, rising=lambda p: float(f1(p))
+    )
 
 
 def _rules(items: Sequence[Item]) -> Mapping[str, Judged]:
