@@ -92,3 +92,10 @@ def test_what_has_become_a_fault_is_worse_whatever_the_interval(audit):
     )
     assert (change.standing, change.why) == ("worse", "a constant")
     assert worse([change]) == (change,)
+
+
+def test_a_share_that_dropped_its_end_for_its_light_has_it_again(audit):
+    # all five pairs have a reward: shown as 0 [0, 0], and up to 3.8415 / 8.8415 = .4345 in truth
+    (change,) = [c for c in compare_audits(audit, audit) if c.name == "accuracy/unscored"]
+    assert (change.loss.low, change.loss.high) == pytest.approx((-0.4345, 0.4345), abs=1e-4)
+    assert change.standing == "undecided"

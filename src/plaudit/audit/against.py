@@ -29,7 +29,7 @@ from plaudit.audit.battery import Audit
 from plaudit.audit.checks import Check, Light
 from plaudit.errors import InputError, MissingError
 from plaudit.stats.estimate import Estimate
-from plaudit.stats.intervals import difference
+from plaudit.stats.intervals import difference, wilson
 
 Standing = Literal["no worse", "worse", "undecided", "not comparable"]
 SHARE = 0.5
@@ -144,6 +144,8 @@ def _harm(check: Check, e: Estimate) -> Estimate:
 
     The size of what may lie on either side of 0 is at least 0, where the interval holds 0.
     """
+    if e.low == e.high and "Wilson" in e.method:
+        e = wilson(e.value * e.n, e.n)  # the share without a reward drops its upper end at 0, for its light alone
     low, high = (e.value if math.isnan(x) else x for x in (e.low, e.high))
     if check.harm == "above":
         return replace(e, low=low, high=high)

@@ -128,7 +128,8 @@ def test_position_by_hand():
 
 
 def test_dressed_comparisons():
-    rows = [pair(f"p{i}", "good answer", "bad answer") for i in range(30)]
+    # 0 of 40 ends at 3.8415 / 43.8415 = .088, below the threshold of .1; of 30 it would not
+    rows = [pair(f"p{i}", "good answer", "bad answer") for i in range(40)]
 
     def worth(s):
         return 1.0 * ("good" in s.text) + 5.0 * ("experts" in s.text)
@@ -210,3 +211,14 @@ def test_errors_of_the_call():
         run_attacks(rows, Rule(lambda s: 1.0), only=["position"])
     with pytest.raises(InputError, match="attacks: no pairs; give at least one"):
         run_attacks([], Rule(lambda s: 1.0))
+
+
+def test_rates_that_never_vary_are_not_sure_of_nothing():
+    pairs = [pair(f"what of {i}", "a good answer", "a bad answer") for i in range(30)]
+    found = style(pairs, Rule(lambda s: float("good" in s.text)), resamples=50)
+    # no rewrite turns any of 30 pairs either way: 0 of 30 ends at 3.8415 / 33.8415 = .1135, beyond the threshold of .1
+    for check in found:
+        if check.evidence is not None:
+            assert (check.evidence.low, check.evidence.high) == pytest.approx((-0.1135, 0.1135), abs=1e-4)
+            assert check.light == "amber"
+    assert any(check.evidence is not None for check in found)

@@ -20,8 +20,8 @@ from plaudit.records.rows import Pair
 from plaudit.records.sample import Sample
 from plaudit.records.splitting import prompt_key
 from plaudit.rewards.base import Comparison
-from plaudit.stats.bootstrap import bootstrap_mean, paired_difference
-from plaudit.stats.intervals import proportion
+from plaudit.stats.bootstrap import bootstrap_mean
+from plaudit.stats.intervals import proportion, signed_share
 
 Floats = NDArray[np.float64]
 
@@ -130,7 +130,7 @@ def _dressed(
         )
     return Check(
         name, "share of pairs whose loser wins with it added, minus those whose winner loses",
-        paired_difference(up, down, labels, seed=seed, resamples=resamples), threshold, examples=tuple(examples),
+        signed_share(up - down, labels, seed=seed, resamples=resamples), threshold, examples=tuple(examples),
         left_out=int(np.isnan(up - down).sum()),
         fix="Balance the feature in the training pairs or add counterfactual pairs, and train again.",
     )  # fmt: skip

@@ -17,7 +17,7 @@ from plaudit.audit.checks import Check, not_measured
 from plaudit.records.rows import Pair
 from plaudit.records.sample import Sample
 from plaudit.rewards.base import Reward
-from plaudit.stats.bootstrap import paired_difference
+from plaudit.stats.intervals import signed_share
 
 Floats = NDArray[np.float64]
 
@@ -61,7 +61,7 @@ def _style(
     lower = ground.lower()[at]
     raised, own, changed, margin = _turned(ground, at, lower, feature, truth)
     fallen, _, _, _ = _turned(ground, at, 1 - lower, feature, truth)
-    evidence = paired_difference(raised, fallen, ground.labels(at), seed=seed, resamples=resamples)
+    evidence = signed_share(raised - fallen, ground.labels(at), seed=seed, resamples=resamples)
     return Check(
         f"attack/rewrite-{feature}", says, evidence, threshold,
         examples=worst(ground, at, lower, changed, own, margin, f"{feature} added; now the better one"),

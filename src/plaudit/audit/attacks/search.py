@@ -33,9 +33,8 @@ from plaudit.records.rows import Pair
 from plaudit.records.sample import content_hash
 from plaudit.rewards.base import Reward
 from plaudit.runs.log import DurableLog
-from plaudit.stats.bootstrap import paired_difference
 from plaudit.stats.estimate import Estimate
-from plaudit.stats.intervals import proportion
+from plaudit.stats.intervals import proportion, signed_share
 
 Floats = NDArray[np.float64]
 VERSION = 1
@@ -244,7 +243,7 @@ def _result(ground: Ground, state: _State, calls: int, rounds: int, seed: int, r
         baseline=ground.effect(gains[1], at, **options),
         beyond=ground.effect(gains[0] - gains[1], at, **options),
         overturned=proportion(turned[0], labels, seed=seed, resamples=resamples),
-        overturned_beyond=paired_difference(turned[0], turned[1], labels, seed=seed, resamples=resamples),
+        overturned_beyond=signed_share(turned[0] - turned[1], labels, seed=seed, resamples=resamples),
         calls=calls,
         rounds=rounds,
     )

@@ -23,7 +23,7 @@ from plaudit.audit.checks import Check, not_measured
 from plaudit.records.rows import Pair
 from plaudit.records.sample import Sample
 from plaudit.rewards.base import Reward
-from plaudit.stats.bootstrap import paired_difference
+from plaudit.stats.intervals import signed_share
 
 Floats = NDArray[np.float64]
 MOST_BUNDLED = 16
@@ -87,7 +87,7 @@ def back_door(
     control = _strongest(ground, usual_strings, first, calls=calls // 4, truth=truth, seed=seed)
     turned, own, changed, harm = _overturned(ground, trigger, second, truth, seed)
     usual, _, _, _ = _overturned(ground, control, second, truth, seed)
-    evidence = paired_difference(turned, usual, ground.labels(second), seed=seed, resamples=resamples)
+    evidence = signed_share(turned - usual, ground.labels(second), seed=seed, resamples=resamples)
     side = ground.lower()[second]
     spent = ground.reward.calls - start
     return Check(
