@@ -114,9 +114,10 @@ class Multipliers:
 
 
 def mixed_advantages(task: Floats, rewards: Sequence[Floats], weights: ArrayLike) -> Floats:
-    """`(k - sum_i s_i) A_task + sum_i s_i A_i`, each standardised beforehand.
+    """`(k - sum_i s_i) A_task + sum_i s_i A_i`, each standardised beforehand in the paper.
 
-    With one reward `(1 - s) A_task + s A_reward`.
+    With one reward `(1 - s) A_task + s A_reward`. A task that is standardised pulls as hard near the start as far from
+    it, and nothing damps the multipliers then: leave it in its own unit (nats) where they swing.
 
     Args:
         task: advantages of the task, such as of minus the KL from the starting policy.
