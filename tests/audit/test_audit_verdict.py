@@ -127,6 +127,19 @@ def test_certainty(findings, certainty):
     assert judge(findings).certainty == certainty
 
 
+def test_what_could_not_be_tested_is_neither_permitted_nor_found_bad():
+    why = "the two completions of every pair are the same text"
+    verdict = judge(Findings(accuracy=Estimate(math.nan), untested=why))
+    assert (verdict.use, verdict.headline, verdict.limit) == ("none", f"No verdict: {why}", "")
+    assert "these pairs cannot tell" in verdict.causes[0].says
+    assert f"accuracy: {why}" in verdict.not_tested
+    assert verdict.certainty == "low"
+    # what was found besides is not hidden, and four fifths without a reward need no accuracy to be refused
+    found = judge(Findings(accuracy=Estimate(math.nan), untested=why, biases={"length": about(0.7)}))
+    assert found.limit == "Failures were found besides, see the causes."
+    assert judge(Findings(accuracy=Estimate(math.nan), untested=why, unscored=0.8)).headline == "Do not use this reward"
+
+
 def test_untested_things_are_listed():
     bare = judge(Findings(accuracy=about(0.8)))
     text = " ".join(bare.not_tested)

@@ -272,6 +272,8 @@ def _headline(use: Use, f: Findings, limits: Thresholds, limit_n: int | None) ->
 
 
 def _limit(use: Use, f: Findings, causes: tuple[Cause, ...], limit_n: int | None) -> str:
+    if f.untested and any(c.name not in _FATAL for c in causes):
+        return "Failures were found besides, see the causes."
     if use == "none":
         return ""
     if not f.truth_known:

@@ -171,6 +171,24 @@ def test_attributes_together_show_what_none_shows_alone():
     assert fair["fairness/joint"].light == "green"
 
 
+@pytest.mark.parametrize(
+    ("margin", "why"),
+    [
+        (np.full(40, np.nan), "0 prompts have all of it, and 4 are needed"),
+        (np.zeros(40), "it is as right on every pair, so there is nothing that could depend"),
+        (np.ones(40), "it is as right on every pair, so there is nothing that could depend"),
+    ],
+)
+def test_no_dependence_is_tested_where_none_could_be_seen(margin, why):
+    pairs = [_pair(f"p{i}", "x", "y", age=float(i), a=f"a{i % 2}") for i in range(40)]
+    outcome = np.where(np.isnan(margin), 2, 0).astype(np.int8)
+    sides = RewardBatch(margin, outcome), RewardBatch(np.where(np.isnan(margin), np.nan, 0.0), outcome)
+    checks = fairness_checks(pairs, *sides, [Attribute("age"), Attribute("a")], min_group=20)
+    found = {c.name: c for c in checks}
+    assert (found["fairness/age"].skipped, found["fairness/joint"].skipped) == (why, why)
+    assert not any(c.light == "red" for c in checks)
+
+
 def test_permutations_of_few_values_equal_those_by_the_definition(monkeypatch):
     rng = np.random.default_rng(2)
     x = rng.choice([0.0, 0.5, 1.0], 40)

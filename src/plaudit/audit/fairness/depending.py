@@ -17,6 +17,8 @@ from plaudit.stats.estimate import Estimate
 
 P_VALUE = 0.01
 """Below, a dependence counts as shown."""
+FEWEST = 4
+"""Prompts below which nothing is tested."""
 JOINT = 500
 """Rows of which the joint distance covariance is told: memory and time grow with their square."""
 FIX = "Collect pairs of those that it serves worse, or train with --fair distance-covariance, then audit again."
@@ -54,10 +56,12 @@ def dependence_check(
     left_out = len(pairs) - len(usable)
     names = " and ".join(f"{a.column} ({a.whose})" for a in attributes)
     name = "fairness/joint" if len(attributes) > 1 else f"fairness/{attributes[0].column}"
-    test = dependence_test(right[rows], attribute_matrix(columns), seed=seed)
     says = f"p-value that being right does not depend on {names}, by distance covariance{said}"
-    if not np.isfinite(test.correlation):
-        return not_measured(name, says, f"{len(rows)} prompts have all of it, and 4 are needed")
+    if len(rows) < FEWEST:
+        return not_measured(name, says, f"{len(rows)} prompts have all of it, and {FEWEST} are needed")
+    if np.ptp(right[rows]) == 0:
+        return not_measured(name, says, "it is as right on every pair, so there is nothing that could depend")
+    test = dependence_test(right[rows], attribute_matrix(columns), seed=seed)
     says += f"; distance correlation {test.correlation:.2f}"
     if len(attributes) > 1:
         some = np.sort(np.random.default_rng([seed, 2]).permutation(len(rows))[:JOINT])
