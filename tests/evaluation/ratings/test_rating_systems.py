@@ -234,6 +234,17 @@ def test_points_do_not_jump_when_a_strong_system_is_never_beaten():
     assert held[1, 0] == math.inf
 
 
+def test_what_intervals_are_relative_to_is_told():
+    # s loses one of ten battles to b: .35 of the resamples lack it. b and c meet on every prompt, once each way
+    cells = [("s", "b", "model_b" if i == 0 else "model_a", str(i)) for i in range(10)]
+    cells += [("b", "c", w, str(i)) for i in range(10) for w in ("model_a", "model_b")]
+    found = rate(battles_from_rows(rows(*cells)), resamples=200)
+    assert found.table["s"].high == math.inf
+    assert "intervals are of points relative to the 2 systems that are finite in every resample" in found.notes
+    # both resamples and fit have b and c equal
+    assert math.isnan(found.table["b"].low)
+
+
 def test_a_resample_that_lacks_a_system_counts_at_both_ends():
     # c plays on one prompt of ten: (9/10)^10 = .349 of the resamples lack it, and then it may be anywhere
     cells = [("a", "b", "model_a" if i % 2 else "model_b", str(i)) for i in range(10)]

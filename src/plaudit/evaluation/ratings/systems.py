@@ -106,6 +106,7 @@ def rate(
         notes += _fit_notes(battles, fit, prior)
     together = np.concatenate([np.empty((0, value.size)), *drawn])
     if fit is not None:
+        notes += _scale_notes(together, fit)
         together = CENTRE + SCALE * anchored(together, fit)
     return _ratings(method, battles, value, together, k, level, notes)
 
@@ -195,6 +196,16 @@ def _fit_notes(battles: Battles, fit: Fit, prior: float) -> tuple[str, ...]:
     elif left:
         notes.append(f"{left} of {len(battles.models)} systems have no finite rating; --prior 1 gives them one")
     return tuple(notes)
+
+
+def _scale_notes(drawn: Float[np.ndarray, "r m"], fit: Fit) -> tuple[str, ...]:
+    """What intervals are relative to, where some systems are not finite in every resample."""
+    inside = list(fit.groups.comparable)
+    always = int(np.isfinite(drawn[:, inside]).all(axis=0).sum()) if len(drawn) else len(inside)
+    if always == len(inside) or len(inside) < 3:
+        return ()
+    whose = f"the {always} systems that are finite in every" if always > 1 else "the systems that are finite in each"
+    return (f"intervals are of points relative to {whose} resample",)
 
 
 def _across(prior: float) -> str:
