@@ -146,10 +146,12 @@ def test_what_the_pairs_do_not_allow_is_listed_as_not_tested():
 def test_the_command_runs_all_of_them_where_the_columns_are_there(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "r.py").write_text("def good(samples): return [float(s.text.count('good')) for s in samples]\n")
+    word = ("good", "evil")
     rows = [
         {
-            "prompt": f"q{i // 2}", "chosen": f"good {i}. so it is", "rejected": f"evil {i}. so it is",
-            "chosen_steps": [f"good {i}. ", "so it is"], "chosen_dialect": "n" if i % 3 else "s",
+            "prompt": f"q{i // 2}", "chosen": f"{word[i % 8 == 5]} {i}. so it is",
+            "rejected": f"{word[i % 8 != 5]} {i}. so it is",
+            "chosen_steps": [f"{word[i % 8 == 5]} {i}. ", "so it is"], "chosen_dialect": "n" if i % 3 else "s",
             "rejected_dialect": "s" if i % 3 else "n", "side": f"s{i % 2}", "region": f"r{i % 3}",
             "grade": (i // 7) % 3,
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,11 +35,17 @@ def test_a_pool_holds_every_text_once_and_what_labels_say_of_it():
         _pair("q", "a", "b", chosen_d="n"),
     ]
     found = pool(pairs, [1.0, 3.0, 5.0], [2.0, 1.0, 6.0], ["d"])
-    assert found.reward.tolist() == [1.0, 2.0, 3.0, 5.0, 6.0]
-    assert found.groups == {"d": ["n", "s", "s", "n", "(not given)"]}
-    assert len(set(found.prompts)) == 2
-    # a of p is chosen once and rejected once
-    assert found.deserved.tolist() == [0.5, 0.0, 1.0, 1.0, 0.0]
+    # b and c of p were never compared, so that the labels do not say which deserves more: its first pair stays
+    assert found.reward.tolist() == [1.0, 2.0, 5.0, 6.0]
+    assert found.groups == {"d": ["n", "s", "n", "(not given)"]}
+    assert (len(set(found.prompts)), found.single) == (2, 1)
+    whole = pool([*pairs, _pair("p", "c", "b")], [1.0, 3.0, 5.0, 3.0], [2.0, 1.0, 6.0, 2.0], ["d"])
+    assert whole.reward.tolist() == [1.0, 2.0, 3.0, 5.0, 6.0]
+    # a of p is chosen once and rejected once, b is rejected twice, c chosen twice
+    assert whole.deserved.tolist() == [0.5, 0.0, 1.0, 1.0, 0.0]
+    assert (whole.by, whole.single) == ("the labels", 0)
+    rated = pool([replace(p, chosen_score=4.0, rejected_score=2.0) for p in pairs], [1, 3, 5], [2, 1, 6], ["d"])
+    assert (rated.by, rated.deserved.tolist()) == ("the pairs' own scores", [4.0, 2.0, 4.0, 4.0, 2.0])
     true = pool(pairs, [1.0, 3.0, 5.0], [2.0, 1.0, 6.0], ["d"], true_chosen=[9, 8, 7], true_rejected=[1, 9, 2])
     assert (true.deserved.tolist(), true.by) == ([9.0, 1.0, 8.0, 7.0, 2.0], "the true reward")
 

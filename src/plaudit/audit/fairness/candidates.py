@@ -2,14 +2,19 @@
 
 The candidates of a prompt are the different completions of its pairs, which the audit has scored already. Whoever
 writes better answers rightly scores higher and is rightly selected more often, so what the true reward would do itself
-is taken off; without one the labels stand for it (a candidate's share of pairs in which it was chosen), with their own
-bias, and the sentences say so.
+is taken off. Without one the pairs' own scores stand for it (`chosen_score`, `rejected_score`), else the labels, with
+their own bias, and the sentences say so.
+
+**Labels say no more than they compared.** Of a prompt whose candidates were not all compared with each other, one pair
+is taken: the winners of two pairs are not equals, and taking them for equals would call a reward unfair that only knows
+better (in a simulation of a sound reward and a truly better group: 79 of 400 red lights, and 2 with one pair a prompt).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +28,7 @@ from plaudit.stats.estimate import Estimate
 Floats = NDArray[np.float64]
 NS = (8, 4, 2)
 """Of best-of-n: the largest that enough prompts have candidates for."""
+SIDES = ("chosen", "rejected")
 SCORES = "how much more often a group's completion outscores another group's of the same prompt than is deserved"
 SELECTED = "how much more often best-of-n selects a group's completion than a random draw does, beyond what is deserved"
 
@@ -33,22 +39,19 @@ class Pool:
 
     Attributes:
         reward: (m,), NaN where there is none.
-        deserved: (m,) true rewards; without a truth the share of a candidate's pairs in which it was chosen.
+        deserved: (m,) true rewards, or the pairs' scores, or the share of a candidate's pairs in which it was chosen.
         groups: column to the value of each candidate.
         prompts: (m,) hash of each one's prompt.
-        matched: whether a true reward is what is deserved.
+        by: what stands for the deserved, in words.
+        single: prompts of which one pair was taken, because the labels do not compare all candidates.
     """
 
     reward: Floats
     deserved: Floats
     groups: dict[str, list[str]]
     prompts: list[str]
-    matched: bool
-
-    @property
-    def by(self) -> str:
-        """What stands for the deserved, in words."""
-        return "the true reward" if self.matched else "the labels"
+    by: str
+    single: int = 0
 
 
 def pool(
@@ -65,32 +68,52 @@ def pool(
         true_chosen: (n,) true rewards, or None.
         true_rejected: likewise.
     """
-    rewards = np.stack([np.asarray(chosen, dtype=np.float64), np.asarray(rejected, dtype=np.float64)], axis=1)
-    truth = None
+    rewards, worth, by = _sides(chosen, rejected), None, "the labels"
     if true_chosen is not None and true_rejected is not None:
-        truth = np.stack(
-            [np.asarray(true_chosen, dtype=np.float64), np.asarray(true_rejected, dtype=np.float64)], axis=1
-        )
+        worth, by = _sides(true_chosen, true_rejected), "the true reward"
+    elif pairs and all(p.chosen_score is not None and p.rejected_score is not None for p in pairs):
+        worth = _sides([p.chosen_score for p in pairs], [p.rejected_score for p in pairs])
+        by = "the pairs' own scores"
+    of: dict[str, list[int]] = {}
+    for i, pair in enumerate(pairs):
+        of.setdefault(prompt_key(pair), []).append(i)
+    at: list[tuple[int, int]] = []
+    share: list[float] = []
+    single = 0
+    for rows in of.values():
+        found, won, complete = _candidates(pairs, rows)
+        if worth is None and not complete:
+            found, won, _ = _candidates(pairs, rows[:1])
+            single += 1
+        at += found
+        share += won
+    deserved = np.array(share) if worth is None else np.array([worth[i, s] for i, s in at])
+    groups = {c: [_said(pairs[i].meta.get(f"{SIDES[s]}_{c}")) for i, s in at] for c in columns}
+    reward = np.array([rewards[i, s] for i, s in at], dtype=np.float64)
+    return Pool(reward, deserved, groups, [prompt_key(pairs[i]) for i, _ in at], by, single)
+
+
+def _sides(chosen: Any, rejected: Any) -> Floats:
+    return np.stack([np.asarray(x, dtype=np.float64) for x in (chosen, rejected)], axis=1)
+
+
+def _candidates(pairs: Sequence[Pair], rows: Sequence[int]) -> tuple[list[tuple[int, int]], list[float], bool]:
+    """Pair and side of each different completion, its share of wins, and whether all were compared with each other."""
     first: dict[str, int] = {}
     at: list[tuple[int, int]] = []
-    won: list[list[float]] = []
-    for i, pair in enumerate(pairs):
-        for side, sample in enumerate(pair.samples()):
-            if sample.key not in first:  # of prompt and text
-                first[sample.key] = len(at)
+    wins: list[list[float]] = []
+    met = set()
+    for i in rows:
+        keys = [sample.key for sample in pairs[i].samples()]  # of prompt and text
+        for side, key in enumerate(keys):
+            if key not in first:
+                first[key] = len(at)
                 at.append((i, side))
-                won.append([0.0, 0.0])
-            won[first[sample.key]][side] += 1
-    rows, sides = (np.array([a[k] for a in at], dtype=np.int64) for k in (0, 1))
-    share = np.array([w / (w + lost) for w, lost in won])
-    names = ("chosen", "rejected")
-    groups = {
-        c: [_said(pairs[i].meta.get(f"{names[s]}_{c}")) for i, s in zip(rows, sides, strict=True)] for c in columns
-    }
-    return Pool(
-        rewards[rows, sides], share if truth is None else truth[rows, sides], groups,
-        [prompt_key(pairs[i]) for i in rows], truth is not None,
-    )  # fmt: skip
+                wins.append([0.0, 0.0])
+            wins[first[key]][side] += 1
+        met.add(frozenset(keys))
+    meetings = sum(len(m) == 2 for m in met)
+    return at, [w / (w + lost) for w, lost in wins], meetings == len(at) * (len(at) - 1) // 2
 
 
 def candidate_checks(
@@ -184,14 +207,18 @@ def _measured(
 
 def _scores(found: Pool, group: str) -> str:
     says = f"chance that a completion with {group} outscores one of another group of the same prompt"
-    return f"{says}, minus that by {found.by}"
+    return f"{says}, minus that by {found.by}{_one_pair(found)}"
 
 
 def _selected(found: Pool, gap: SelectionGap, n: int) -> str:
     return (
         f"how much more often best-of-{n} selects a completion with {gap.group} than a random draw does "
-        f"({gap.raw.format(2)}), minus the same by {found.by}"
+        f"({gap.raw.format(2)}), minus the same by {found.by}{_one_pair(found)}"
     )
+
+
+def _one_pair(found: Pool) -> str:
+    return f"; of {found.single} prompts one pair, for their labels compare no more" if found.single else ""
 
 
 def _said(value: object) -> str:
