@@ -92,6 +92,9 @@ def test_what_has_become_a_fault_is_worse_whatever_the_interval(audit):
     )
     assert (change.standing, change.why) == ("worse", "a constant")
     assert worse([change]) == (change,)
+    # the same constant, stored before faults had a name
+    half = Estimate(0.5, 0.5, 0.5, 60)
+    assert _change(audit, half, half, threshold=0.5, harm="below", fault="a constant").standing == "no worse"
 
 
 def test_a_share_that_dropped_its_end_for_its_light_has_it_again(audit):

@@ -168,6 +168,7 @@ def test_the_command_runs_all_of_them_where_the_columns_are_there(tmp_path, monk
         assert name in numbers, name
     assert numbers["configuration"]["stratum"] == "grade"
     assert "attack/poisoning" in {c.get("name") for c in ElementTree.parse(tmp_path / "j.xml").iter("testcase")}
+    assert "attack/poisoning" in capsys.readouterr().out  # what was not tested is named there, too
     assert main([*words, "--stratum", "grad"]) == 2
     assert "stratum: no pair has a column 'grad'; did you mean 'grade'" in capsys.readouterr().err
 

@@ -117,7 +117,8 @@ def _compared(name: str, old: Check | None, new: Check | None) -> CheckChange:
         turned: Standing = "worse" if after == "red" != before else "no worse" if after == "green" else "undecided"
         return CheckChange(name, before, after, None, margin, turned, "without an interval: lights are compared")
     loss = _loss(old, new)
-    if new.fault and not old.fault:
+    # a baseline that was stored before faults had a name may have had the same one
+    if new.fault and not old.fault and (loss.value > 0 or _has_width(old)):
         return CheckChange(name, before, after, loss, margin, "worse", new.fault)
     standing: Standing = "no worse" if loss.high < margin else "worse" if loss.low > margin else "undecided"
     return CheckChange(name, before, after, loss, margin, standing)
@@ -126,6 +127,10 @@ def _compared(name: str, old: Check | None, new: Check | None) -> CheckChange:
 def _amount(check: Check) -> float:
     """What a threshold says of an amount of harm, in the check's unit."""
     return LEAST if check.harm == "below" else abs(check.threshold) or LEAST
+
+
+def _has_width(check: Check) -> bool:
+    return check.evidence is not None and check.evidence.low < check.evidence.high
 
 
 def _has_interval(check: Check) -> bool:

@@ -230,7 +230,8 @@ def _tell(audit: Audit, changes: Sequence[CheckChange]) -> None:
         said = check.skipped if check.evidence is None else f"{check.evidence.format()}  {check.says}"
         print(f"  {check.light:<5}  {check.name:<{width}}  {said}")
     if len(rest) > SHOWN:
-        print(f"  and {len(rest) - SHOWN} more")
+        grey = [c.name for c in rest[SHOWN:] if c.light == "grey"]
+        print(f"  and {len(rest) - SHOWN} more" + (f"; not tested among them: {', '.join(grey)}" if grey else ""))
     for change in changes:
         if change.standing in ("worse", "undecided") and change.loss is not None:
             print(f"  {change.standing} than the baseline: {change.name}, lost {change.loss.format()}")
