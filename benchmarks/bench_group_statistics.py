@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from plaudit.shaping import groups as G
@@ -59,7 +60,7 @@ def _brief(right: np.ndarray, length: np.ndarray) -> np.ndarray:
         return np.zeros(right.size)
     scale = kept.std()
     z = (length - kept.mean()) / scale if scale > 0 else np.zeros(right.size)
-    return np.where(right > 0.5, 1 - 0.6 / (1 + np.exp(-z)), 0.0)
+    return np.where(right > 0.5, 1 - 0.6 * expit(z), 0.0)
 
 
 def _stretched(x: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Scorecards of gains and penalties, and what they pay to policies that do not look: a stress test of the scale [40]."""
+"""Scorecards of gains and penalties, and what they pay to policies that do not look: a test of the scale [40]."""
 
 from __future__ import annotations
 

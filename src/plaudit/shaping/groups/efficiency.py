@@ -90,6 +90,8 @@ def efficient_reward(
     a published note forgets it.
     """
     c = Grouped.of("efficient_reward", correct, groups, length=length)
+    if share == 1:
+        return brevity_reward(c.value, length, c.groups, alpha=alpha)
     at = np.flatnonzero(mastered_groups(c.value, c.groups, share=share)[c.groups.code])
     found = c.value.copy()
     among = Groups(c.groups.code[at], c.groups.count)

@@ -97,14 +97,16 @@ def pairwise_advantages(
     d, both = _checked("pairwise_advantages", strength, pairs, len(g))
     if np.isinf(d).any():
         raise InputError("pairwise_advantages: a strength is infinite; give finite values, and NaN where there is none")
-    apart = np.flatnonzero(g.code[both[:, 0]] != g.code[both[:, 1]])
-    if apart.size:
-        i, j = both[apart[0]].tolist()
+    of_first, of_second = (g.code[at] for at in np.ascontiguousarray(both.T))
+    if (apart := of_first != of_second).any():
+        i, j = both[int(apart.argmax())].tolist()
         raise InputError(f"pairwise_advantages: samples {i} and {j} are of two groups; compare within groups")
     total, judged = _sums(d, -d, both, len(g))
-    size = np.maximum(np.bincount(g.code, weights=judged > 0, minlength=g.count), 2)
+    met = judged > 0
+    size = np.maximum(g.size if met.all() else np.bincount(g.code[met], minlength=g.count), 2)
     # each unordered pair stands for D_ij and D_ji
-    squares = 2 * np.bincount(g.code[both[:, 0]], weights=np.nan_to_num(d) ** 2, minlength=g.count)
+    known = d if 2 * len(d) == judged.sum() else np.nan_to_num(d)
+    squares = 2 * np.bincount(of_first, weights=known * known, minlength=g.count)
     scale = np.sqrt(squares / (2 * size * (size - 1)) + epsilon)
     return np.asarray(total / (size * np.where(scale > 0, scale, 1.0))[g.code])
 
