@@ -81,7 +81,7 @@ METHODS: dict[str, Method] = {
         options={"top": 0}, labels="order",
     ),
     "rank-list": Method(
-        "neighbours of a list, members a few places apart, the tail [136]", _LISTS, f"{_LOSSES}.lists:rank_list",
+        "neighbours of a list, members a few scores apart, the tail [136]", _LISTS, f"{_LOSSES}.lists:rank_list",
         "list", options={"reach": 2, "skip_coef": 1.0, "tail_coef": 0.0, "min_gap": 0.0}, labels="order",
     ),
     "borda": Method(

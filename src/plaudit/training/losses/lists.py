@@ -41,7 +41,7 @@ def plackett_luce(outputs: Tensor, row: Mapping[str, Tensor], *, top: int) -> Te
 def rank_list(
     outputs: Tensor, row: Mapping[str, Tensor], *, reach: int, skip_coef: float, tail_coef: float, min_gap: float
 ) -> Tensor:
-    """RankList: neighbours, members up to `reach` places apart, and the tail."""
+    """RankList: neighbours, members up to `reach` distinct grades apart, and the tail."""
     lists, grades = ordered_lists(row)
     return rank_list_loss(
         outputs[:, 0], lists, grades=grades, reach=reach, skip_coef=skip_coef, tail_coef=tail_coef, min_gap=min_gap

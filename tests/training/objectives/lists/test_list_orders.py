@@ -174,6 +174,38 @@ def test_close_labels_are_not_compared():
     assert float(level) == 0
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 2, 0, 3], [2, 0, 1, 3]])
+def test_the_distance_of_a_list_is_counted_in_grades(order):
+    # scores 0, 2, 2 share grade 3, score 1 has grade 1: all three are its neighbours, whichever stands beside it
+    # softplus(1 - 0) + 2 softplus(1 - 2) = (1 + 0.3132617) + 2 * 0.3132617
+    scores, grades = doubles([0, 2, 2, 1]), [doubles([3, 3, 3, 1])]
+    for reach in (1, 2):
+        found = float(rank_list(scores, [torch.tensor(order)], grades=grades, reach=reach))
+        assert found == pytest.approx(1 + 3 * SOFT)
+
+
+def test_a_tie_between_two_grades_does_not_lengthen_the_way():
+    # grades 3, 2, 2, 1 and equal scores: neighbours 3-2 twice and 2-1 twice, 3-1 two grades (three places) apart
+    scores, grades = doubles([0, 0, 0, 0]), [doubles([3, 2, 2, 1])]
+    near = float(rank_list(scores, [torch.arange(4)], grades=grades, reach=1))
+    assert near == pytest.approx(4 * math.log(2))
+    far = float(rank_list(scores, [torch.arange(4)], grades=grades, reach=2, skip_coef=0.5))
+    assert far == pytest.approx(4.5 * math.log(2))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(numbers, st.integers(1, 3)), min_size=2, max_size=6), st.integers(1, 3), st.randoms())
+def test_the_order_within_a_grade_means_nothing(members, reach, random):
+    random.shuffle(members)
+    found = []
+    for listed in (members, members[::-1]):
+        ordered = sorted(listed, key=lambda m: -m[1])  # stable: ties stay as they were given
+        scores, grades = (doubles(x) for x in zip(*ordered, strict=True))
+        lists = [torch.arange(len(ordered))]
+        found.append(float(rank_list(scores, lists, grades=[grades], reach=reach, skip_coef=0.5, tail_coef=0.1)))
+    assert found[0] == pytest.approx(found[1])
+
+
 def test_the_reach_grows_to_the_longest():
     assert [reach_at(p, longest=5) for p in (0, 0.25, 0.5, 1)] == [1, 2, 3, 5]
     assert reach_at(1, longest=1) == 1

@@ -3,6 +3,8 @@
 Differs from the paper: whose exact weights were not at hand: the terms at a distance have one coefficient, and the term
 over everything below is off by default, being Plackett-Luce itself (`sum_i log(1 + sum_{j>i} exp(s_j - s_i))`).
 Comparisons of labels that lie closer than `min_gap` are left out, as there; without labels the order alone counts.
+Members may share a label: distances are counted in distinct labels and not in places, so that it means nothing in which
+order tied members are written. A block of t members has t comparisons with each member of the next block.
 """
 
 from __future__ import annotations
@@ -32,16 +34,17 @@ def rank_list(
 ) -> Float[Tensor, ""]:
     """Sum over lists of a local, a skipping and a tail term, in nats.
 
-    With the members in order, best first: `sum_i softplus(s_{i+1} - s_i)`, plus `skip_coef` times the same for members
-    2 to `reach` places apart, plus `tail_coef * sum_i log(1 + sum_{j>i} exp(s_j - s_i))`.
+    With d(i, j) how many distinct grades j lies below i (without grades: places): `softplus(s_j - s_i)` summed over all
+    i, j with `d = 1`, plus `skip_coef` times the same over `2 <= d <= reach`, plus
+    `tail_coef * sum_i log(1 + sum_{d(i, j) > 0} exp(s_j - s_i))`.
 
     Args:
         scores: scores of all sequences of the row.
         lists: for each list the indices of its members, best first.
         grades: for each list its members' labels, not increasing; a comparison needs a gap above 0 and of at least
-            `min_gap`. Default: every order counts.
+            `min_gap`. Equal grades are ties, in whichever order they stand. Default: every order counts.
         min_gap: in the units of the labels, at least 0; needs grades.
-        reach: largest distance in the order that is compared, at least 1; see `reach_at` for a curriculum.
+        reach: largest distance that is compared, in distinct grades, at least 1; see `reach_at` for a curriculum.
         skip_coef: of comparisons further apart than neighbours, at least 0.
         tail_coef: of the tail term, at least 0.
         weight: weight of each list, default 1.
@@ -64,11 +67,15 @@ def rank_list(
     values = scores[index]
     order = torch.triu(torch.ones(present.shape[1], present.shape[1], dtype=torch.bool, device=scores.device), 1)
     compared = order & present[:, None, :] & present[:, :, None]
+    place = torch.arange(present.shape[1], device=scores.device).expand_as(index)
     if grades is not None:
-        compared = compared & _apart(grades, present, min_gap)
+        table = _checked("rank_list", grades, present)
+        gap = table[:, :, None] - table[:, None, :]
+        compared = compared & (gap > 0) & (gap >= min_gap)
+        place = F.pad((table[:, 1:] < table[:, :-1]).cumsum(dim=1), (1, 0))  # distinct grades above a member's own
     elif min_gap:
         raise InputError(f"rank_list: min_gap is {min_gap} and there are no grades; give the labels of the members")
-    loss = _pairwise(values, compared, reach, skip_coef)
+    loss = _pairwise(values, place, compared, reach, skip_coef)
     if tail_coef:
         loss = loss + tail_coef * _tail(values, compared)
     return weighted_sum(loss, weight)
@@ -91,26 +98,23 @@ def reach_at(progress: float, *, longest: int) -> int:
     return 1 + round(progress * (longest - 1))
 
 
-def _apart(grades: Sequence[Tensor], present: Tensor, min_gap: float) -> Tensor:
-    table = beside("rank_list", "grades", grades, present, 0.0)
-    check_values("rank_list", "grades", table)
+def _checked(who: str, grades: Sequence[Tensor], present: Tensor) -> Tensor:
+    """The grades as a rectangle, falling along each list."""
+    table = beside(who, "grades", grades, present, 0.0)
+    check_values(who, "grades", table)
     rises = (table[:, 1:] > table[:, :-1]) & present[:, 1:]
     if bool(rises.any()):
         place, at = rises.nonzero()[0].tolist()
-        raise InputError(f"rank_list: grades[{place}] rise at member {at + 1}; lists go from best to worst")
-    gap = table[:, :, None] - table[:, None, :]
-    return (gap > 0) & (gap >= min_gap)
+        raise InputError(f"{who}: grades[{place}] rise at member {at + 1}; lists go from best to worst")
+    return table
 
 
-def _pairwise(values: Tensor, compared: Tensor, reach: int, skip_coef: float) -> Tensor:
-    """Sum over members at most `reach` apart; only those diagonals are computed."""
-    total = values.sum(dim=1) * 0
-    for distance in range(1, min(reach, values.shape[1] - 1) + 1):
-        lead = values[:, :-distance] - values[:, distance:]
-        mask = compared.diagonal(distance, dim1=1, dim2=2)
-        term = torch.where(mask, -F.logsigmoid(lead), torch.zeros_like(lead)).sum(dim=1)
-        total = total + (term if distance == 1 else skip_coef * term)
-    return total
+def _pairwise(values: Tensor, place: Tensor, compared: Tensor, reach: int, skip_coef: float) -> Tensor:
+    """Sum over compared members whose places are at most `reach` apart."""
+    apart = place[:, None, :] - place[:, :, None]
+    coef = (apart == 1) + skip_coef * ((apart > 1) & (apart <= reach))
+    lead = values[:, :, None] - values[:, None, :]
+    return torch.where(compared, -F.logsigmoid(lead) * coef, torch.zeros_like(lead)).sum(dim=(1, 2))
 
 
 def _tail(values: Tensor, compared: Tensor) -> Tensor:
