@@ -129,10 +129,57 @@ def test_a_reward_that_never_comes_back_stops_the_run(monkeypatch):
     scorer = Scorer(Told(**{f"x{i}": "hang" for i in range(9)}), Patience(seconds=0.05, tries=1, workers=1))
     for row in rows(2):
         assert scorer([row]).outcome.tolist() == [Outcome.TIMED_OUT]
-    with pytest.raises(PlauditError, match="2 calls hang; it does not come back any more"):
+    with pytest.raises(PlauditError, match="the last 2 calls hang; it does not come back any more"):
         scorer(rows(3)[2:])
-    with pytest.raises(PlauditError, match="2 calls hang"):  # also from the threads that ask one by one
+    with pytest.raises(PlauditError, match="the last 2 calls hang"):  # also from the threads that ask one by one
         scorer._one_by_one([[row] for row in rows(4)])
+
+
+def test_a_reward_that_hangs_for_one_sample_in_fifty_never_stops_a_run(monkeypatch):
+    monkeypatch.setattr(scoring, "LOST", 5)
+    hung = {f"x{i}": "hang" for i in range(0, 400, 50)}
+    scorer = Scorer(Told(**hung), Patience(seconds=0.1, tries=1))
+    batches = [scorer(rows(400)[at : at + 50]) for at in range(0, 400, 50)]
+    # eight batches with one each, in each batch a call for all and one for it alone that hang: 16, of which never five
+    # in a row, since the other 49 come back in between
+    assert [np.flatnonzero(b.outcome == Outcome.TIMED_OUT).tolist() for b in batches] == [[0]] * 8
+    assert [float(b.reward[1:].sum()) for b in batches] == [49 * at + 49 * 50 / 2 for at in range(0, 400, 50)]
+    assert scorer.faults == {"no answer in 0.1 s": 8}
+    assert scorer.hanging == 16
+
+
+def test_calls_that_hang_in_python_are_stopped():
+    class Endless(Told):
+        def one(self, text):
+            while text == "1":
+                pass
+            return float(text)
+
+    scorer = Scorer(Endless(), Patience(seconds=0.2, tries=2))
+    assert scorer(rows(3)).outcome.tolist() == [0, Outcome.TIMED_OUT, 0]
+    deadline = time.monotonic() + 10
+    while scorer.hanging and time.monotonic() < deadline:  # 3 at first: all, and it alone twice
+        time.sleep(0.05)
+        assert scorer(rows(1)).reward.tolist() == [0.0]  # calls go on meanwhile
+    assert scorer.hanging == 0
+
+
+def test_a_late_answer_is_still_the_rewards_to_keep():
+    kept = []
+
+    class Late(Told):
+        def one(self, text):
+            time.sleep(0.3 if text == "1" else 0)
+            kept.append(text)
+            return float(text)
+
+    scorer = Scorer(Late(), Patience(seconds=0.2, tries=1))
+    assert scorer(rows(2)[1:]).outcome.tolist() == [Outcome.TIMED_OUT]
+    scorer(rows(1))
+    deadline = time.monotonic() + 5
+    while scorer.hanging and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sorted(kept) == ["0", "1"]
 
 
 def test_patience_is_positive():

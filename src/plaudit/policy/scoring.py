@@ -2,12 +2,20 @@
 
 What a reward cannot judge is an instrument's fault or a time-out, never a low reward, and it is found by dividing: a
 call that fails is repeated on its halves until the samples at fault stand alone. The run is told which they were.
+
+A call that hangs is given up. Its thread cannot be killed: one that runs Python (a search without an end) is told to
+stop and does; one that waits in a system call sleeps on, in some 22 KiB of memory, until the process ends.
+So a reward that hangs for some samples costs a run those samples, for as long as it lasts, and only one that does not
+come back for any stops it. What no thread can give up is a call that holds the interpreter's lock (a regular expression
+that backtracks without an end): such a reward must limit itself, as `verify/code` does, or be served by HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -21,7 +29,7 @@ from plaudit.records.sample import Sample
 from plaudit.rewards.base import Outcome, Reward, RewardBatch
 
 LOST = 64
-"""Calls that may be left hanging in a run: each keeps a thread, and what it holds, until the process ends."""
+"""Calls in a row without an answer in time after which a reward is said to hang for everything."""
 
 
 @final
@@ -52,20 +60,28 @@ class Scorer:
         patience: limits.
 
     Attributes:
-        faults: what went wrong, and how often: `ValueError: ...` to a count.
+        faults: what went wrong, and for how many samples: `ValueError: ...` to a count.
+        hanging: calls that were given up and have not ended yet.
     """
 
     def __init__(self, reward: Reward, patience: Patience | None = None) -> None:
         self.reward, self.patience = reward, patience or Patience()
         self.faults: dict[str, int] = {}
-        self._hanging: list[Future[RewardBatch]] = []
+        self._given_up: list[_Call] = []
+        self._silent = 0
         self._counting = threading.Lock()
+
+    @property
+    def hanging(self) -> int:
+        """Calls that were given up and have not ended yet."""
+        with self._counting:
+            return sum(call.thread.is_alive() for call in self._given_up)
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Rewards of the samples, in order; those of one group must follow one another.
 
         Raises:
-            PlauditError: if more than `LOST` calls hang: the reward does not come back any more.
+            PlauditError: if none of the last `LOST` calls was answered in time: the reward does not come back for anything any more.
         """
         if not samples:
             return RewardBatch(np.zeros(0))
@@ -132,42 +148,83 @@ class Scorer:
 
     def _asked(self, samples: Sequence[Sample]) -> RewardBatch | Exception:
         """One call in a thread that may be left behind."""
-        seconds = self.patience.seconds
-        with self._counting:
-            self._hanging = [f for f in self._hanging if not f.done()]
-            lost = len(self._hanging)
-        if lost >= LOST:
-            raise PlauditError(
-                f"reward {self.reward.name}: {LOST} calls hang; it does not come back any more. Give more seconds, or "
-                "mend the reward"
-            )
-        future: Future[RewardBatch] = Future()
-        threading.Thread(target=_into, args=(future, self.reward, samples, seconds), daemon=True).start()
+        self._refuse_if_silent()
+        self._tidy()
+        call = _Call(self.reward, samples, self.patience.seconds)
         try:
-            batch = future.result(timeout=seconds)
-        except TimeoutError as error:
-            if not future.done():
-                self._hanging.append(future)
-            return error
+            batch = call.answer.result(timeout=self.patience.seconds)
         except Exception as error:  # whatever a reward raises is its own: it is counted and told, see `faults`
+            silent = isinstance(error, TimeoutError) and not str(error)  # with words it is the reward's own: an answer
+            with self._counting:
+                self._silent = self._silent + 1 if silent else 0
+                self._given_up += [call] if silent else []
             return error
+        with self._counting:
+            self._silent = 0
         if not isinstance(batch, RewardBatch):
             return PlauditError(f"the reward gave a {type(batch).__name__}; it must give a RewardBatch")
         if len(batch) != len(samples):
             return PlauditError(f"{len(batch)} rewards for {len(samples)} samples")
         return batch
 
+    def _refuse_if_silent(self) -> None:
+        with self._counting:
+            lost = self._silent
+        if lost >= LOST:
+            raise PlauditError(
+                f"reward {self.reward.name}: the last {LOST} calls hang; it does not come back any more. Give more "
+                "seconds, or mend the reward"
+            )
 
-def _into(future: Future[RewardBatch], reward: Reward, samples: Sequence[Sample], seconds: float) -> None:
-    """Runs a call and keeps what came of it."""
-    try:
-        call: Callable[..., Any] | None = getattr(reward, "acall", None)
-        if call is None:
-            future.set_result(reward(samples))
-        else:
-            future.set_result(asyncio.run(asyncio.wait_for(call(samples), timeout=seconds)))
-    except BaseException as error:  # also what threads swallow: the waiting side must hear of it
-        future.set_exception(error if isinstance(error, Exception) else PlauditError(f"{type(error).__name__}"))
+    def _tidy(self) -> None:
+        """Forgets calls that have ended, and stops those that had their time twice.
+
+        Not sooner: a late answer is lost here, but a reward that keeps what it paid for may still write it down.
+        """
+        with self._counting:
+            self._given_up = [call for call in self._given_up if call.thread.is_alive()]
+            over = time.monotonic() - 2 * self.patience.seconds
+            for call in self._given_up:
+                if call.began < over:
+                    call.stop()
+
+
+@final
+class _Call:
+    """One call of a reward in a thread of its own, which can be given up."""
+
+    def __init__(self, reward: Reward, samples: Sequence[Sample], seconds: float) -> None:
+        self.answer: Future[RewardBatch] = Future()
+        self._asking = threading.Lock()
+        self._over = self._told = False
+        self.began = time.monotonic()
+        self._waits = getattr(reward, "acall", None) is not None
+        self.thread = threading.Thread(target=self._run, args=(reward, samples, seconds), daemon=True)
+        self.thread.start()
+
+    def _run(self, reward: Reward, samples: Sequence[Sample], seconds: float) -> None:
+        """Runs the call and keeps what came of it."""
+        try:
+            try:
+                call: Callable[..., Any] | None = getattr(reward, "acall", None)
+                if call is None:
+                    self.answer.set_result(reward(samples))
+                else:
+                    self.answer.set_result(asyncio.run(asyncio.wait_for(call(samples), timeout=seconds)))
+            finally:
+                with self._asking:
+                    self._over = True
+        except BaseException as error:  # also what threads swallow: the waiting side must hear of it
+            if not self.answer.done():
+                self.answer.set_exception(error if isinstance(error, Exception) else PlauditError(type(error).__name__))
+
+    def stop(self) -> None:
+        """Tells the thread to stop: it does at its next line of Python, or never. A coroutine has cancelled itself."""
+        with self._asking:  # else the thread's number may be another's by now
+            if not self._over and not self._told and not self._waits and self.thread.ident is not None:
+                self._told = True
+                number, raised = ctypes.c_ulong(self.thread.ident), ctypes.py_object(SystemExit)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(number, raised)
 
 
 def _words(failure: BaseException) -> str:
