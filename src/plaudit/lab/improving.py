@@ -175,7 +175,7 @@ class _Batch:
         told = {n: ref if n == "ref_logp" else self._column(n)[at][owner] for n in method.reads}
         loss = method.surrogate(tokens, **told).loss
         if spending.kl_coef:
-            ratio = (logp - tokens.old_logp).exp() if spending.passes * spending.minibatches > 1 else None
+            ratio = tokens.log_ratio().exp().detach() if spending.passes * spending.minibatches > 1 else None
             loss = loss + spending.kl_coef * kl_loss(logp, ref, optimised=spending.kl_estimator, ratio=ratio)
         total: Tensor = (loss * torch.from_numpy(weight)[owner]).sum()
         return total

@@ -1,5 +1,7 @@
 """What each estimator's value and gradient are on average: shown by enumeration of a softmax policy's tokens."""
 
+import math
+
 import pytest
 import torch
 
@@ -88,6 +90,26 @@ def test_with_the_ratio_old_tokens_have_the_gradient_of_the_reverse_kl(logits, e
     loss = (OLD * kl_loss(logp, REFERENCE.log(), optimised=estimator, ratio=ratio)).sum()
     assert loss.item() == pytest.approx(reverse(logits).item(), abs=1e-12)
     assert same(gradient(loss, logits), gradient(reverse(logits), logits))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "direction"),
+    [("k1", lambda x: 0 * x.sum()), ("k2", reverse), ("k3", forward)],
+    ids=["k1: nothing", "k2: reverse", "k3: forward"],
+)
+def test_with_a_constant_ratio_old_tokens_have_the_gradients_of_fresh_ones(logits, estimator, direction):
+    logp = policy(logits)
+    ratio = (logp - OLD.log()).exp().detach()
+    found = gradient((OLD * kl_loss(logp, REFERENCE.log(), optimised=estimator, ratio=ratio)).sum(), logits)
+    assert same(found, gradient(direction(logits), logits))
+
+
+def test_k2_leaves_the_gradient_of_the_ratio_out():
+    """pi = (1/2, 1/2), ref = (1/4, 3/4): d = (ln 2, ln 2/3), grad KL = pi_0 (d_0 - KL) = (d_0 - d_1) / 4 = ln 3 / 4."""
+    logits = torch.zeros(2, requires_grad=True, dtype=torch.float64)
+    logp, ref = policy(logits), torch.tensor([0.25, 0.75], dtype=torch.float64).log()
+    loss = kl_loss(logp, ref, optimised="k2", ratio=(logp - logp.detach()).exp())
+    assert gradient((0.5 * loss).sum(), logits).tolist() == pytest.approx([math.log(3) / 4, -math.log(3) / 4])
 
 
 def test_one_is_optimised_and_another_reported(logits):

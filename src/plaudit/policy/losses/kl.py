@@ -9,11 +9,15 @@ least. What counts in a loss is the mean of the *gradient*, which is another mat
 | k1 | KL(pi, ref) | 0 | grad KL(pi, ref) |
 | k2 | near it | grad KL(pi, ref) | grad E[k2] - grad KL(pi, ref) |
 | k3 | KL(pi, ref) | grad KL(ref, pi) | grad KL(pi, ref) - grad KL(ref, pi) |
-| k1 or k3 times the ratio, as a loss | KL(pi, ref) | grad KL(pi, ref) | |
 
-So: in the reward use k1; as a loss use k2, or k3 times the ratio; report k3. k3 as a loss, which TRL's GRPO has by
-default, descends the *forward* KL: it spreads the policy over what the reference does instead of keeping it within it.
-All of this holds on tokens of the policy itself; the tests show each line on a softmax policy by enumeration.
+This is on tokens of the policy itself; on tokens of an older one each is multiplied by `pi / pi_old`. As a constant
+the ratio makes the mean gradient that of the table, whatever the policy has become: so does a run, where `kl_estimator`
+means the same in every update of a batch. With its own gradient (TRL's `use_bias_correction_kl`), k1 and k3 both have a
+mean gradient of grad KL(pi, ref). It is never let into k2, which would have grad E[k2] then.
+
+So: in the reward use k1; as a loss use k2, or k3 times a ratio with its gradient; report k3. k3 as a loss, which TRL's
+GRPO has by default, descends the *forward* KL: it spreads the policy over what the reference does instead of keeping it
+within it. The tests show each line on a softmax policy by enumeration.
 
 Source: Schulman 2020, "Approximating KL Divergence"; the gradients: Tang and Munos 2025, "On a few pitfalls in KL
 divergence gradient estimation for RL".
@@ -69,8 +73,9 @@ def kl_loss(
         ref_logp: under the reference, a constant.
         optimised: whose gradient; see the table above. `k1` moves nothing but noise on fresh tokens.
         reported: whose value; None for the same. `k3` is the one to look at.
-        ratio: `pi / pi_old` of each token with its gradient, for tokens of an older policy. Multiplied in, k1 and k3
-            have the gradient of the KL of the policy now (TRL's `use_bias_correction_kl`).
+        ratio: `pi / pi_old` of each token, for tokens of an older policy. Without a gradient (`ratio.detach()`) the
+            mean gradient is that of the table; with one, k1 and k3 follow KL(pi, ref) (TRL's `use_bias_correction_kl`),
+            and k2, which follows it anyhow, leaves the ratio's gradient out.
 
     Raises:
         ShapeError, InputError: as `kl_estimate`.
@@ -78,6 +83,7 @@ def kl_loss(
     found = kl_estimate(logp, ref_logp, estimator=optimised)
     told = found if reported is None else kl_estimate(logp, ref_logp, estimator=reported)
     if ratio is not None:
+        ratio = ratio.detach() if optimised == "k2" else ratio
         found, told = found * ratio, told * ratio
     return found if reported is None else found + (told - found).detach()
 

@@ -55,7 +55,8 @@ class OnlineConfig:
     kl_in: KlPlace = "loss"
     """Where the KL counts: as a term of the loss, or taken from the reward of each token."""
     kl_estimator: KlEstimator = "k2"
-    """Whose gradient is followed in the loss (k3 descends the KL of the other direction); in the reward k1 is used."""
+    """Whose mean gradient is followed in the loss, in every update of a batch: k2 that of KL(policy, start), k3 that of
+    KL(start, policy), k1 nothing but noise; in the reward k1 is used."""
     kl_target: float = 0.0
     """KL a completion, nats, that the coefficient is moved towards; 0 keeps it as it is."""
     reference: str = ""

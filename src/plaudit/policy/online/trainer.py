@@ -277,7 +277,8 @@ class OnlineTrainer(RewardTrainer):
             loss = loss + method.critic.value_coef * fitted.loss
         kl = self._now.kl
         if kl is not None and self.options.kl_in == "loss":
-            ratio = (batch.logp - batch.old_logp).exp() if self.options.updates > 1 else None
+            # a constant: with its gradient in, k1 and k3 would both follow KL(policy, start) from the second pass on
+            ratio = batch.log_ratio().exp().detach() if self.options.updates > 1 else None
             loss = loss + kl.value * kl_loss(
                 batch.logp, row["ref_logp"].to(batch.logp.dtype), optimised=self.options.kl_estimator, ratio=ratio
             )
