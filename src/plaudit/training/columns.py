@@ -6,7 +6,7 @@ A number a pair:
 | --- | --- | --- |
 | `strength` | `margin`, or `chosen_score - rejected_score` | the difference of the two scores |
 | `preference` | `preference`: the probability that chosen is better | (none) |
-| `spread` | `judgements`: repeated margins, whose deviation it is | (none) |
+| `spread` | `judgements`: repeated margins, whose mean absolute difference it is | (none) |
 | `second` | `second`: whether another rater prefers chosen too | (none) |
 | `labelled` | `labelled`: whether chosen is known to be better; true by default | always 1 |
 | `tied` | equal scores | equal scores |
@@ -23,8 +23,8 @@ A number a completion:
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -111,13 +111,16 @@ def _preference(where: str, row: Pair | Ranked, _better: int, _worse: int) -> fl
 
 def _spread(where: str, row: Pair | Ranked, _better: int, _worse: int) -> float:
     found = row.meta.get("judgements")
-    numbers = isinstance(found, Sequence) and all(isinstance(x, int | float) and math.isfinite(x) for x in found)
+    numbers = isinstance(found, Sequence) and not any(
+        isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x) for x in found
+    )
     if isinstance(row, Ranked) or found is None or not numbers or len(found) < 2:
         raise InputError(
             f"{where}: this objective weighs pairs by repeated judgements, and the row has judgements {found!r}; "
             "give pairs with a list of at least two margins"
         )
-    return float(statistics.stdev(found))
+    apart = [abs(a - b) for a, b in combinations(found, 2)]  # as `judgement_spread` has it: of two, |r - r'|
+    return math.fsum(apart) / len(apart)
 
 
 def _second(where: str, row: Pair | Ranked, _better: int, _worse: int) -> float:

@@ -2,11 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from plaudit.errors import InputError
-from plaudit.training.losses.pairs import agreeing, cotrained
+from plaudit.records import Message, Pair
+from plaudit.training.columns import pair_columns
+from plaudit.training.losses.pairs import agreeing, cotrained, judged
 from plaudit.training.losses.ratings import distribution, twice
 
 
@@ -66,3 +69,24 @@ def test_two_ratings_count_in_both_orders():
     found = twice(torch.tensor([logits, logits]), row, levels=2)
     forth, back, same = math.log(3 / 4 * 1 / 2), math.log(1 / 4 * 1 / 5), math.log(1 / 4 * 4 / 5)
     assert float(found) == pytest.approx(-(forth + back) / 2 - same)
+
+
+def judged_pair(judgements):
+    return Pair((Message("user", "q"),), "a", "b", meta={"judgements": judgements})
+
+
+def test_judgements_of_a_row_weigh_by_their_difference():
+    """Equal scores lose log 2; judgements 0 and 1 differ by 1 and weigh e^-1, those 0, 1, 3 by (1 + 3 + 2) / 3 = 2."""
+    outputs = torch.zeros(4, 1)
+    rows = [judged_pair([0.0, 1.0]), judged_pair([0, 1, 3])]
+    spread = np.concatenate([pair_columns(("spread",), row, [(0, 1)], index=0)["spread"] for row in rows])
+    assert spread.tolist() == [1.0, 2.0]
+    row = {"pairs": torch.tensor([[0, 1], [2, 3]]), "weight": torch.ones(2), "spread": torch.from_numpy(spread)}
+    expected = (math.exp(-1) + math.exp(-2)) * math.log(2)
+    assert float(judged(outputs, row, scale=1.0)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("judgements", [[True, False], [0.5], [0.0, math.inf], "ab", None])
+def test_judgements_are_numbers(judgements):
+    with pytest.raises(InputError, match=r"row 3: .* the row has judgements .*; give pairs with a list of at least two"):
+        pair_columns(("spread",), judged_pair(judgements), [(0, 1)], index=2)
