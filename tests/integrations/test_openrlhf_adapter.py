@@ -148,6 +148,21 @@ def test_what_is_no_request_is_told_so():
         assert "not JSON" in found["error"]
         assert "the payload must be" in post(server.url, "[]")[1]["error"]
         assert "query must be a list of texts" in post(server.url, '{"query": [3]}')[1]["error"]
+        for body, said in (
+            (b'{"query": ["\xff"]}', "not JSON: 'utf-8' codec can't decode"),
+            (b"[" * 100_000, "not JSON"),
+            (b'{"query": ["4"], "labels": 5}', "labels must be a list"),
+            (b'{"query": ["4"], "prompts": 5}', "prompts must be a list of texts"),
+            (b'{"query": ["4"], "prompts": "q"}', "prompts must be a list of texts"),
+            (b'{"query": ["4"], "labels": "4"}', "labels must be a list"),
+        ):
+            status, found = post(server.url, body)
+            assert status == 400
+            assert said in found["error"]
+        to = urlsplit(server.url)
+        with socket.create_connection((to.hostname, to.port), timeout=10) as raw:
+            raw.sendall(b"POST /get_reward HTTP/1.1\r\nContent-Length: many\r\n\r\n")
+            assert raw.recv(100).startswith(b"HTTP/1.1 400")
         elsewhere = server.url.replace("get_reward", "score")
         assert post(elsewhere, payload(["4"])) == (404, {"error": "no /score here; POST to /get_reward"})
         health = server.url.replace("get_reward", "health")

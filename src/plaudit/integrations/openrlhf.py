@@ -129,8 +129,10 @@ class RemoteReward:
         prompts = [""] * len(queries) if prompts is None else prompts
         labels = [None] * len(queries) if labels is None else labels
         for name, column in {"query": queries, "prompts": prompts}.items():
-            if not all(isinstance(text, str) for text in column):
+            if not isinstance(column, list) or not all(isinstance(text, str) for text in column):
                 raise InputError(f"openrlhf: {name} must be a list of texts")
+        if not isinstance(labels, list):
+            raise InputError("openrlhf: labels must be a list with a reference for each query")
         if not len(queries) == len(prompts) == len(labels):
             raise InputError(
                 f"openrlhf: {len(queries)} queries, {len(prompts)} prompts and {len(labels)} labels; give as many"

@@ -39,7 +39,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answers with rewards; 404 for another path, 400 for what is no request. Scoring never fails one."""
-        length = int(self.headers.get("Content-Length") or 0)
+        told = self.headers.get("Content-Length") or "0"
+        if not told.isascii() or not told.isdigit():
+            self.close_connection = True  # where the body ends is not known
+            return self._send(400, {"error": f"Content-Length is {told!r}; give the number of bytes"})
+        length = int(told)
         if length > LONGEST:
             self.close_connection = True  # the body stays unread
             return self._send(413, {"error": f"{length} bytes; the most is {LONGEST}"})
@@ -47,9 +51,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path != self.server.path:
             return self._send(404, {"error": f"no {self.path} here; POST to {self.server.path}"})
         try:
-            return self._send(200, self.server.made.answer(json.loads(body)))
-        except json.JSONDecodeError as error:
+            payload = json.loads(body)
+        except (ValueError, RecursionError) as error:  # also bytes that are no text, and brackets without an end
             return self._send(400, {"error": f"not JSON: {error}"})
+        try:
+            return self._send(200, self.server.made.answer(payload))
         except InputError as error:
             return self._send(400, {"error": str(error)})
 
