@@ -5,12 +5,15 @@ import inspect
 import pickle
 import sys
 
+import numpy as np
 import pytest
 
 from host_rewards import Every, Rank, Unbounded, eight_threads
 from plaudit.errors import InputError, MissingError, UnsupportedError
-from plaudit.integrations.hosting import LostRewardError
+from plaudit.integrations.hosting import LostRewardError, judged
 from plaudit.integrations.verifiers import as_group_rubric_func, as_rubric_func, as_task_reward
+from plaudit.records.sample import Sample, conversation
+from plaudit.rewards.base import Outcome
 
 PLURALS = {"states", "prompts", "completions", "answers", "tasks", "infos"}
 """The names by which the older host knows a group function."""
@@ -73,6 +76,35 @@ def test_functions_of_a_group():
         as_rubric_func(Rank())
     with pytest.raises(InputError, match="verifiers: a sample without a reward would be worth -inf"):
         as_group_rubric_func(Unbounded())
+
+
+def test_a_group_that_raises_is_lost_whole():
+    class Picky(Rank):
+        def __call__(self, samples):
+            if any(s.text == "bad" for s in samples):
+                raise RuntimeError("a defect of the reward's")
+            return super().__call__(samples)
+
+    states = [rollout(t) for t in ("a", "bb", "bad", "cccc")]
+    # a completion alone would be the shortest and the longest of its group: none of the four has a rank
+    assert host_calls(as_group_rubric_func(Picky(), lost=-1.0), states) == [-1.0] * 4
+    said = [s["plaudit_outcomes"]["rank"] for s in states]
+    assert said == ["instrument_fault: RuntimeError: a defect of the reward's"] * 4
+
+
+def test_groups_of_a_batch_fail_apart():
+    class Picky(Rank):
+        def __call__(self, samples):
+            if any(s.text == "bad" for s in samples):
+                raise RuntimeError("a defect")
+            return super().__call__(samples) if len({s.group for s in samples}) == 1 else 1 / 0
+
+    rows = [Sample(conversation("q"), t, group=g) for t, g in (("a", "1"), ("bb", "1"), ("bad", "2"), ("c", "2"))]
+    batch = judged("host", Picky(), rows)
+    # of group 1 the shares of strictly shorter ones: none for a, one in two for bb
+    assert batch.reward[:2].tolist() == [0.0, 0.5]
+    assert np.isnan(batch.reward[2:]).all()
+    assert batch.outcome.tolist() == [0, 0, Outcome.INSTRUMENT_FAULT, Outcome.INSTRUMENT_FAULT]
 
 
 def test_functions_pickle_and_run_in_threads():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from plaudit.errors import InputError, PlauditError, UnsupportedError
+from plaudit.policy.scoring import units_of
 from plaudit.records.sample import Sample
 from plaudit.rewards.base import Outcome, Reward, RewardBatch
 from plaudit.rewards.registry import load
@@ -52,13 +53,14 @@ def of_samples(who: str, reward: Source) -> Reward:
     return made
 
 
-def worth_of_lost(who: str, reward: Reward, lost: float | None) -> float:
+def worth_of_lost(who: str, reward: Reward, lost: float | None, *, option: str = "lost") -> float:
     """What stands in the place of a reward that does not count.
 
     Args:
         who: the host that has no way to leave a sample out.
         reward: whose floor is taken where the user says nothing.
         lost: what the user says, in the reward's units.
+        option: what the host's users call that.
 
     Raises:
         InputError: if that is not finite.
@@ -67,23 +69,38 @@ def worth_of_lost(who: str, reward: Reward, lost: float | None) -> float:
     if not math.isfinite(worth):
         raise InputError(
             f"{who}: a sample without a reward would be worth {worth} by {reward.name}, and {who} cannot leave it out; "
-            "say what it is worth with lost=..."
+            f"say what it is worth with {option}=..."
         )
     return worth
 
 
 def judged(who: str, reward: Reward, samples: Sequence[Sample]) -> RewardBatch:
-    """Rewards of samples; what raises becomes an `INSTRUMENT_FAULT` of its own sample, logged with its traceback.
+    """Rewards of samples; what raises becomes an `INSTRUMENT_FAULT` of its own, logged with its traceback.
 
-    For hosts that turn an exception into a wrong answer or lose the whole batch by it.
+    For hosts that turn an exception into a wrong answer or lose the whole batch by it. What the reward compares stays
+    together: a group that raises is lost as a whole, since the rest of it alone would be compared with others.
+
+    Args:
+        who: the host.
+        reward: any.
+        samples: the samples of a group must follow one another where groups are compared.
+
+    Raises:
+        InputError: if they do not.
     """
     try:
         return reward(samples)
     except Exception as error:  # not hidden: logged here, counted by the caller
-        if len(samples) > 1:  # one bad label must not take its neighbours along
-            return RewardBatch.concat([judged(who, reward, [sample]) for sample in samples])
-        _logger.exception("%s: %s could not judge a sample", who, reward.name)
-        return assemble([Verdict.broken(f"{type(error).__name__}: {error}")], reward.bounds[0])
+        units = units_of(reward, samples)
+        if len(units) > 1:  # one bad label must not take its neighbours along
+            return RewardBatch.concat([judged(who, reward, unit) for unit in units])
+        _logger.exception("%s: %s could not judge %s", who, reward.name, _count(len(samples)))
+        broken = Verdict.broken(f"{type(error).__name__}: {error}")
+        return assemble([broken] * len(samples), reward.bounds[0])
+
+
+def _count(n: int) -> str:
+    return "a sample" if n == 1 else f"{n} samples that it compares"
 
 
 def outcome_of(batch: RewardBatch, index: int) -> Outcome:
