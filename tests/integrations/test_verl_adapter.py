@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from plaudit.errors import InputError
+from host_rewards import Rank, Unbounded
+from plaudit.errors import InputError, UnsupportedError
 from plaudit.integrations import verl
 from plaudit.integrations.verl import compute_score
 
@@ -49,7 +50,7 @@ def test_arrays_of_a_data_frame_are_lists_again(monkeypatch):
     from plaudit.rewards import FunctionReward
 
     monkeypatch.setattr(verl, "_reward", lambda reference: FunctionReward(spy))
-    compute_score("x", "a", np.array(["4", "four"]), {}, reward="any")
+    compute_score("x", "a", np.array(["4", "four"]), {}, reward="any", unscored=0.0)
     assert seen == [["4", "four"]]
 
 
@@ -64,3 +65,28 @@ def test_verl_loads_the_file_by_its_path_and_calls_from_threads(mine):
 
 def test_it_pickles_by_its_name():
     assert pickle.loads(pickle.dumps(compute_score)) is compute_score
+
+
+def test_a_reward_without_a_floor_needs_a_worth_for_what_has_no_reward(monkeypatch):
+    monkeypatch.setattr(verl, "_reward", lambda reference: Unbounded())
+    with pytest.raises(InputError, match=r"verl: .* would be worth -inf by unbounded, .* with unscored=\.\.\."):
+        compute_score("sums", "4", "4", {}, reward="any")
+    assert compute_score("sums", "4", "4", {}, reward="any", unscored=-1)["score"] == 0.5
+    with pytest.raises(InputError, match="worth nan"):
+        compute_score("sums", "4", "4", {}, reward="any", unscored=math.nan)
+
+
+def test_a_reward_that_compares_is_refused(monkeypatch):
+    monkeypatch.setattr(verl, "_reward", lambda reference: Rank())
+    with pytest.raises(UnsupportedError, match="verl: rank compares the completions of a group"):
+        compute_score("sums", "4", "4", {}, reward="any")
+
+
+def test_a_data_set_with_an_owner_is_no_reward(mine):
+    for only in (mine, {"rule/length": {"target": 2}}):
+        with pytest.raises(
+            InputError, match="no reward for the data source 'openai/gsm8'; did you mean 'openai/gsm8k'"
+        ):
+            compute_score("openai/gsm8", "4", "4", {}, reward={"openai/gsm8k": only})
+    # a reward's name over its options serves every source: four words for a target of four
+    assert compute_score("any", "one two three four", "", {}, reward={"rule/length": {"target": 4}})["score"] == 0.0

@@ -6,7 +6,7 @@
 
 verl has no way to say that a sample has no reward: its score must be a finite number. Such a sample gets `unscored`
 (the reward's floor by default) and `counted` 0, by which a filter of the user's can leave it out; `outcome` says
-which it was.
+which it was. verl asks for one sample at a time, so a reward that compares completions is refused.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from functools import cache
 from typing import Any
 
 from plaudit.errors import InputError, nearest
+from plaudit.integrations.hosting import of_samples, worth_of_lost
 from plaudit.records.sample import Sample
 from plaudit.rewards.base import Outcome, Reward
-from plaudit.rewards.registry import load
+from plaudit.rewards.registry import catalog, load
 
 _lock = threading.Lock()
 
@@ -52,14 +53,16 @@ def compute_score(
         where there are none): the same keys for every sample, as verl needs.
 
     Raises:
-        InputError: if no reward is given for the data source, or the ground truth is none that the reward can use.
+        InputError: if no reward is given for the data source, the ground truth is none that the reward can use, or the
+            reward has no finite floor and `unscored` is not given.
+        UnsupportedError: if the reward compares the completions of a group or a batch.
     """
     del others
     info = dict(extra_info or {})
-    judge = _reward(_chosen(reward, data_source))
+    judge = of_samples("verl", _reward(_chosen(reward, data_source)))
+    missing = worth_of_lost("verl", judge, unscored, option="unscored")
     batch = judge([Sample(info.get("prompt", ""), solution_str, _plain(ground_truth), meta=info)])
     counted = bool(batch.valid[0])
-    missing = judge.bounds[0] if unscored is None else float(unscored)
     detail = batch.detail[0]
     return {
         "score": float(batch.reward[0]) if counted else missing,
@@ -77,7 +80,7 @@ def _chosen(reward: str | Mapping[str, Any], source: str) -> str:
     if "default" in reward or source in reward:
         found = reward.get(source, reward.get("default"))
         return found if isinstance(found, str) else json.dumps(found, sort_keys=True)
-    if len(reward) == 1 and "/" in next(iter(reward)):  # {"verify/math": {...options}}: one reward for every source
+    if len(reward) == 1 and next(iter(reward)) in catalog():  # {"verify/math": {...options}}: one for every source
         return json.dumps({k: _mapping(v) for k, v in reward.items()}, sort_keys=True)
     raise InputError(f"verl: no reward for the data source {source!r}; {nearest(source, reward)}")
 
