@@ -108,6 +108,9 @@ BUILTIN: dict[str, Entry] = {
             "weighted": "weighted sum of rewards: terms of {weight, reward}",
         }.items()
     },
+    "combine/constrained": Entry(
+        "plaudit.shaping.constraints.held:open_constrained", "rewards that are each held at a point, by multipliers"
+    ),
     "combine/direction": Entry("plaudit.shaping.directions:open_direction", "aspects, weighed by a user's direction"),
     "features/mlp": Entry("plaudit.rewards.features:open_features", "a small network over named features: of=FOLDER"),
     "personal/mixture": Entry("plaudit.rewards.people.experts:open_mixture", "a mixture, for who chose so in a file"),

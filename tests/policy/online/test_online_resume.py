@@ -18,6 +18,7 @@ from plaudit.policy.online.methods import online
 from plaudit.policy.online.trainer import OnlineTrainer
 from plaudit.policy.rollout import LocalSampler
 from plaudit.shaping.combine import Combined, Term
+from plaudit.shaping.constraints import open_constrained
 from plaudit.shaping.transforms import MinMax, RunningClip, Shaped, Standardise
 from small_policies import MoreSevens, Sevens, losses, run, weights
 
@@ -82,13 +83,21 @@ def nested(reward):
     return Shaped(Combined(terms), RunningClip(width=1.5))
 
 
+def held(reward):
+    """Two rewards, each held at its point."""
+    return open_constrained(
+        [{"reward": reward, "threshold": 0.9}, {"reward": Odd(), "threshold": 0.2}], kind="equal", rate=1.0
+    )
+
+
+@pytest.mark.parametrize("shaped", [nested, held])
 @pytest.mark.parametrize("after", [3, 5, 8])
-def test_statistics_of_the_shaping_go_on_too(tmp_path, after):
+def test_statistics_of_the_shaping_go_on_too(tmp_path, after, shaped):
     whole_reward, first, second = Sevens(), Sevens(), Sevens()
-    whole = run(tmp_path / "whole", reward=nested(whole_reward), **OPTIONS)
+    whole = run(tmp_path / "whole", reward=shaped(whole_reward), **OPTIONS)
     with pytest.raises(Pulled):
-        run(tmp_path / "broken", reward=nested(first), sampler=breaking(after), **OPTIONS)
-    again = run(tmp_path / "broken", reward=nested(second), **OPTIONS)
+        run(tmp_path / "broken", reward=shaped(first), sampler=breaking(after), **OPTIONS)
+    again = run(tmp_path / "broken", reward=shaped(second), **OPTIONS)
     assert losses(again) == losses(whole)
     for name, weight in weights(again).items():
         assert bool((weight == weights(whole)[name]).all()), name

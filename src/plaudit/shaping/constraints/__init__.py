@@ -5,6 +5,7 @@ from plaudit._lazy import exports
 __getattr__, __all__ = exports(
     __name__,
     {
+        "Held": "held",
         "Multipliers": "multipliers",
         "Searched": "search",
         "best_allowed": "judges",
@@ -12,6 +13,7 @@ __getattr__, __all__ = exports(
         "constrained_reward": "judges",
         "contrast_allowed": "judges",
         "mixed_advantages": "multipliers",
+        "open_constrained": "held",
         "satisfied": "judges",
         "search_thresholds": "search",
     },
