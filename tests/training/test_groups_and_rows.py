@@ -14,7 +14,9 @@ from plaudit.records import Message, Pair, Ranked, Unpaired
 from plaudit.training.backbones import fit_tokenizer
 from plaudit.training.balancing import length_balance
 from plaudit.training.collating import Collator
+from plaudit.training.columns import pair_columns
 from plaudit.training.groups import encode_groups
+from plaudit.training.losses.lists import borda, plackett_luce, rank_list
 from plaudit.training.objectives.pairs.logistic import bradley_terry
 from plaudit.training.trainer import row_outputs
 
@@ -208,7 +210,38 @@ def test_in_each_bin_the_longer_is_chosen_half_of_the_time(pairs, bins):
 
 
 def test_scores_that_contradict_the_choice_do_not_turn_a_list_round(encoder):
-    for scores, wanted in (((2.0, 3.0), [1.0, 0.0]), ((4.0, 3.0), [4.0, 3.0]), ((3.0, 3.0), [3.0, 3.0])):
+    for scores, wanted in (((2.0, 3.0), [1.0, 0.0]), ((4.0, 3.0), [4.0, 3.0]), ((3.0, 3.0), [1.0, 0.0])):
         row = Pair(PROMPT, "good", "bad", chosen_score=scores[0], rejected_score=scores[1])
         (group,) = encode_groups([row], encoder, labels="order")
         assert group.values.tolist() == wanted
+        # the raters' numbers themselves are what ratings are fitted to, equal or not
+        (rated,) = encode_groups([row], encoder, labels="values")
+        assert rated.values.tolist() == list(scores)
+
+
+@pytest.mark.parametrize("loss", [borda, plackett_luce, rank_list])
+def test_a_pair_with_equal_scores_keeps_its_preference(loss, encoder):
+    """Of equal outputs a pair loses log 2 by each list objective, and its gradient is 1/2 towards the chosen one."""
+    (group,) = encode_groups(
+        [Pair(PROMPT, "good", "bad", chosen_score=3.0, rejected_score=3.0)], encoder, labels="order"
+    )
+    outputs = torch.zeros(2, 1, requires_grad=True)
+    options = {plackett_luce: {"top": 0}, rank_list: {"reach": 2, "skip_coef": 1.0, "tail_coef": 0.0, "min_gap": 0.0}}
+    row = {"group": torch.zeros(2, dtype=torch.long), "values": torch.from_numpy(group.values)}
+    found = loss(outputs, row, **options.get(loss, {}))
+    found.backward()
+    assert found.item() == pytest.approx(np.log(2))
+    assert outputs.grad[:, 0].tolist() == pytest.approx([-0.5, 0.5])
+
+
+def test_ties_are_equal_scores_whatever_the_margin():
+    for said, tied in (
+        ({"chosen_score": 3.0, "rejected_score": 1.0, "margin": 0.0}, 0.0),
+        ({"chosen_score": 3.0, "rejected_score": 3.0, "margin": 2.0}, 1.0),
+        ({"chosen_score": 3.0, "rejected_score": 3.0}, 1.0),
+        ({"margin": 0.0}, 0.0),
+        ({}, 0.0),
+    ):
+        assert pair_columns(("tied",), Pair(PROMPT, "a", "b", **said), [(0, 1)], index=0)["tied"].tolist() == [tied]
+    row = Ranked(PROMPT, ("a", "b", "c"), (2.0, 2.0, 1.0))
+    assert pair_columns(("tied",), row, [(0, 1), (0, 2)], index=0)["tied"].tolist() == [1.0, 0.0]

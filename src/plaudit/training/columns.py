@@ -9,7 +9,7 @@ A number a pair:
 | `spread` | `judgements`: repeated margins, whose mean absolute difference it is | (none) |
 | `second` | `second`: whether another rater prefers chosen too | (none) |
 | `labelled` | `labelled`: whether chosen is known to be better; true by default | always 1 |
-| `tied` | equal scores | equal scores |
+| `tied` | equal `chosen_score` and `rejected_score`, whatever its margin | equal scores |
 | `identity` | a hash of what the row says | the same for all of its pairs |
 | `source` | a hash of `annotator`: whoever judged it | the same, if its `annotator` is given |
 
@@ -151,7 +151,10 @@ def _source(where: str, row: Pair | Ranked, _better: int, _worse: int) -> float:
 
 
 def _tied(_where: str, row: Pair | Ranked, better: int, worse: int) -> float:
-    return float(margin_of(row, better, worse) == 0)
+    if isinstance(row, Ranked):
+        return float(row.scores[better] == row.scores[worse])
+    # not its margin: that may be another judge's, or 0 because nobody could tell
+    return float(row.chosen_score is not None and row.chosen_score == row.rejected_score)
 
 
 def _second_rating(where: str, row: Pair | Ranked | Rated) -> list[float]:

@@ -163,10 +163,10 @@ def _values(row: Pair | Ranked, index: int, labels: Labels) -> np.ndarray[tuple[
             f"row {index + 1}: this objective learns from ratings, and the pair has none; "
             "give chosen_score and rejected_score, or use bradley-terry"
         )
-    # what was chosen is the label: scores that say the reverse (another judge's) do not turn the order round
     known = row.chosen_score is not None and row.rejected_score is not None
-    reversed_ = known and labels == "order" and row.chosen_score < row.rejected_score  # type: ignore[operator]
-    return np.array(given if known and not reversed_ else (1.0, 0.0), dtype=np.float32)
+    # what was chosen is the label: scores that say the reverse, or nothing (another judge's), leave the order as it is
+    silent = known and labels == "order" and row.chosen_score <= row.rejected_score  # type: ignore[operator]
+    return np.array(given if known and not silent else (1.0, 0.0), dtype=np.float32)
 
 
 def _group(

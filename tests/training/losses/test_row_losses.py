@@ -88,5 +88,5 @@ def test_judgements_of_a_row_weigh_by_their_difference():
 
 @pytest.mark.parametrize("judgements", [[True, False], [0.5], [0.0, math.inf], "ab", None])
 def test_judgements_are_numbers(judgements):
-    with pytest.raises(InputError, match=r"row 3: .* the row has judgements .*; give pairs with a list of at least two"):
+    with pytest.raises(InputError, match=r"row 3: .* the row has judgements .*; give pairs with a list of at least"):
         pair_columns(("spread",), judged_pair(judgements), [(0, 1)], index=2)
