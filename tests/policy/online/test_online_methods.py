@@ -8,14 +8,17 @@ import torch
 
 from plaudit.errors import InputError
 from plaudit.lab.worlds.arithmetic.symbols import build_tokenizer
+from plaudit.policy.advantages.pairwise import WinRates
 from plaudit.policy.advantages.relative import GroupRelative, LeaveOneOut
+from plaudit.policy.advantages.wrapping import WithoutOutliers
 from plaudit.policy.losses.surrogates import reinforce
 from plaudit.policy.losses.tokens import TokenBatch
 from plaudit.policy.online import Method, OnlineConfig, improve
 from plaudit.policy.online.methods import ONLINE, online
 from plaudit.records.rows import PromptOnly
 from plaudit.rewards.base import RewardBatch
-from small_policies import SMALL, MoreSevens, Sevens, losses, policy, prompts, run
+from plaudit.rewards.likelihood.saved import write_causal
+from small_policies import SMALL, MoreSevens, Sevens, losses, policy, prompts, run, weights
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +118,51 @@ def test_every_algorithm_runs(tmp_path, name):
     assert np.isfinite(losses(found)).all()
     assert max(row["grad_norm"] for row in found.history) > 1e-3
     assert json.loads((tmp_path / "model" / "alignment.json").read_text())["algorithm"] == name
+
+
+REFUSED = {
+    "pref-grpo": "which its advantages do not read", "pairwise-rlhf": "which its advantages do not read",
+    "grpo-lambda": "which its advantages do not read", "prime": "where its own token rewards are",
+    "crpg": "which it multiplies by the distance", "crraft": "which it multiplies by the distance",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_a_kl_in_the_reward_counts_or_is_refused(tmp_path, name):
+    """50 reward units a nat to a reference that is far away decide what is learnt, or the option would do nothing."""
+    text, epochs = ("oreal-tokens?token_first=0&token_rate=1e-2", 3) if name == "oreal-tokens" else (name, 1)
+    method = online(text)[1]
+    if name in REFUSED:
+        with pytest.raises(InputError, match=f"{name}: kl_in is 'reward', {REFUSED[name]}.*; give kl_in 'loss'"):
+            OnlineConfig(algorithm=text, kl_coef=50.0, kl_in="reward").check(method)
+        OnlineConfig(algorithm=text, kl_coef=50.0, kl_in="loss").check(method)
+        return
+    write_causal(policy(seed=3), tmp_path / "start")
+    build_tokenizer().save_pretrained(tmp_path / "start")
+    rows = [
+        PromptOnly(p.prompt, p.reference, {"task": "ab"[i % 2], "hardness": 0.3 + 0.1 * (i % 3), "gap": 0.2 * (i % 4)})
+        for i, p in enumerate(prompts(4))
+    ]
+    after = [
+        improve(
+            rows, model=policy(), tokenizer=build_tokenizer(), out=tmp_path / str(kl_coef), method=method,
+            reward=MoreSevens() if method.compares else Allowed(),
+            config=OnlineConfig(
+                **{**SMALL, "completions": 8, "kl_coef": kl_coef, "epochs": epochs}, kl_in="reward",
+                reference=str(tmp_path / "start"),
+            ),
+        )
+        for kl_coef in (1e-9, 50.0)
+    ]  # fmt: skip
+    one, other = (weights(found) for found in after)
+    assert max(float((one[key] - other[key]).abs().max()) for key in one) > 1e-4
+
+
+def test_a_comparison_beside_a_reward_may_lose_its_kl_there():
+    method = Method(WinRates(pointwise=0.5), reinforce)
+    OnlineConfig(kl_coef=0.1, kl_in="reward").check(method)
+    with pytest.raises(InputError, match="which its advantages do not read"):
+        OnlineConfig(kl_coef=0.1, kl_in="reward").check(Method(WithoutOutliers(WinRates()), reinforce))
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,9 @@ class AdvantageEstimator(Protocol):
             lengths: what a loop has to compute for it.
         takes: names of further ones that count where they are given. Who knows `token_rewards` (it needs or takes them)
             must not find their sums in the reward as well.
+
+    One may also say `reward_counts`: False where its advantages do not change with the reward, so that nothing can be
+    taken from there; without it they do.
     """
 
     @property

@@ -44,6 +44,11 @@ class WinRates(Stateless):
                 "above 0, another of at least 0, and a positive clip"
             )
 
+    @property
+    def reward_counts(self) -> bool:
+        """Where it is added to the win rate."""
+        return self.pointwise > 0
+
     def __call__(self, inputs: AdvantageInputs) -> Advantages:
         """As it says; what met no decided comparison is not included, whether it has a reward or not."""
         told: Compared = inputs.need("compared", "win-rates")
@@ -71,6 +76,7 @@ class Strengths(Stateless):
 
     extent: ClassVar[Extent] = "group"
     needs: ClassVar[frozenset[str]] = frozenset({"compared"})
+    reward_counts: ClassVar[bool] = False
 
     def __call__(self, inputs: AdvantageInputs) -> Advantages:
         """As it says; what was in no judgement is not included.

@@ -60,6 +60,11 @@ class BriefWhereMastered(Reshaped):
     own_extent: ClassVar[Extent] = "batch"
     own_needs: ClassVar[frozenset[str]] = frozenset({"correct"})
 
+    @property
+    def reward_counts(self) -> bool:
+        """No: what is right and how long it is decide alone."""
+        return False
+
     def reward(self, inputs: AdvantageInputs) -> Floats:
         """In place of the reward that was given."""
         correct = inputs.need("correct", "brief-where-mastered")

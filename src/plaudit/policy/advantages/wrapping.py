@@ -46,6 +46,11 @@ class Wrapping(ABC):
         """What either takes."""
         return self.of.takes | self.own_takes
 
+    @property
+    def reward_counts(self) -> bool:
+        """Whether the reward reaches the advantages, see `AdvantageEstimator`: of the one inside."""
+        return bool(getattr(self.of, "reward_counts", True))
+
     def shown(self, inputs: AdvantageInputs) -> AdvantageInputs:
         """The batch as the one inside sees it."""
         return inputs

@@ -53,7 +53,7 @@ class OnlineConfig:
     kl_coef: float = 0.0
     """Weight of the KL to the starting policy: reward units per nat."""
     kl_in: KlPlace = "loss"
-    """Where the KL counts: as a term of the loss, or taken from the reward of each token."""
+    """Where the KL counts: as a term of the loss, or taken from each token's reward, where the algorithm reads that."""
     kl_estimator: KlEstimator = "k2"
     """Whose mean gradient is followed in the loss, in every update of a batch: k2 that of KL(policy, start), k3 that of
     KL(start, policy), k1 nothing but noise; in the reward k1 is used."""
@@ -161,8 +161,20 @@ class OnlineConfig:
             )
         if self.reference and not needs_reference(self, method):
             raise InputError("reference is given and nothing asks it: skip_kl is set; leave one of the two out")
-        if method.process is not None and self.kl_coef and self.kl_in == "reward":
-            raise InputError(f"{method.title}: kl_in is 'reward', where its own token rewards are; give kl_in 'loss'")
+        self._check_kl(method)
+
+    def _check_kl(self, method: Method) -> None:
+        if not self.kl_coef or self.kl_in != "reward":
+            return
+        why = ""
+        if method.process is not None:
+            why = "where its own token rewards are"
+        elif not method.reward_counts:
+            why = "which its advantages do not read, so the KL would be lost"
+        elif "allowed" in method.needs:
+            why = "which it multiplies by the distance from the start, and where forbidden completions are worth 0"
+        if why:
+            raise InputError(f"{method.title}: kl_in is 'reward', {why}; give kl_in 'loss'")
 
 
 def needs_reference(options: OnlineConfig, method: Method) -> bool:

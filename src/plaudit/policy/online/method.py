@@ -131,6 +131,11 @@ class Method:
         return "compared" in self.estimator.needs
 
     @property
+    def reward_counts(self) -> bool:
+        """Whether it learns something else where the reward is another: else a KL that is taken from it is lost."""
+        return bool(getattr(self.estimator, "reward_counts", True)) or "reward" in self.reads
+
+    @property
     def title(self) -> str:
         """The name that it was asked for by, else the names of its parts."""
         if self.name:
