@@ -3,6 +3,7 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,8 @@ from plaudit.policy.advantages.relative import GroupRelative
 from plaudit.policy.losses.kl import AdaptiveCoefficient
 from plaudit.policy.losses.surrogates import clipped
 from plaudit.policy.online import Method, OnlineConfig
-from plaudit.policy.online.packing import TokenOutputs
+from plaudit.policy.online.methods import online
+from plaudit.policy.online.packing import Learned, TokenOutputs
 from plaudit.policy.online.state import State
 from plaudit.policy.online.trainer import OnlineTrainer
 from plaudit.policy.online.watching import Watch
@@ -79,3 +81,40 @@ def test_the_first_update_of_a_batch_is_the_same_however_many_follow(tmp_path, e
     assert norms[0] > 0.1
     assert norms[1] == pytest.approx(norms[0], rel=1e-5)
     assert losses(found)[1] != losses(found)[0]
+
+
+HOWS = ["token", "sequence", "constant", "sequence-sum"]
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_entropies_count_by_token_whatever_the_weights_of_the_loss(how):
+    """Completions of 1 and 3 tokens with entropies of 1, 2, 3 and 4 nats, twice their mean: -5."""
+    group = Learned(
+        (5,), ((6,), (7, 8, 9)), {"often": [np.ones(1), np.ones(3)], "advantage": [np.zeros(1), np.zeros(3)]}
+    )
+    trainer = SimpleNamespace(
+        _now=State(Method(GroupRelative(), clipped, how)), options=OnlineConfig(entropy_coef=2.0, max_tokens=10),
+        watch=Watch(), _everywhere=lambda mine: (mine, 0),
+    )  # fmt: skip
+    (weighted,) = OnlineTrainer._weighted(trainer, [group])
+    by_hand = {
+        "token": [1 / 4] * 4, "sequence": [1 / 2, 1 / 6, 1 / 6, 1 / 6], "constant": [1 / 20] * 4,
+        "sequence-sum": [1 / 2] * 4,
+    }  # fmt: skip
+    assert np.concatenate(weighted.columns["weight"]).tolist() == pytest.approx(by_hand[how])
+    row = {name: torch.tensor(np.concatenate(parts)) for name, parts in weighted.columns.items()}
+    row |= {"old_logp": torch.zeros(4), "owner": torch.tensor([0, 1, 1, 1]), "count": 2}
+    entropy = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
+    loss = OnlineTrainer._loss(trainer, TokenOutputs(torch.zeros(4, dtype=torch.float64), entropy), row)
+    assert loss.item() == pytest.approx(-5.0)
+
+
+@pytest.mark.parametrize("name", ["reinforce", "grpo", "dr-grpo", "luspo", "pf-ppo"])
+def test_the_loss_of_a_bonus_alone_is_the_mean_entropy(tmp_path, name):
+    """All advantages are 0, so that the loss of an update is minus the entropy of its tokens."""
+    found = run(
+        tmp_path, reward=Equal(), rows=8, accumulation=2, batch_size=2, entropy_coef=1.0, skip_kl=True,
+        method=online(name)[1],
+    )  # fmt: skip
+    assert losses(found) == pytest.approx([-row["entropy"] for row in found.history], rel=1e-5)
+    assert losses(found)[0] < -1

@@ -13,7 +13,7 @@ from plaudit.policy.advantages.base import SAMPLE_COLUMNS, AdvantageInputs, Adva
 from plaudit.policy.online.comparing import compared_of
 from plaudit.policy.online.experience import Experience
 from plaudit.policy.online.method import Method
-from plaudit.policy.online.packing import Learned
+from plaudit.policy.online.packing import EVEN, Learned
 from plaudit.policy.rollout import Rollout
 from plaudit.rewards.base import RewardBatch
 
@@ -127,7 +127,7 @@ def learned_of(
         start += len(row)
     first = rollouts[0]
     nothing = [np.zeros(len(first.completion_ids))]
-    spare = Learned(first.prompt_ids, (first.completion_ids,), dict.fromkeys((*columns, "weight"), nothing))
+    spare = Learned(first.prompt_ids, (first.completion_ids,), dict.fromkeys((*columns, "weight", EVEN), nothing))
     return found, spare
 
 

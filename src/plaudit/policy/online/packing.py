@@ -20,6 +20,9 @@ from plaudit.engine.tree import Ids, Index
 from plaudit.training.collating import tree_tensors
 from plaudit.training.policies.packing import TokenOutputs, edges_of, row_tokens
 
+EVEN = "even"
+"""The column of `token` weights, by which entropies count whatever the weights of the policy's loss are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Learned:
@@ -116,4 +119,4 @@ def _longest(group: Learned) -> int:
     return len(group.prompt) + max(len(c) for c in group.completions)
 
 
-__all__ = ["Learned", "TokenOutputs", "row_tokens", "rows_of"]
+__all__ = ["EVEN", "Learned", "TokenOutputs", "row_tokens", "rows_of"]

@@ -34,7 +34,7 @@ from plaudit.policy.online.config import OnlineConfig
 from plaudit.policy.online.experience import Collector, Experience
 from plaudit.policy.online.lessons import Measured, inputs_of, learned_of
 from plaudit.policy.online.measuring import Measurer
-from plaudit.policy.online.packing import Learned, TokenOutputs, row_tokens, rows_of
+from plaudit.policy.online.packing import EVEN, Learned, TokenOutputs, row_tokens, rows_of
 from plaudit.policy.online.process import ProcessModel
 from plaudit.policy.online.reading import placed
 from plaudit.policy.online.refilling import refilled
@@ -218,18 +218,23 @@ class OnlineTrainer(RewardTrainer):
         ]
         everyone = self._everywhere(mine)
         lengths, often, right = (np.array([row[k] for row in everyone[0]]) for k in (0, 1, 2))
-        weight, how = np.zeros(0), self._now.method.weights
+        weight, even, how = np.zeros(0), np.zeros(0), self._now.method.weights
         if len(lengths):
             size, there = lengths.astype(np.int64), np.ones(len(lengths), dtype=bool)
             weight = (
                 outcome_weights(size, there, right > 0.5) if how == "outcome"
                 else token_weights(size, there, how=how, max_tokens=self.options.max_tokens, count=often)
             )  # fmt: skip
-        own = iter(weight[everyone[1] : everyone[1] + len(mine)])
-        return [
-            replace(g, columns={**g.columns, "weight": [np.full(len(c), next(own)) for c in g.completions]})
-            for g in groups
-        ]
+            even = token_weights(size, there, how="token", count=often)
+        start, found = everyone[1], []
+        for g in groups:
+            at = range(start, start := start + len(g.completions))
+            own = {
+                name: [np.full(len(c), part[i]) for i, c in zip(at, g.completions, strict=True)]
+                for name, part in (("weight", weight), (EVEN, even))
+            }
+            found.append(replace(g, columns={**g.columns, **own}))
+        return found
 
     def _everywhere(self, mine: list[Any]) -> tuple[list[Any], int]:
         """The entries of all processes, and where this one's begin."""
@@ -261,7 +266,7 @@ class OnlineTrainer(RewardTrainer):
     # --- the loss of a row
 
     def _loss(self, outputs: Any, row: Mapping[str, Any]) -> Tensor:
-        """Sum over the row's tokens of weight times loss, terms of KL and entropy included."""
+        """Sum over the row's tokens of weight times loss, with any term of KL, and of entropies by `token` weights."""
         tokens: TokenOutputs = outputs
         batch = TokenBatch(
             tokens.logp, row["old_logp"].to(tokens.logp.dtype), row["advantage"].to(tokens.logp.dtype), row["owner"],
@@ -282,10 +287,11 @@ class OnlineTrainer(RewardTrainer):
             loss = loss + kl.value * kl_loss(
                 batch.logp, row["ref_logp"].to(batch.logp.dtype), optimised=self.options.kl_estimator, ratio=ratio
             )
-        if self.options.entropy_coef:
-            loss = loss + entropy_bonus(tokens.entropy, coefficient=self.options.entropy_coef)
         self.watch.learnt(told.watched, tokens, row)
         total: Tensor = (loss * row["weight"].to(loss.dtype)).sum()
+        if self.options.entropy_coef:
+            bonus = entropy_bonus(tokens.entropy, coefficient=self.options.entropy_coef)
+            total = total + (bonus * row[EVEN].to(bonus.dtype)).sum()
         return total
 
     # --- between steps
