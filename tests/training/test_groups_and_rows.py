@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForSequenceClassification
 from plaudit.engine.engine import Engine, install_head
 from plaudit.engine.rendering import Encoder, Template
 from plaudit.errors import InputError
-from plaudit.records import Message, Pair, Ranked, Unpaired
+from plaudit.records import Message, Pair, Ranked, Rated, Sample, Unpaired
 from plaudit.training.backbones import fit_tokenizer
 from plaudit.training.balancing import length_balance
 from plaudit.training.collating import Collator
@@ -18,6 +18,7 @@ from plaudit.training.columns import pair_columns
 from plaudit.training.groups import encode_groups
 from plaudit.training.losses.lists import borda, plackett_luce, rank_list
 from plaudit.training.objectives.pairs.logistic import bradley_terry
+from plaudit.training.shifted import shifted_lists
 from plaudit.training.trainer import row_outputs
 
 PROMPT = (Message("user", "which is good"),)
@@ -245,3 +246,29 @@ def test_ties_are_equal_scores_whatever_the_margin():
         assert pair_columns(("tied",), Pair(PROMPT, "a", "b", **said), [(0, 1)], index=0)["tied"].tolist() == [tied]
     row = Ranked(PROMPT, ("a", "b", "c"), (2.0, 2.0, 1.0))
     assert pair_columns(("tied",), row, [(0, 1), (0, 2)], index=0)["tied"].tolist() == [1.0, 0.0]
+
+
+def test_rated_rows_with_other_tools_have_another_prompt(encoder):
+    class Asked:
+        """Keeps what is rendered with which tools and template arguments, and renders it."""
+
+        def __init__(self):
+            self.seen = []
+
+        def encode_group(self, prompt, completions, *, tools=None, kwargs=None):
+            self.seen.append((list(completions), tools, kwargs))
+            return encoder.encode_group(prompt, completions, tools=tools, kwargs=kwargs)
+
+    one, other = [{"name": "a"}], [{"name": "b"}]
+    thinking = {"chat_template_kwargs": {"thinking": True}}
+    metas = [{"tools": one}, {"tools": [{"name": "a"}]}, {"tools": other}, {}, {"note": "x"}, thinking]
+    rows = [Rated(PROMPT, f"good {i}", float(i), meta=meta) for i, meta in enumerate(metas)]
+    asked = Asked()
+    groups = encode_groups(rows, asked, labels="values")
+    assert asked.seen == [
+        (["good 0", "good 1"], one, None), (["good 2"], other, None), (["good 3", "good 4"], None, None),
+        (["good 5"], None, {"thinking": True}),
+    ]  # fmt: skip
+    assert [g.values.tolist() for g in groups] == [[0, 1], [2], [3, 4], [5]]
+    samples = [Sample(PROMPT, "good", meta={"tools": t}) for t in (one, other, one, other)]
+    assert [[s.meta["tools"] for s in found] for found in shifted_lists(samples)] == [[one, one], [other, other]]

@@ -81,7 +81,8 @@ def encode_groups(
 
     A pair becomes a group of two with one preference; a ranked row becomes one group in which every completion with a
     higher score is preferred to every one with a lower score. The margin is the row's, else the difference of scores,
-    else 0. Rated rows of one prompt that follow one another become one group, so that their prompt is run once.
+    else 0. Rated rows of one prompt that follow one another become one group, so that their prompt is run once; rows
+    whose `tools` or `chat_template_kwargs` differ have different prompts, as they have in scoring.
 
     Args:
         rows: pairs and ranked rows; with `values` or `aspects` as labels also rated rows.
@@ -100,7 +101,7 @@ def encode_groups(
     rated: list[tuple[int, Rated]] = []
     for i, row in enumerate(rows):
         if isinstance(row, Rated) and labels in RATED:
-            if rated and rated[-1][1].prompt != row.prompt:
+            if rated and rendered_prompt(rated[-1][1]) != rendered_prompt(row):
                 groups.append(_rated_group(rated, encoder, labels, columns, aspects))
                 rated = []
             rated.append((i, row))
@@ -109,6 +110,11 @@ def encode_groups(
         group = _group(row, encoder, weight, i, labels, columns)
         groups.append(replace(group, aspects=aspect_table(row, aspects, index=i)) if labels == "aspects" else group)
     return [*groups, *([_rated_group(rated, encoder, labels, columns, aspects)] if rated else [])]
+
+
+def rendered_prompt(row: Any) -> tuple[Any, ...]:
+    """What a template makes the beginning of a row's sequences of: its conversation, tools and template arguments."""
+    return row.prompt, row.meta.get("tools"), row.meta.get("chat_template_kwargs")
 
 
 def _rated_group(

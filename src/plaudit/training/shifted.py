@@ -13,12 +13,13 @@ import numpy as np
 
 from plaudit.engine.rendering import Encoder
 from plaudit.errors import InputError
-from plaudit.records.sample import Conversation, Sample
+from plaudit.records.sample import Sample
+from plaudit.rewards.models import by_prompt
 from plaudit.training.groups import Group
 
 
 def shifted_lists(rows: Iterable[Any]) -> list[list[Sample]]:
-    """The samples of each prompt together, in the order in which prompts first occur.
+    """The samples of each prompt together, in the order in which prompts first occur; other tools, another prompt.
 
     Args:
         rows: samples; equal ones count as often as they occur.
@@ -26,24 +27,23 @@ def shifted_lists(rows: Iterable[Any]) -> list[list[Sample]]:
     Raises:
         InputError: if a row is of another kind, there are none, or a prompt has a single completion.
     """
-    lists: dict[Conversation, list[Sample]] = {}
-    first: dict[Conversation, int] = {}
+    samples: list[Sample] = []
     for i, row in enumerate(rows):
         if not isinstance(row, Sample):
             raise InputError(
                 f"shifted: row {i + 1} is a {type(row).__name__.lower()} row; give samples (prompt, completion)"
             )
-        lists.setdefault(row.prompt, []).append(row)
-        first.setdefault(row.prompt, i)
-    if not lists:
+        samples.append(row)
+    if not samples:
         raise InputError("shifted: there are no rows; give samples of the shifted policy, at least two a prompt")
-    for prompt, found in lists.items():
-        if len(found) < 2:
+    lists, _ = by_prompt(samples)
+    for members in lists:
+        if len(members) < 2:
             raise InputError(
-                f"shifted: the prompt of row {first[prompt] + 1} has a single completion; "
+                f"shifted: the prompt of row {members[0] + 1} has a single completion; "
                 "give at least two, or leave the prompt out"
             )
-    return list(lists.values())
+    return [[samples[i] for i in members] for members in lists]
 
 
 def shifted_groups(rows: Iterable[Any], encoder: Encoder) -> list[Group]:

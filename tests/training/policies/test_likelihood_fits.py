@@ -326,3 +326,11 @@ def test_the_baseline_s_completions_are_of_other_prompts(small):
         assert f"yes {wanted}" in text
     alone = encode_policy_groups(rows[:2], model, labels=True, mismatch=True)  # nobody asks anything else
     assert [len(g.located) for g in alone] == [2, 2]
+
+
+def test_unpaired_rows_with_other_tools_have_another_prompt(small):
+    metas = [{"tools": [{"name": "a"}]}, {"tools": [{"name": "a"}]}, {"tools": [{"name": "b"}]}, {}]
+    rows = [Unpaired(ASKED, f"answer {i}", bool(i % 2), meta=meta) for i, meta in enumerate(metas)]
+    language = start_language(small, ["answer question"], FitConfig(**QUICK))
+    groups = encode_policy_groups(rows, language, labels=True)
+    assert [g.wanted.tolist() for g in groups] == [[0, 1], [0], [1]]

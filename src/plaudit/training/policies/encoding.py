@@ -16,6 +16,7 @@ from plaudit.records.sample import Completion, Conversation, content_hash
 from plaudit.rewards.likelihood.language import LanguageModel
 from plaudit.rewards.likelihood.spans import Located, locate_group
 from plaudit.training.columns import pair_columns
+from plaudit.training.groups import rendered_prompt
 
 PolicyRow = Pair | Ranked | Unpaired | Rated
 """What the objectives of causal models can learn from."""
@@ -85,8 +86,8 @@ def encode_policy_groups(
     """Tokenises rows into groups.
 
     A pair is a group of two; a ranked row one of as many as it has, each with a higher score preferred to each with a
-    lower. With `labels`, a pair's chosen is wanted and its rejected is not; unpaired rows of one prompt that follow one
-    another are one group; the scores of a ranked row must be 0 and 1.
+    lower. With `labels`, a pair's chosen is wanted and its rejected is not; unpaired rows of one prompt (with its
+    tools and template arguments) that follow one another are one group; the scores of a ranked row must be 0 and 1.
 
     Args:
         rows: of the kinds above.
@@ -175,9 +176,9 @@ def _asked(rows: Sequence[PolicyRow], labels: bool, weighted: bool = False) -> l
     found: list[_Asked] = []
     for i, row in enumerate(rows):
         if isinstance(row, Unpaired) and labels:
-            last = found[-1] if found else None
+            last, before = (found[-1], rows[i - 1]) if found else (None, row)
             wanted = (float(row.label) * (_weight(row, i) if weighted else 1.0),)
-            if last is not None and last.prompt == row.prompt and not last.pairs:
+            if last is not None and rendered_prompt(before) == rendered_prompt(row) and not last.pairs:
                 found[-1] = replace(
                     last, completions=(*last.completions, row.completion), wanted=last.wanted + wanted,
                     scores=(*last.scores, math.nan),
