@@ -166,6 +166,16 @@ def test_a_model_that_is_always_right_on_the_pairs_has_no_temperature(model, tmp
     assert code == 2
     assert "pairs are ranked right, so no slope is steep enough" in error
     assert calibrate(right, model, "--method", "platt") == 0
+    # one wrong pair of thirty has one, though the fold that holds it is fitted to right ones
+    rows = pair_rows(30, start=200)
+    rows[7]["chosen"], rows[7]["rejected"] = rows[7]["rejected"], rows[7]["chosen"]
+    capsys.readouterr()
+    assert calibrate(write_rows(tmp_path / "nearly.jsonl", rows), model) == 0
+    assert "\n1 of the folds are judged by a temperature with smoothed targets" in capsys.readouterr().out
+    one = write_rows(tmp_path / "one.jsonl", [dict(row, prompt=rows[0]["prompt"]) for row in rows])
+    assert calibrate(one, model) == 2
+    error = capsys.readouterr().err
+    assert "folds: the 30 rows have 1 distinct prompt, and a prompt is not divided; give rows of at least 2" in error
 
 
 def test_a_model_that_is_mostly_wrong_is_worth_a_coin(model, tmp_path, capsys):

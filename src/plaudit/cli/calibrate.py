@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     crossed = cross_fitted(args.method, margin, folds, level=args.level)
     table = calibration_metrics(margin, before, crossed, prompts, seed=args.seed)
     show(table, title=f"{reward.name}: {args.method}, cross-fitted on {n} pairs of {n_prompts} prompts")
-    _remark(table, len(pairs) - n)
+    _remark(table, len(pairs) - n, crossed.smoothed)
     _warn_of_training_pairs(prompts, folder)
     made = {"versions": versions(), "command": command_line(sys.argv), "seed": args.seed}
     if args.json:
@@ -138,8 +138,13 @@ def _said(fitted: Calibrator) -> str:
     return str(fitted.method)
 
 
-def _remark(table: Mapping[str, Estimate], unscored: int) -> None:
+def _remark(table: Mapping[str, Estimate], unscored: int, smoothed: int) -> None:
     """What the table cannot say."""
+    if smoothed:
+        print(
+            f"{smoothed} of the folds are judged by a temperature with smoothed targets: all pairs outside of them are "
+            "ranked right, and no slope is steep enough"
+        )
     if unscored:
         print(f"{unscored} pairs have no margin and take no part")
     change = table.get("change/log_loss")

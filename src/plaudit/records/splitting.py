@@ -74,10 +74,15 @@ def folds_by_prompt(rows: Sequence[Row], k: int, *, seed: int = 0) -> list[Fold]
         seed: another seed gives other folds.
 
     Raises:
-        InputError: if k is out of range.
+        InputError: if there are fewer than two prompts, or k is out of range.
     """
     keys = [prompt_key(row) for row in rows]
     order = _shuffled(keys, seed)
+    if len(order) < 2:
+        raise InputError(
+            f"folds: the {len(keys)} rows have {len(order)} distinct prompt{'' if order else 's'}, and a prompt is "
+            "not divided; give rows of at least 2 prompts"
+        )
     if not 2 <= k <= len(order):
         raise InputError(f"folds: k is {k}; with {len(order)} distinct prompts it must be from 2 to {len(order)}")
     fold = {key: i % k for i, key in enumerate(order)}

@@ -7,7 +7,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from plaudit.errors import InputError, PlauditError
-from plaudit.rewards.calibrators import Platt, Temperature
+from plaudit.rewards.calibrators import Platt, Temperature, cross_fitted
 from plaudit.rewards.calibrators.platt import logistic_fit, smoothed_targets
 
 
@@ -102,3 +102,19 @@ def test_a_constant_size_has_many_fits_and_gives_the_least():
 def test_a_fit_that_has_no_optimum_says_so():
     with pytest.raises(PlauditError, match="did not converge on 4 margins"):
         logistic_fit(np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.0, 0.0, 1.0, 1.0]))
+
+
+def test_a_fold_whose_other_pairs_are_all_right_has_smoothed_targets():
+    # 19 margins of 1 and one of -1, the last: the fold that holds it out is fitted to 16 right ones, whose smoothed
+    # target is 17/18, a log-odds of log 17 a unit. The others see 15 right and 1 wrong: log 15
+    margin = np.array([1.0] * 19 + [-1.0])
+    at = [np.arange(i, 20, 5) for i in range(5)]
+    folds = [(np.setdiff1d(np.arange(20), test), test) for test in at]
+    found = cross_fitted("temperature", margin, folds)
+    assert found.smoothed == 1
+    assert found.probability[[4, 9, 14]] == pytest.approx([17 / 18] * 3)
+    assert found.probability[19] == pytest.approx(1 / 18)
+    assert found.probability[[0, 1, 2, 3]] == pytest.approx([15 / 16] * 4)
+    assert cross_fitted("platt", margin, folds).smoothed == 0
+    with pytest.raises(InputError, match=r"all 4 margins are 0.* \(fold 2 of 2 is fitted to 4 of the 8 pairs\)"):
+        cross_fitted("platt", [0.0] * 4 + [1.0] * 4, [(range(4, 8), range(4)), (range(4), range(4, 8))])

@@ -2,6 +2,10 @@
 
 A calibrator that is judged on the pairs that made it looks better than it is, isotonic maps most of all. Prompts are
 kept whole, since pairs of one prompt share completions.
+
+A temperature has no fit where every pair is ranked right, which the other folds of a good reward often are though the
+whole is not. There its targets are Platt's smoothed ones, as if there were a pair of each kind more: finite, and nearer
+to a half than any temperature of those pairs. Choosing folds by who was right would let the answers into the fit.
 """
 
 from __future__ import annotations
@@ -13,9 +17,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
-from plaudit.rewards.calibrators.base import Floats
+from plaudit.errors import InputError
+from plaudit.rewards.calibrators.base import Calibrator, Floats, folded
 from plaudit.rewards.calibrators.choosing import fit_calibrator
 from plaudit.rewards.calibrators.conformal import Conformal
+from plaudit.rewards.calibrators.platt import smoothed_targets
+from plaudit.rewards.calibrators.temperature import Temperature, log_odds_slope
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class CrossFitted:
         low: lower probability (n,), or None.
         high: upper probability (n,), or None.
         sets: whether "first" and "second" are in the conformal set (n, 2), or None.
+        smoothed: folds whose temperature was fitted to smoothed targets, every pair of the others being ranked right.
     """
 
     probability: Float[np.ndarray, " n"]
@@ -35,6 +43,7 @@ class CrossFitted:
     low: Float[np.ndarray, " n"] | None = None
     high: Float[np.ndarray, " n"] | None = None
     sets: Bool[np.ndarray, "n 2"] | None = None
+    smoothed: int = 0
 
 
 def cross_fitted(
@@ -52,16 +61,21 @@ def cross_fitted(
         level: coverage that conformal sets promise.
 
     Raises:
-        InputError: if a fold cannot be fitted.
+        InputError: if a fold cannot be fitted, naming it and how many pairs it was to be fitted to.
     """
     m = np.asarray(margin, dtype=np.float64)
     y = np.ones(m.size) if label is None else np.asarray(label, dtype=np.float64)
     columns: dict[str, Floats] = {}
     sets = np.zeros((m.size, 2), dtype=bool) if method == Conformal.method else None
-    fold = np.zeros(m.size, dtype=np.int64)
+    fold, smoothed = np.zeros(m.size, dtype=np.int64), 0
     for number, (train, test) in enumerate(folds):
         fitted_to, at = np.asarray(train, dtype=np.int64), np.asarray(test, dtype=np.int64)
-        fitted = fit_calibrator(method, m[fitted_to], y[fitted_to], level=level)
+        try:
+            fitted, smooth = _fitted(method, m[fitted_to], y[fitted_to], level)
+        except InputError as error:
+            part = f"fold {number + 1} of {len(folds)} is fitted to {fitted_to.size} of the {m.size} pairs"
+            raise InputError(f"{error} ({part})") from error
+        smoothed += smooth
         ends = fitted.interval(m[at])
         found = {"probability": fitted.probability(m[at])}
         fold[at] = number
@@ -70,4 +84,13 @@ def cross_fitted(
             columns.setdefault(name, np.full(m.size, np.nan))[at] = values
         if sets is not None and isinstance(fitted, Conformal):
             sets[at] = fitted.sets(m[at])
-    return CrossFitted(fold=fold, sets=sets, **columns)
+    return CrossFitted(fold=fold, sets=sets, smoothed=smoothed, **columns)
+
+
+def _fitted(method: str, margin: Floats, label: Floats, level: float) -> tuple[Calibrator, bool]:
+    """The calibrator of a fold, and whether its targets had to be smoothed."""
+    if method == Temperature.method:
+        size, right = folded(method, margin, label)
+        if not ((right < 1) & (size > 0)).any():
+            return Temperature(log_odds_slope(size, smoothed_targets(right)), int(size.size)), True
+    return fit_calibrator(method, margin, label, level=level), False
