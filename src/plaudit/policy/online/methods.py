@@ -92,6 +92,8 @@ _A, _L = "plaudit.policy.advantages", "plaudit.policy.losses"
 _GROUP, _CLIPPED = f"{_A}.relative:GroupRelative", f"{_L}.surrogates:clipped"
 _CLIP = {"clip_low": 0.2, "clip_high": 0.2, "delta": 0.0}
 _PLAIN = {"scale": "none"}
+_GAE = {"gamma": 1.0, "lam": 0.95, "whiten": True}
+_CRITIC = {"value_coef": 0.1, "value_clip": 0.2, "value_rate": 10.0, "trunk": True}
 _COMPARED = "prompts; --reward names a comparison, which compares each prompt's completions with each other"
 
 ONLINE: dict[str, Online] = {
@@ -148,16 +150,19 @@ ONLINE: dict[str, Online] = {
         f"{_A}.whitening:ReinforcePlusPlusBaseline", _CLIPPED, "token", {}, _CLIP,
     ),
     "stable-reinforce": Online(
-        "clamped log-ratios, advantages beyond three deviations left out [15]", f"{_A}.wrapping:WithoutOutliers",
-        _CLIPPED, "sequence", {"threshold": 3.0}, {"clip_low": 0.2, "clip_high": 0.2}, {"clamp": (1e-3, 1e3)}, _GROUP,
+        "REINFORCE++ with clamped log-ratios, without advantages beyond three deviations [15]",
+        f"{_A}.wrapping:WithoutOutliers", _CLIPPED, "sequence", {"threshold": 3.0},
+        {"clip_low": 0.2, "clip_high": 0.2}, {"clamp": (1e-3, 1e3)}, f"{_A}.whitening:ReinforcePlusPlus",
+        inside_options={"gamma": 1.0},
     ),
     "pf-ppo": Online(
-        "only completions whose rewards can be relied on: the best and the worst of a group [105]",
-        f"{_A}.wrapping:Filtered", _CLIPPED, "sequence", {"filter": "best-worst"}, _CLIP, inside=_GROUP,
+        "PPO on completions whose rewards can be relied on: the best and the worst of a group [105]",
+        f"{_A}.wrapping:Filtered", _CLIPPED, "token", {"filter": "best-worst"}, _CLIP,
+        inside=f"{_A}.critic:ValueBased", inside_options=_GAE, critic_options=_CRITIC,
     ),
     "rlpr": Online(
         "only prompts whose rewards differ enough beside those of earlier batches [132]",
-        f"{_A}.filtering:SpreadFiltered", _CLIPPED, "sequence", {}, _CLIP, inside=_GROUP,
+        f"{_A}.filtering:SpreadFiltered", _CLIPPED, "token", {}, {**_CLIP, "clip_high": 0.27}, inside=_GROUP,
     ),
     "tempo": Online(
         "credit where completions part: the value of a shared beginning [138]", f"{_A}.credit:BranchCredit", _CLIPPED,
@@ -177,7 +182,7 @@ ONLINE: dict[str, Online] = {
         needs="prompts with numbers `hardness` and `gap`, and the references that the reward reads",
     ),
     "ema-grpo": Online(
-        "one running deviation for each task [83]", f"{_A}.tasks:TaskScaled", _CLIPPED, "sequence", {}, _CLIP,
+        "one running deviation for each task [83]", f"{_A}.tasks:TaskScaled", _CLIPPED, "token", {}, _CLIP,
         needs="prompts with a `task`, and the references that the reward reads",
     ),
     "crpg": Online(
@@ -210,8 +215,7 @@ ONLINE: dict[str, Online] = {
     ),
     "ppo": Online(
         "advantages beside a value function that is fitted on the way, a head on the policy itself",
-        f"{_A}.critic:ValueBased", _CLIPPED, "token", {"gamma": 1.0, "lam": 0.95, "whiten": True}, _CLIP,
-        critic_options={"value_coef": 0.1, "value_clip": 0.2, "value_rate": 10.0, "trunk": True},
+        f"{_A}.critic:ValueBased", _CLIPPED, "token", _GAE, _CLIP, critic_options=_CRITIC,
     ),
     "prime": Online(
         "outcomes, and rewards of single tokens by a model that is fitted to outcomes on the way [198]",

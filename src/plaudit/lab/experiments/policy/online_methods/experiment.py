@@ -7,6 +7,7 @@ the starting policy: no method is told more than another.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,19 @@ from plaudit.lab.improving import Judged, Spending, improved
 from plaudit.lab.tabular import Drawn, TabularPolicy
 from plaudit.lab.worlds.tables import END, LENGTH, Tables, at_levels, best_share
 from plaudit.policy.advantages.compared import Compared
+from plaudit.policy.advantages.wrapping import Filtered, WithoutOutliers
 from plaudit.policy.online.methods import ONLINE, online
 from plaudit.shaping.groups import pairs_within
 
-TABLES = {"prime": "prime?process_rate=0.05", "online-inpo": "online-inpo?eta=0.5&tau=0.1"}
-"""Constants that belong to the learning rates of language models, put at those of tables."""
+TABLES = {
+    "prime": "prime?process_rate=0.05", "online-inpo": "online-inpo?eta=0.5&tau=0.1",
+    "rlpr": "rlpr?clip_high=0.2&weights=sequence", "ema-grpo": "ema-grpo?weights=sequence",
+    "pf-ppo": "pf-ppo?weights=sequence",
+}  # fmt: skip
+"""Constants that belong to the learning rates of language models, put at those of tables; bounds and weights of GRPO
+for what differs from it by advantages."""
+WRAPPED = {"stable-reinforce": WithoutOutliers(), "pf-ppo": Filtered()}
+"""Wrappers around GRPO's advantages, where their papers have REINFORCE++'s and PPO's: a table has no value function."""
 EVERY = 2
 """Batches from one look to the next."""
 ARMS = ("coin", "oracle", *(name for name in ONLINE if name != "ppo"))
@@ -50,8 +59,11 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
         updates=int(budget["updates"]), prompts=int(budget["batch"]), each=int(budget["each"]),
         rate=float(budget["rate"]), passes=2, adam=True,
     )  # fmt: skip
+    method = online(TABLES.get(name, name))[1]
+    if name in WRAPPED:
+        method = replace(method, estimator=WRAPPED[name], critic=None)
     history = improved(
-        policy, lambda drawn: judged(world, drawn, verdict), online(TABLES.get(name, name))[1], spending,
+        policy, lambda drawn: judged(world, drawn, verdict), method, spending,
         generator=torch.Generator().manual_seed(seed + 1),
         watch=lambda p, done: {} if done % EVERY else world.measured(p),
     )  # fmt: skip

@@ -87,9 +87,11 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
 
 def _method(name: str, share: float, seed: int) -> Method:
     """Advantages less the group's mean, in deviations of the batch; with filter and clamp, clamp alone, or none."""
-    if name in ("stable-reinforce", "grpo"):
+    if name == "grpo":
         return online(name)[1]
     stable = online("stable-reinforce")[1]
+    if name == "stable-reinforce":  # on advantages in deviations of their group, where the paper has REINFORCE++'s
+        return replace(stable, estimator=WithoutOutliers(), name=name)
     centred = GroupRelative(scale="none")
     estimator: AdvantageEstimator = WithoutOutliers(centred, threshold=3.0 if name == "filtered" else 1e9)
     if name == "random":
