@@ -146,7 +146,10 @@ def test_a_run_folder_means_its_model_and_a_log_scores_nothing_twice(held_out, m
         (["--method", "temprature"], "method 'temprature' is not known; did you mean 'temperature'"),
         (["--folds", "1"], "folds: k is 1; with 60 distinct prompts it must be from 2 to 60"),
         (["--method", "conformal", "--level", "1.5"], "conformal: level is 1.5; give a coverage between 0 and 1"),
-        (["--method", "conformal", "--level", "0.99"], "conformal: 60 pairs cannot promise 99%; give at least 99"),
+        (
+            ["--method", "conformal", "--level", "0.99"],
+            "conformal: 60 pairs cannot promise 99%; give pairs of at least 99",
+        ),
         (["--reward", "rule/length"], "rule/length is no folder; a calibration is stored with the model"),
         (["--reward", "nowhere"], "nowhere: no such folder"),
     ],

@@ -5,10 +5,11 @@ import pytest
 from scipy.special import expit
 
 from plaudit.evaluation import calibration_metrics, probability_metrics
+from plaudit.evaluation.calibrated import set_metrics
 from plaudit.records.rows import Pair
 from plaudit.records.sample import conversation
 from plaudit.records.splitting import folds_by_prompt, prompt_key
-from plaudit.rewards.calibrators import cross_fitted, fit_calibrator
+from plaudit.rewards.calibrators import CrossFitted, cross_fitted, fit_calibrator
 from plaudit.stats import brier_score, calibration_error, fold, log_loss
 
 
@@ -85,6 +86,17 @@ def test_conformal_sets_and_intervals_have_their_own_numbers():
     _, crossed, found = table("venn-abers")
     assert found["width"].value == pytest.approx((crossed.high - crossed.low).mean())
     assert "coverage" not in found
+
+
+def test_coverage_gives_each_prompt_one_vote():
+    # prompt a covers two of three (the pair without a margin is none of them), b its only one: (2/3 + 1) / 2
+    sets = np.array([[True, False], [True, True], [False, True], [False, False], [True, False]])
+    p = np.array([0.7, 0.5, 0.2, np.nan, 0.9])
+    crossed = CrossFitted(p, np.zeros(5, dtype=np.int64), sets=sets)
+    found = set_metrics(crossed, p, ["a", "a", "a", "a", "b"], seed=0, resamples=20)
+    assert found["coverage"].value == pytest.approx(5 / 6)
+    assert found["coverage"].n == 2
+    assert found["set_size"].value == pytest.approx(5 / 4)
 
 
 def test_without_probabilities_before_there_is_nothing_to_compare_with():

@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     margin, before = _margins(reward, pairs, args.log)
     prompts = [prompt_key(pair) for pair in pairs]
     n, n_prompts = int((margin == margin).sum()), len({p for p, m in zip(prompts, margin, strict=True) if m == m})
-    fitted = fit_calibrator(args.method, margin, level=args.level)
-    crossed = cross_fitted(args.method, margin, folds, level=args.level)
+    fitted = fit_calibrator(args.method, margin, level=args.level, prompts=prompts)
+    crossed = cross_fitted(args.method, margin, folds, level=args.level, prompts=prompts)
     table = calibration_metrics(margin, before, crossed, prompts, seed=args.seed)
     show(table, title=f"{reward.name}: {args.method}, cross-fitted on {n} pairs of {n_prompts} prompts")
     _remark(table, len(pairs) - n, crossed.smoothed)

@@ -72,17 +72,24 @@ def set_metrics(
         **options: `seed` and `resamples` of the bootstrap.
 
     Returns:
-        `coverage`, `set_size`, and `abstained`, the share of sets that hold both; empty without sets.
+        `coverage`, a mean over prompts of the mean over their pairs, which is what is promised; `set_size`, and
+        `abstained`, the share of sets that hold both; empty without sets.
     """
     if crossed.sets is None:
         return {}
     known = ~np.isnan(np.asarray(probability, dtype=np.float64))
     size = np.where(known, crossed.sets.sum(axis=1), np.nan)
     return {
-        "coverage": share(np.where(known, crossed.sets[:, 0], np.nan), clusters, **options),
+        "coverage": share(_means(crossed.sets[:, 0][known], cluster_codes(clusters, known.size)[known]), **options),
         "set_size": without_interval(bootstrap_mean(size, clusters, **options)),
         "abstained": share(np.where(known, size == 2, np.nan), clusters, **options),
     }
+
+
+def _means(values: NDArray[np.bool_], codes: NDArray[np.int64]) -> Floats:
+    """The mean of each cluster that has a value."""
+    _, place = np.unique(codes, return_inverse=True)
+    return np.asarray(np.bincount(place, weights=values) / np.bincount(place))
 
 
 def calibration_metrics(

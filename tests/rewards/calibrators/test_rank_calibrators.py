@@ -185,7 +185,7 @@ def test_ties_of_the_annotators_have_no_side():
 def test_levels_and_too_few_pairs():
     with pytest.raises(InputError, match=r"level is 1\.0; give a coverage between 0 and 1"):
         Conformal.fit([1.0, 2.0], level=1.0)
-    with pytest.raises(InputError, match="8 pairs cannot promise 90%; give at least 9"):
+    with pytest.raises(InputError, match="8 pairs cannot promise 90%; give pairs of at least 9 prompts"):
         Conformal.fit(margins(8), level=0.9)
     assert Conformal.fit(margins(9), level=0.9).n == 9
 
@@ -194,3 +194,46 @@ def test_the_probability_beside_the_sets_is_a_temperature():
     m = margins(4000, 3.0, seed=8)
     # pseudo-pairs move the slope by the order of 1/n
     assert Conformal.fit(m).slope == pytest.approx(Temperature.fit(m).slope, rel=0.01)
+
+
+def test_pairs_of_a_prompt_share_one_vote():
+    # prompts a and b, margins 1, 3 and 2: weights 1/2, 1/2, 1. Nonconformities -3 (1/2), -2 (1), -1 (1/2); at a margin
+    # of -1.5 the first label has 1.5, which none reaches: 1/3; the second has -1.5: -1 alone is at least that, 1.5/3
+    both = conformal_p_values([-1.0, -3.0, -2.0], [1.5, -1.5], weight=[0.5, 0.5, 1.0])
+    np.testing.assert_allclose(both, [1 / 3, 1.5 / 3])
+    with pytest.raises(ShapeError, match="2 nonconformities and 1 weights"):
+        conformal_p_values([1.0, 2.0], [0.0], weight=[1.0])
+    # ten copies of each pair of twenty prompts say what the twenty say
+    m = margins(20)
+    once, copied = Conformal.fit(m), Conformal.fit(np.repeat(m, 10), prompts=np.repeat(np.arange(20), 10).tolist())
+    at = np.linspace(-5, 5, 41)
+    np.testing.assert_allclose(copied.p_values(at), once.p_values(at))
+    assert (copied.sets(at) == once.sets(at)).all()
+    assert once.weight == ()
+    # in whichever order they come, and without those that have no margin
+    turned = Conformal.fit([*m[::-1], np.nan], prompts=[*"tsrqponmlkjihgfedcba", "a"])
+    assert (turned.margin, turned.weight) == (once.margin, once.weight)
+
+
+def test_few_prompts_promise_little_however_many_pairs():
+    m, prompts = np.repeat(margins(3), 10), np.repeat(["a", "b", "c"], 10).tolist()
+    with pytest.raises(InputError, match="30 pairs of 3 prompts cannot promise 90%; give pairs of at least 9 prompts"):
+        Conformal.fit(m, level=0.9, prompts=prompts)
+    assert Conformal.fit(m, level=0.7, prompts=prompts).n == 30
+    with pytest.raises(ShapeError, match="30 margins and 2 prompts"):
+        Conformal.fit(m, prompts=["a", "b"])
+
+
+def test_p_values_cover_a_new_prompt_s_pair_where_pairs_go_together():
+    """Twelve prompts of 1 to 30 pairs that share most of their noise, the easier the more pairs: as pairs they fail."""
+    rng, kept, pooled = np.random.default_rng(2), [], []
+    for _ in range(4000):
+        sizes = rng.choice([1, 3, 30], size=13)
+        owner = np.repeat(np.arange(13), sizes)
+        m = (rng.normal(0, 1.0, size=13) + 0.05 * sizes)[owner] + rng.normal(0, 0.2, size=owner.size)
+        held, new = owner < 12, m[owner == 12][:1]
+        kept.append(conformal_p_values(-m[held], -new, weight=1 / sizes[owner[held]])[0] > 0.1)
+        pooled.append(conformal_p_values(-m[held], -new)[0] > 0.1)
+    # the standard error of a share of 4000 at 0.9 is 0.0047
+    assert np.mean(kept) >= 0.9 - 0.01
+    assert np.mean(pooled) < 0.85

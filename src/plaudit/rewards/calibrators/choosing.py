@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Hashable, Sequence
 
 from numpy.typing import ArrayLike
 
@@ -32,7 +33,10 @@ def calibrator_type(method: str) -> type[Calibrator]:
     return found
 
 
-def fit_calibrator(method: str, margin: ArrayLike, label: ArrayLike | None = None, *, level: float = 0.9) -> Calibrator:
+def fit_calibrator(
+    method: str, margin: ArrayLike, label: ArrayLike | None = None, *, level: float = 0.9,
+    prompts: Sequence[Hashable] | None = None,
+) -> Calibrator:  # fmt: skip
     """A calibrator of a name, fitted; see `Calibrator.fit`.
 
     Args:
@@ -40,9 +44,10 @@ def fit_calibrator(method: str, margin: ArrayLike, label: ArrayLike | None = Non
         margin: (n,) in the reward's own log-odds.
         label: (n,) or None: the first is better everywhere.
         level: coverage that conformal sets promise.
+        prompts: (n,) whose pair each is: conformal sets count prompts; by default no two are of one prompt.
     """
     if method == "conformal":
         from plaudit.rewards.calibrators.conformal import Conformal
 
-        return Conformal.fit(margin, label, level=level)
+        return Conformal.fit(margin, label, level=level, prompts=prompts)
     return calibrator_type(method).fit(margin, label)

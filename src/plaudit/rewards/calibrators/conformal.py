@@ -1,11 +1,18 @@
 """Split conformal prediction of preferences: sets of labels that hold the true one as often as promised.
 
-The promise is marginal: over calibration and test pairs drawn alike, `P(true label in the set) >= level`. It says
-nothing of any one margin, and nothing once the pairs are drawn otherwise.
+The promise is marginal: over calibration and test prompts drawn alike, and a pair of the test prompt drawn at random,
+`P(true label in the set) >= level`. It says nothing of any one margin, nothing of all pairs of one prompt together, and
+nothing once the prompts are drawn otherwise.
+
+Pairs of one prompt go together (a list of 8 is 28 pairs of 8 completions), so they are not so many independent ones:
+ten copies of each of three margins would promise what three cannot. Each prompt of the calibration set has one vote,
+which its pairs share. With one pair a prompt this is plain split conformal prediction.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self, final
@@ -20,18 +27,30 @@ from plaudit.rewards.calibrators.platt import smoothed_targets
 from plaudit.rewards.calibrators.temperature import log_odds_slope
 
 
-def conformal_p_values(alpha: ArrayLike, new: ArrayLike) -> Float[np.ndarray, " m"]:
-    """`(1 + #{alpha_i >= new}) / (n + 1)`: how usual a nonconformity is among those of the calibration set.
+def conformal_p_values(alpha: ArrayLike, new: ArrayLike, *, weight: ArrayLike | None = None) -> Float[np.ndarray, " m"]:
+    """`(1 + sum w_i [alpha_i >= new]) / (1 + sum w_i)`: how usual a nonconformity is among the calibration set's.
 
     Args:
         alpha: (n,) nonconformity of the calibration set, higher is stranger.
         new: (m,).
+        weight: (n,) of each; 1 by default. Where groups are exchangeable and the members of each are among themselves,
+            one over the size of its group.
 
-    Source: Vovk, Gammerman and Shafer 2005, "Algorithmic Learning in a Random World".
+    Raises:
+        ShapeError: if nonconformities and weights differ in number.
+
+    Source: Vovk, Gammerman and Shafer 2005, "Algorithmic Learning in a Random World"; Lee, Barber and Willett 2023,
+        "Distribution-free inference with hierarchical data", for groups: `P(p <= eps) <= eps` for a random member of
+        a new group, whatever the sizes.
     """
-    ranked = np.sort(np.asarray(alpha, dtype=np.float64))
-    at_least = ranked.size - np.searchsorted(ranked, np.asarray(new, dtype=np.float64), side="left")
-    return np.asarray((1 + at_least) / (ranked.size + 1))
+    a = np.asarray(alpha, dtype=np.float64).reshape(-1)
+    w = np.ones(a.size) if weight is None else np.asarray(weight, dtype=np.float64).reshape(-1)
+    if w.shape != a.shape:
+        raise ShapeError(f"conformal: {a.size} nonconformities and {w.size} weights; they must be equal in number")
+    order = np.argsort(a)
+    above = np.append(np.cumsum(w[order][::-1])[::-1], 0.0)  # weight of a rank and all higher ones
+    at_least = above[np.searchsorted(a[order], np.asarray(new, dtype=np.float64), side="left")]
+    return np.asarray((1 + at_least) / (1 + above[0]))
 
 
 def label_p_values(
@@ -83,20 +102,32 @@ class Conformal:
         margin: calibration margins, chosen minus rejected (n,), rising.
         level: coverage that is promised, in (0, 1).
         slope: of the temperature that `probability` uses; the sets do not depend on it.
+        weight: of each margin (n,), one over the pairs of its prompt; empty where each has a prompt of its own.
     """
 
     margin: tuple[float, ...]
     level: float
     slope: float
+    weight: tuple[float, ...] = ()
     method = "conformal"
 
     @classmethod
-    def fit(cls, margin: ArrayLike, label: ArrayLike | None = None, *, level: float = 0.9) -> Self:
+    def fit(
+        cls, margin: ArrayLike, label: ArrayLike | None = None, *, level: float = 0.9,
+        prompts: Sequence[Hashable] | None = None,
+    ) -> Self:  # fmt: skip
         """See `Calibrator.fit`; ties (label 1/2) have no true side and are left out.
 
+        Args:
+            margin: as there.
+            label: as there.
+            level: coverage to promise.
+            prompts: (n,) whose pair each is; by default no two are of one prompt.
+
         Raises:
-            InputError: if the level is out of range, there is nothing to fit, or there are so few pairs that every set
-                would hold both.
+            ShapeError: if margins and prompts differ in number.
+            InputError: if the level is out of range, there is nothing to fit, or there are so few prompts that every
+                set would hold both.
         """
         if not 0 < level < 1:
             raise InputError(f"conformal: level is {level}; give a coverage between 0 and 1, such as 0.9")
@@ -105,11 +136,20 @@ class Conformal:
         slope = log_odds_slope(size, smoothed_targets(right))
         m = np.asarray(margin, dtype=np.float64).reshape(-1)
         y = np.ones(m.size) if label is None else np.asarray(label, dtype=np.float64).reshape(-1)
-        m = np.where(y == 1, m, -m)[(y != 0.5) & ~np.isnan(m + y)]
+        if prompts is not None and len(prompts) != m.size:
+            raise ShapeError(f"conformal: {m.size} margins and {len(prompts)} prompts; they must be equal in number")
+        keep = np.flatnonzero((y != 0.5) & ~np.isnan(m + y))
+        m = np.where(y == 1, m, -m)[keep]
+        owner = list(range(m.size)) if prompts is None else [prompts[i] for i in keep.tolist()]
+        pairs = Counter(owner)
         least = int(np.ceil(1 / (1 - level) - 1 - 1e-9))
-        if m.size < least:
-            raise InputError(f"conformal: {m.size} pairs cannot promise {level:.0%}; give at least {least}")
-        return cls(tuple(np.sort(m).tolist()), level, slope)
+        if len(pairs) < least:
+            said = f"{m.size} pairs" if len(pairs) == m.size else f"{m.size} pairs of {len(pairs)} prompts"
+            raise InputError(f"conformal: {said} cannot promise {level:.0%}; give pairs of at least {least} prompts")
+        weight = np.array([1 / pairs[one] for one in owner])
+        order = np.lexsort((weight, m))
+        shared = tuple(weight[order].tolist()) if len(pairs) < m.size else ()
+        return cls(tuple(m[order].tolist()), level, slope, shared)
 
     @property
     def n(self) -> int:
@@ -123,7 +163,8 @@ class Conformal:
     def p_values(self, margin: ArrayLike) -> Float[np.ndarray, "n 2"]:
         """Conformal p-values of "the first is better" and of "the second is"; NaN where the margin is."""
         m = np.asarray(margin, dtype=np.float64)
-        both = np.stack([conformal_p_values(self._alpha, -m), conformal_p_values(self._alpha, m)], axis=1)
+        weight = self.weight or None
+        both = np.stack([conformal_p_values(self._alpha, at, weight=weight) for at in (-m, m)], axis=1)
         return np.where(np.isnan(m)[:, None], np.nan, both)
 
     def sets(self, margin: ArrayLike) -> Bool[np.ndarray, "n 2"]:

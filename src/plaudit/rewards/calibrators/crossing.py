@@ -10,7 +10,7 @@ to a half than any temperature of those pairs. Choosing folds by who was right w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,7 @@ class CrossFitted:
 
 def cross_fitted(
     method: str, margin: ArrayLike, folds: Sequence[tuple[Sequence[int], Sequence[int]]],
-    label: ArrayLike | None = None, *, level: float = 0.9,
+    label: ArrayLike | None = None, *, level: float = 0.9, prompts: Sequence[Hashable] | None = None,
 ) -> CrossFitted:  # fmt: skip
     """Each fold's pairs as the calibrator that was fitted to the other folds sees them.
 
@@ -59,6 +59,7 @@ def cross_fitted(
             every row is judged once.
         label: as in `Calibrator.fit`.
         level: coverage that conformal sets promise.
+        prompts: (n,) whose pair each is, as in `fit_calibrator`.
 
     Raises:
         InputError: if a fold cannot be fitted, naming it and how many pairs it was to be fitted to.
@@ -71,7 +72,8 @@ def cross_fitted(
     for number, (train, test) in enumerate(folds):
         fitted_to, at = np.asarray(train, dtype=np.int64), np.asarray(test, dtype=np.int64)
         try:
-            fitted, smooth = _fitted(method, m[fitted_to], y[fitted_to], level)
+            owner = None if prompts is None else [prompts[i] for i in fitted_to]
+            fitted, smooth = _fitted(method, m[fitted_to], y[fitted_to], level, owner)
         except InputError as error:
             part = f"fold {number + 1} of {len(folds)} is fitted to {fitted_to.size} of the {m.size} pairs"
             raise InputError(f"{error} ({part})") from error
@@ -87,10 +89,12 @@ def cross_fitted(
     return CrossFitted(fold=fold, sets=sets, smoothed=smoothed, **columns)
 
 
-def _fitted(method: str, margin: Floats, label: Floats, level: float) -> tuple[Calibrator, bool]:
+def _fitted(
+    method: str, margin: Floats, label: Floats, level: float, prompts: Sequence[Hashable] | None
+) -> tuple[Calibrator, bool]:
     """The calibrator of a fold, and whether its targets had to be smoothed."""
     if method == Temperature.method:
         size, right = folded(method, margin, label)
         if not ((right < 1) & (size > 0)).any():
             return Temperature(log_odds_slope(size, smoothed_targets(right)), int(size.size)), True
-    return fit_calibrator(method, margin, label, level=level), False
+    return fit_calibrator(method, margin, label, level=level, prompts=prompts), False
