@@ -148,6 +148,45 @@ def test_a_reward_that_hangs_for_one_sample_in_fifty_never_stops_a_run(monkeypat
     assert scorer.hanging == 16
 
 
+def test_parts_are_handed_over_as_they_come_and_late_ones_last():
+    told, reward = [], Told(x1="hang", x4="raise", x7="hang")
+    scorer = Scorer(reward, Patience(seconds=0.3, tries=2))
+    everything = rows(10)
+    scorer.in_parts([everything[at : at + 2] for at in range(0, 10, 2)], lambda i, batch: told.append((i, batch)))
+    # parts 0 and 3 are late: when the others are known, their four samples are asked for side by side
+    assert [i for i, _ in told[:3]] == [1, 2, 4]
+    assert sorted(i for i, _ in told[3:]) == [0, 3]
+    late, broken = Outcome.TIMED_OUT, Outcome.INSTRUMENT_FAULT
+    outcomes = {i: batch.outcome.tolist() for i, batch in told}
+    assert outcomes == {0: [0, late], 1: [0, 0], 2: [broken, 0], 3: [0, late], 4: [0, 0]}
+    assert {i: batch.reward[batch.valid].tolist() for i, batch in told} == {
+        0: [0],
+        1: [2, 3],
+        2: [5],
+        3: [6],
+        4: [8, 9],
+    }
+    assert sum(scorer.faults.values()) == 3
+    # 5 parts; part 2 in two halves, of which 4 is asked again; 0 and 6 once more, 1 and 7 twice more
+    assert reward.calls == {2: 5, 1: 2 + 1 + 2 + 4}
+
+
+def test_a_part_of_one_unit_has_no_more_tries_than_another():
+    told, reward = [], Told(scope="group", x1="hang")
+    scorer = Scorer(reward, Patience(seconds=0.1, tries=2))
+    scorer.in_parts([rows(2, groups=2), []], lambda i, batch: told.append((i, batch.outcome.tolist())))
+    assert told == [(1, []), (0, [Outcome.TIMED_OUT] * 2)]
+    assert reward.calls == {2: 2}
+
+
+def test_what_fails_where_parts_are_kept_is_heard():
+    def full(i, batch):
+        raise PlauditError(f"the disk is full at part {i} of {len(batch)}")
+
+    with pytest.raises(PlauditError, match="full at part 0 of 1"):
+        Scorer(Told(x0="hang"), Patience(seconds=0.1, tries=1)).in_parts([rows(1)], full)
+
+
 def test_calls_that_hang_in_python_are_stopped():
     class Endless(Told):
         def one(self, text):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self, final
+from typing import TYPE_CHECKING, Any, Protocol, Self, final, runtime_checkable
 
 from plaudit.engine.generation import Finish, generate
 from plaudit.engine.rendering import Encoder
@@ -126,6 +126,18 @@ class Sampler(Protocol):
             seed: of the randomness, with the questions' keys.
             progress: called with the number of completions finished so far.
         """
+        ...
+
+
+@runtime_checkable
+class OneByOne(Protocol):
+    """A sampler of which each question's completions come by themselves: those that have come need not wait."""
+
+    def one_by_one(
+        self, questions: Sequence[Question], sampling: Sampling, *, seed: int, progress: Callable[[int], object] | None,
+        kept: Callable[[int, list[Rollout]], object],
+    ) -> None:  # fmt: skip
+        """As a `Sampler` is called; `kept` gets each question's number and completions, in any order and any thread."""
         ...
 
 

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, final
 
@@ -81,29 +81,73 @@ class Scorer:
         """Rewards of the samples, in order; those of one group must follow one another.
 
         Raises:
-            PlauditError: if none of the last `LOST` calls was answered in time: the reward does not come back for anything any more.
+            PlauditError: if none of the last `LOST` calls was answered in time: the reward does not come back any more.
         """
         if not samples:
             return RewardBatch(np.zeros(0))
         return RewardBatch.concat(self._divided(units_of(self.reward, samples)))
 
+    def in_parts(self, parts: Sequence[Sequence[Sample]], kept: Callable[[int, RewardBatch], object]) -> None:
+        """Rewards of parts, each asked for by a call of its own and handed over as soon as it is known.
+
+        What a part is worth does not depend on the others. Those that are late are put off: when all have been asked,
+        their units are asked for one by one, so that parts with a sample that hangs do not wait for one another.
+
+        Args:
+            parts: of samples; groups are not divided between them where the reward compares.
+            kept: gets each part's number and its rewards, in any order, in one call at a time.
+
+        Raises:
+            PlauditError: as a call does.
+        """
+        late: list[_Late] = []
+        for i, part in enumerate(parts):
+            if not part:
+                kept(i, RewardBatch(np.zeros(0)))
+                continue
+            units = units_of(self.reward, part)
+            whole = self._asked(part)
+            if isinstance(whole, RewardBatch):
+                kept(i, whole)
+            elif isinstance(whole, TimeoutError):
+                late.append(_Late(i, units, whole if len(units) == 1 else None))
+            else:
+                kept(i, RewardBatch.concat(self._after(units, whole)))
+        places = [(one, k) for one in late for k in range(len(one.units))]
+        handing = threading.Lock()
+
+        def told(place: int, batch: RewardBatch) -> None:
+            one, k = places[place]
+            with handing:
+                one.found[k] = batch
+                if len(one.found) == len(one.units):
+                    kept(one.part, RewardBatch.concat([one.found[j] for j in range(len(one.units))]))
+
+        self._one_by_one([one.units[k] for one, k in places], told, [one.spent for one, _ in places])
+
     def _divided(self, units: list[list[Sample]]) -> list[RewardBatch]:
         """A batch for each unit, by halving what fails."""
-        if len(units) == 1:
-            return [self._alone(units[0])]
-        flat = [sample for unit in units for sample in unit]
-        whole = self._asked(flat)
+        whole = self._asked([sample for unit in units for sample in unit])
         if isinstance(whole, RewardBatch):
             return _split(whole, [len(unit) for unit in units])
-        if isinstance(whole, TimeoutError):  # halves would wait again, one after the other
+        return self._after(units, whole)
+
+    def _after(self, units: list[list[Sample]], failure: Exception) -> list[RewardBatch]:
+        """A batch for each unit, when the call for all of them has failed."""
+        if len(units) == 1:
+            return [self._alone(units[0], failure)]
+        if isinstance(failure, TimeoutError):  # halves would wait again, one after the other
             return self._one_by_one(units)
         half = len(units) // 2
         return [*self._divided(units[:half]), *self._divided(units[half:])]
 
-    def _one_by_one(self, units: list[list[Sample]]) -> list[RewardBatch]:
-        """Every unit in a thread of its own, a few at a time."""
+    def _one_by_one(
+        self, units: list[list[Sample]], told: Callable[[int, RewardBatch], object] | None = None,
+        spent: Sequence[Exception | None] = (),
+    ) -> list[RewardBatch]:  # fmt: skip
+        """Every unit in a thread of its own, a few at a time; `told` hears of each when it is known."""
         found: list[RewardBatch | None] = [None] * len(units)
-        raised: list[PlauditError] = []
+        raised: list[Exception] = []
         ahead = iter(range(len(units)))
         turn = threading.Lock()
 
@@ -114,8 +158,10 @@ class Scorer:
                 if i is None or raised:
                     return
                 try:
-                    found[i] = self._alone(units[i])
-                except PlauditError as error:  # the reward is lost altogether: the caller must hear it
+                    found[i] = batch = self._alone(units[i], spent[i] if spent else None)
+                    if told is not None:
+                        told(i, batch)
+                except Exception as error:  # the reward is lost altogether, or the disk is full: the caller must hear
                     raised.append(error)
 
         threads = [threading.Thread(target=work, daemon=True) for _ in range(min(self.patience.workers, len(units)))]
@@ -127,10 +173,15 @@ class Scorer:
             raise raised[0]
         return [batch for batch in found if batch is not None]
 
-    def _alone(self, unit: list[Sample]) -> RewardBatch:
-        """One unit, asked for up to `tries` times; what then fails has no reward, and says why."""
-        failure: BaseException = PlauditError("")
-        for _ in range(self.patience.tries):
+    def _alone(self, unit: list[Sample], spent: Exception | None = None) -> RewardBatch:
+        """One unit, asked for up to `tries` times; what then fails has no reward, and says why.
+
+        Args:
+            unit: what is asked for together.
+            spent: how a first call for it has failed, if there was one.
+        """
+        failure = spent or PlauditError("")
+        for _ in range(self.patience.tries - (spent is not None)):
             answer = self._asked(unit)
             if isinstance(answer, RewardBatch):
                 return answer
@@ -187,6 +238,17 @@ class Scorer:
             for call in self._given_up:
                 if call.began < over:
                     call.stop()
+
+
+@final
+@dataclass(slots=True)
+class _Late:
+    """A part whose call was not answered in time."""
+
+    part: int
+    units: list[list[Sample]]
+    spent: Exception | None
+    found: dict[int, RewardBatch] = field(default_factory=dict)
 
 
 @final

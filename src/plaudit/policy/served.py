@@ -105,20 +105,37 @@ class ServerSampler:
             InputError: if it refuses a request.
             ServerError: if it does not answer.
         """
-        self._check(sampling)
         found: dict[int, list[Rollout]] = {}
+        self.one_by_one(questions, sampling, seed=seed, progress=progress, kept=found.__setitem__)
+        return [found[i] for i in range(len(questions))]
+
+    def one_by_one(
+        self, questions: Sequence[Question], sampling: Sampling, *, seed: int,
+        progress: Callable[[int], object] | None = None, kept: Callable[[int, list[Rollout]], object],
+    ) -> None:  # fmt: skip
+        """As a call, but each question's completions are handed over when they come, in the thread that asked.
+
+        After an error, too, those that have come and those on their way are: they are paid for.
+
+        Raises:
+            As a call.
+        """
+        self._check(sampling)
         stop = threading.Event()
+
+        def ask(i: int, question: Question) -> None:
+            kept(i, self._ask(question, sampling, seed, stop))
+
         pool = ThreadPoolExecutor(self.connection.requests, thread_name_prefix="plaudit-sample")
         try:
-            asked = {pool.submit(self._ask, q, sampling, seed, stop): i for i, q in enumerate(questions)}
-            for future in as_completed(asked):
-                found[asked[future]] = future.result()
+            asked = [pool.submit(ask, i, question) for i, question in enumerate(questions)]
+            for count, future in enumerate(as_completed(asked), 1):
+                future.result()
                 if progress is not None:
-                    progress(sampling.completions * len(found))
+                    progress(sampling.completions * count)
         finally:  # after an error, and after an interruption, nothing more is sent
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
-        return [found[i] for i in range(len(questions))]
 
     def _check(self, sampling: Sampling) -> None:
         if sampling.temperature != 1.0 and not self.processed:

@@ -82,6 +82,18 @@ class Following:
         self._follow()
         return self.server(questions, sampling, seed=seed, progress=progress)
 
+    def one_by_one(
+        self, questions: Sequence[Question], sampling: Sampling, *, seed: int,
+        progress: Callable[[int], object] | None = None, kept: Callable[[int, list[Rollout]], object],
+    ) -> None:  # fmt: skip
+        """See `ServerSampler.one_by_one`.
+
+        Raises:
+            InputError: if the server does not load the adapter.
+        """
+        self._follow()
+        self.server.one_by_one(questions, sampling, seed=seed, progress=progress, kept=kept)
+
     def _follow(self) -> None:
         """Loads the adapter where it is another one than the server has."""
         name = f"{self.name}-{self._digest()}"

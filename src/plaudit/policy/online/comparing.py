@@ -6,7 +6,7 @@ comparison could not decide, by no fault of either side, leaves both win rates. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast, final
 
 import numpy as np
@@ -72,6 +72,11 @@ class Duels:
             for g, group in enumerate(groups)
         ]
         return RewardBatch.concat(found) if found else RewardBatch(np.zeros(0))
+
+    def in_parts(self, parts: Sequence[Sequence[Sample]], kept: Callable[[int, RewardBatch], object]) -> None:
+        """See `Scorer.in_parts`; a part has whole groups."""
+        for i, part in enumerate(parts):
+            kept(i, self(part))
 
 
 def drawn_pairs(size: int, per_sample: int = 0) -> list[Pair]:

@@ -10,8 +10,9 @@ from typing import Any, Protocol, final
 
 import numpy as np
 
+from plaudit.errors import ShapeError
 from plaudit.policy.online.background import Background
-from plaudit.policy.rollout import Question, Rollout, Sampler, Sampling
+from plaudit.policy.rollout import OneByOne, Question, Rollout, Sampler, Sampling
 from plaudit.records.sample import Sample
 from plaudit.rewards.base import Reward, RewardBatch
 from plaudit.rewards.files import batch_from_cells, reward_cells
@@ -71,10 +72,18 @@ class Scoring(Protocol):
         """Rewards of the samples, in order."""
         ...
 
+    def in_parts(self, parts: Sequence[Sequence[Sample]], kept: Callable[[int, RewardBatch], object]) -> None:
+        """Rewards of parts, each handed over, with its number, as soon as it is known."""
+        ...
+
 
 @final
 class Collector:
     """Samples and scores, while the next questions are sampled, and keeps both in a log.
+
+    What is paid for is logged as it arrives: the rewards of a question's completions, which are asked for by a call of
+    their own (of all wordings, of the whole batch where those are compared), and from a server the completions of a
+    question. A kill costs what was in flight. What a forward call samples here is logged together (`put_together`).
 
     Args:
         sampler: completes questions.
@@ -115,13 +124,21 @@ class Collector:
 
     def _drawn(self, questions: Sequence[Question], progress: Callable[[int], object] | None) -> list[list[Rollout]]:
         missing = [q for q in questions if drawn_key(q) not in self.log]
-        fresh = self.sampler(missing, self.sampling, seed=self.seed, progress=progress) if missing else []
-        self.log.put_together(
-            {
-                drawn_key(question): [rollout.to_dict() for rollout in row]
-                for question, row in zip(missing, fresh, strict=True)
-            }
-        )
+
+        def kept(first: int, rows: Sequence[Sequence[Rollout]]) -> None:
+            self.log.put_together(
+                {drawn_key(missing[first + i]): [one.to_dict() for one in row] for i, row in enumerate(rows)}
+            )
+
+        if missing and isinstance(self.sampler, OneByOne):
+            self.sampler.one_by_one(
+                missing, self.sampling, seed=self.seed, progress=progress, kept=lambda i, row: kept(i, [row])
+            )
+        elif missing:
+            fresh = self.sampler(missing, self.sampling, seed=self.seed, progress=progress)
+            if len(fresh) != len(missing):
+                raise ShapeError(f"sampling: completions of {len(fresh)} questions came for {len(missing)}")
+            kept(0, fresh)
         # read back even what is new: a resumed run must see the same numbers to the last digit
         return [[Rollout.from_dict(q, one) for one in self.log[drawn_key(q)]] for q in questions]
 
@@ -141,13 +158,19 @@ class Collector:
         if scorer.reward.scope == "group":  # what is judged together is judged again together
             missing = {questions[i].together or keys[i] for i in todo}
             todo = [i for i, q in enumerate(questions) if (q.together or keys[i]) in missing]
-        batch = scorer([_shown(questions[i], rollout.sample) for i in todo for rollout in rollouts[i]])
-        told: dict[str, list[dict[str, Any]]] = {}
-        start = 0
-        for i in todo:
-            told[keys[i]] = [reward_cells(batch, start + k) for k in range(len(rollouts[i]))]
-            start += len(told[keys[i]])
-        self.log.put_together(told)
+        parts = [todo] if scorer.reward.scope == "batch" else _judged_together(todo, questions)
+
+        def kept(number: int, batch: RewardBatch) -> None:
+            told: dict[str, list[dict[str, Any]]] = {}
+            start = 0
+            for i in parts[number]:
+                told[keys[i]] = [reward_cells(batch, start + k) for k in range(len(rollouts[i]))]
+                start += len(told[keys[i]])
+            self.log.put_together(told)
+
+        scorer.in_parts(
+            [[_shown(questions[i], one.sample) for i in part for one in rollouts[i]] for part in parts], kept
+        )
         return batch_from_cells([cell for key in keys for cell in self.log[key]])
 
 
@@ -162,6 +185,17 @@ def _parts(questions: Sequence[Question], size: int) -> list[Sequence[Question]]
         else:
             found.append([question])
     return [*found]
+
+
+def _judged_together(at: Sequence[int], questions: Sequence[Question]) -> list[list[int]]:
+    """Numbers of questions, those that are judged together in one list."""
+    found: list[list[int]] = []
+    for i in at:
+        if found and questions[i].together and questions[i].together == questions[found[-1][-1]].together:
+            found[-1].append(i)
+        else:
+            found.append([i])
+    return found
 
 
 def _shown(question: Question, sample: Sample) -> Sample:
