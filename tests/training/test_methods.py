@@ -222,11 +222,33 @@ def test_missing_labels_are_named(name, message, fit, tmp_path):
         fit(tmp_path, [Pair(ASKED, "a", "b")], objective=name)
 
 
-@pytest.mark.parametrize("name", ["ordinal", "beliefs", "two-ratings"])
-def test_levels_are_whole_and_within_the_scale(name, fit, tmp_path):
-    second = {"second": 2}
-    with pytest.raises(InputError, match=f"objective {name}: a rating is 6; give whole levels, 1 to 5"):
-        fit(tmp_path, [Rated(ASKED, "a", 6.0, meta=second), Rated(ASKED, "b", 2.0, meta=second)], objective=name)
+def levels_of(score, good=2.0):
+    """Seven rows whose labels every objective of levels can read, and an eighth of this rating."""
+    return [Rated(ASKED, f"a {i}", x, meta={"second": 2}) for i, x in enumerate([good] * 7 + [score])]
+
+
+def strengths_of(**last):
+    return [*[Pair(ASKED, "a", "b", margin=1.0)] * 7, Pair(ASKED, "a", "b", **last)]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "message"),
+    [
+        *((name, levels_of(6.0), "row 8: a rating is 6, and this objective takes whole levels, 1 to 5; set its levels")
+          for name in ("ordinal", "beliefs", "two-ratings")),
+        ("ordinal?levels=3", levels_of(1.5), "row 8: a rating is 1.5, and this objective takes whole levels, 1 to 3"),
+        ("rating-distribution", levels_of(9.0), "row 8: a rating is 9, and this objective takes ratings from 1 to 5"),
+        ("rating-distribution", levels_of(0.0, 2.5), "row 8: a rating is 0, and this objective takes ratings from 1"),
+        ("dynamic-bradley-terry", strengths_of(margin=-1.0), "row 8: margin is -1, so rejected would be the better"),
+        ("scaled-bradley-terry", strengths_of(margin=-1.0), "row 8: margin is -1, so rejected would be the better"),
+        ("combined-strength", strengths_of(chosen_score=1.0, rejected_score=3.0), "row 8: chosen_score is 1.0 and rejected_score 3.0, so"),
+    ],
+)  # fmt: skip
+def test_labels_out_of_range_are_named_before_training(name, rows, message, fit, tmp_path):
+    with pytest.raises(InputError) as error:
+        fit(tmp_path, rows, objective=name, batch_size=1)
+    assert message in str(error.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -234,7 +256,7 @@ def test_levels_are_whole_and_within_the_scale(name, fit, tmp_path):
     [
         (Rated(ASKED, "a", 2.0), "row 1: this objective learns from two ratings .* has second None; give rated rows"),
         (Rated(ASKED, "a", 2.0, meta={"second": True}), "has second True"),
-        (Rated(ASKED, "a", 2.0, meta={"second": 1.5}), "objective two-ratings: a rating is 1.5; give whole levels"),
+        (Rated(ASKED, "a", 2.0, meta={"second": 1.5}), "row 1: a rating is 1.5, and this objective takes whole levels"),
         (Pair(ASKED, "a", "b", chosen_score=2.0, rejected_score=1.0), r"second \[None, None\]"),
         (Ranked(ASKED, ("a", "b"), (2.0, 1.0), {"second": [1.0]}), r"second \[1.0\]"),
     ],

@@ -38,6 +38,7 @@ class Method:
             those of several `aspects`.
         columns: what it reads of a pair or a completion besides, see `plaudit.training.columns`.
         rows: `module:function` from the rows to those that are trained on; empty for the rows themselves.
+        check: `module:function` of rows and options that refuses labels out of range; empty where there is no range.
         standardised: whether it learns from ratings brought to mean 0 and deviation 1; the head keeps the way back.
         model: what is trained: a `classifier` with a head, or a `causal` language model whose likelihoods are rewards.
     """
@@ -51,11 +52,13 @@ class Method:
     labels: Labels = "pairs"
     columns: tuple[str, ...] = ()
     rows: str = ""
+    check: str = ""
     standardised: bool = False
     model: Literal["classifier", "causal"] = "classifier"
 
 
 _LOSSES = "plaudit.training.losses"
+_RANGES = "plaudit.training.ranges"
 _PAIRS, _LISTS = "pairs and ranked rows", "ranked rows (pairs are lists of two)"
 _STRONG = "pairs with margin or both scores, ranked rows"
 _TIES = "ranked rows, whose equal scores are ties, and pairs"
@@ -70,6 +73,7 @@ METHODS: dict[str, Method] = {
     "dynamic-bradley-terry": Method(
         "the same, steeper where the row's margin is larger [77]", f"{_PAIRS}; margins where there are any",
         f"{_LOSSES}.pairs:dynamic", "pair", options={"scale": 1.0, "boost": 0.5, "rate": 0.5},
+        check=f"{_RANGES}:check_strengths",
     ),
     "demonstration-gap": Method(
         "the score of a demonstration less that of a policy's sample, held by squares [122]",
@@ -115,24 +119,27 @@ METHODS: dict[str, Method] = {
         "a distribution over the levels 1 to `levels` of a rating: gives noise [86]", _RATED,
         f"{_LOSSES}.ratings:distribution", "sequence", head=f"{_LOSSES}.ratings:distribution_head",
         options={"levels": 5, "fidelity_coef": 0.0, "rater_std": 0.5}, labels="values",
+        check=f"{_RANGES}:check_ratings",
     ),
     "ordinal": Method(
         "whole levels 1 to `levels`, with learned thresholds between them", _RATED, f"{_LOSSES}.ratings:ordinal",
         "sequence", head=f"{_LOSSES}.ratings:ordinal_head", options={"levels": 5}, labels="values",
+        check=f"{_RANGES}:check_levels",
     ),
     "beliefs": Method(
         "belief in each level, confusion and ignorance kept apart: gives noise and an epistemic deviation [179]",
         _RATED, f"{_LOSSES}.ratings:belief", "sequence", head=f"{_LOSSES}.ratings:belief_head",
-        options={"levels": 5, "others_coef": 0.0}, labels="values",
+        options={"levels": 5, "others_coef": 0.0}, labels="values", check=f"{_RANGES}:check_levels",
     ),
     "two-ratings": Method(
         "two raters' levels, 1 to `levels`, the second given the first: gives noise and an epistemic deviation [219]",
         "rated rows with second, another rater's level", f"{_LOSSES}.ratings:twice", "sequence",
         head=f"{_LOSSES}.ratings:twice_head", options={"levels": 5}, labels="values", columns=("second_rating",),
+        check=f"{_RANGES}:check_two_levels",
     ),
     "scaled-bradley-terry": Method(
         "a pair counts as often as its preference is strong [29]", _STRONG, f"{_LOSSES}.pairs:scaled", "pair",
-        columns=("strength",),
+        columns=("strength",), check=f"{_RANGES}:check_strengths",
     ),
     "margin-regression": Method(
         "squared distance of score difference and strength [29]", _STRONG, f"{_LOSSES}.pairs:strengths", "pair",
@@ -140,7 +147,7 @@ METHODS: dict[str, Method] = {
     ),
     "combined-strength": Method(
         "the sum of the last two [29]", _STRONG, f"{_LOSSES}.pairs:combined", "pair",
-        options={"regression_coef": 0.1, "scale": 1.0}, columns=("strength",),
+        options={"regression_coef": 0.1, "scale": 1.0}, columns=("strength",), check=f"{_RANGES}:check_strengths",
     ),
     "soft-bradley-terry": Method(
         "cross-entropy to a probability that chosen is better [13, 116]", "pairs with preference, a probability",
@@ -293,7 +300,13 @@ class Chosen:
         return found
 
     def rows(self, rows: Sequence[Any]) -> Sequence[Any]:
-        """The rows that are trained on."""
+        """The rows that are trained on.
+
+        Raises:
+            InputError: if a label is out of the objective's range, naming the row.
+        """
+        if self.method.check:
+            _attribute(self.method.check)(rows, **self.options)
         if not self.method.rows:
             return rows
         found: Sequence[Any] = _attribute(self.method.rows)(rows)
