@@ -264,7 +264,7 @@ def test_max_length_beyond_the_positions_is_refused(fit, pairs, tmp_path):
         ),
         (
             [Pair((Message("user", "q"),), "a", "b"), Unpaired((Message("user", "q"),), "a", True)],
-            "row 2: a unpaired row holds no preference; convert it first (plaudit data convert --to pairs)",
+            "row 2: an unpaired row holds no preference; convert it first (plaudit data convert --to pairs)",
         ),
     ],
 )

@@ -148,7 +148,7 @@ def test_every_group_is_in_one_row_within_the_budget(lengths, budget, tree):
         (Pair(PROMPT, "a", "b", margin=float("inf")), r"row 1: margin \[inf\] is not finite"),
         (
             Unpaired(PROMPT, "a", True),
-            "row 1: a Unpaired row holds no preference; convert it to pairs or ranked rows",
+            "row 1: an unpaired row holds no preference; convert it to pairs or ranked rows",
         ),
     ],
 )

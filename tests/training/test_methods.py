@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from plaudit.errors import InputError
-from plaudit.records import Message, Pair, Ranked, Rated
+from plaudit.records import Message, Pair, Ranked, Rated, Unpaired, convert
 from plaudit.records.sample import Sample
 from plaudit.rewards.models import LOGISTIC
 from plaudit.rewards.preferences import PreferenceModel
 from plaudit.rewards.registry import load
 from plaudit.training.config import FitConfig
+from plaudit.training.entry import train_reward
 from plaudit.training.methods import METHODS, chosen
 
 ASKED = (Message("user", "how are you"),)
@@ -241,7 +242,8 @@ def strengths_of(**last):
         ("rating-distribution", levels_of(0.0, 2.5), "row 8: a rating is 0, and this objective takes ratings from 1"),
         ("dynamic-bradley-terry", strengths_of(margin=-1.0), "row 8: margin is -1, so rejected would be the better"),
         ("scaled-bradley-terry", strengths_of(margin=-1.0), "row 8: margin is -1, so rejected would be the better"),
-        ("combined-strength", strengths_of(chosen_score=1.0, rejected_score=3.0), "row 8: chosen_score is 1.0 and rejected_score 3.0, so"),
+        ("combined-strength", strengths_of(chosen_score=1.0, rejected_score=3.0),
+         "row 8: chosen_score is 1.0 and rejected_score 3.0, so rejected would be the better"),
     ],
 )  # fmt: skip
 def test_labels_out_of_range_are_named_before_training(name, rows, message, fit, tmp_path):
@@ -355,3 +357,40 @@ def test_the_command_lists_them(capsys):
     assert main(["train", "--objective", "help"]) == 0
     out = capsys.readouterr().out
     assert all(name in out and METHODS[name].needs in out for name in METHODS)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "message"),
+    [
+        ("bradley-terry", Unpaired(ASKED, "a", True),
+         "row 1: an unpaired row holds no preference; convert it first (plaudit data convert --to pairs)"),
+        ("plackett-luce", Rated(ASKED, "a", 1.0),
+         "row 1: a rated row holds no preference; convert it first (plaudit data convert --to pairs)"),
+        ("scaled-bradley-terry", Rated(ASKED, "a", 1.0),
+         "row 1: a rated row holds no preference; convert it first (plaudit data convert --to ranked)"),
+        ("regression", Unpaired(ASKED, "a", True),
+         "row 1: an unpaired row is none that objective regression learns from; it needs rated rows, ranked rows with "
+         "scores, or pairs with chosen_score and rejected_score"),
+        ("aspects", Unpaired(ASKED, "a", True),
+         "row 1: an unpaired row is none that objective aspects learns from; it needs rated rows with aspects, or "
+         "pairs with chosen_aspects and rejected_aspects"),
+        ("margin-regression", Unpaired(ASKED, "a", True),
+         "row 1: an unpaired row is none that objective margin-regression learns from; it needs pairs with margin or "
+         "both scores, ranked rows"),
+        ("soft-bradley-terry", Rated(ASKED, "a", 1.0),
+         "row 1: a rated row is none that objective soft-bradley-terry learns from; it needs pairs with preference, a "
+         "probability"),
+    ],
+)  # fmt: skip
+def test_rows_of_another_kind_are_told_what_helps(name, row, message, small, tmp_path):
+    with pytest.raises(InputError) as error:
+        train_reward([row], backbone=small, config=FitConfig(objective=name), out=tmp_path)
+    assert str(error.value) == message
+
+
+def test_what_a_message_says_to_convert_can_be_trained_on_then(small, tmp_path):
+    """Ratings of one prompt become a ranking, whose differences are strengths."""
+    rated = [Rated(ASKED, "good", 3.0), Rated(ASKED, "bad", 1.0)]
+    rows = convert(rated, to="ranked").rows
+    config = FitConfig(objective="scaled-bradley-terry", epochs=1.0, max_length=64)
+    assert train_reward(rows, backbone=small, config=config, out=tmp_path).facts["pairs"] == 1

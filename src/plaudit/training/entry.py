@@ -20,7 +20,8 @@ from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.fitting import check_rows, completions_of, fit_reward_model
 from plaudit.training.frozen import fit_frozen, open_encoder
 from plaudit.training.groups import RATED, TrainingRow
-from plaudit.training.methods import chosen
+from plaudit.training.identity import kind_of
+from plaudit.training.methods import Chosen, chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def train_reward(
 
         _without_shifted(shifted, config.objective)
         return Trained(*train_likelihood(list(rows), backbone=backbone, config=config, out=out, progress=progress))
-    preferences = preference_rows(rows, rated=chosen(config.objective).method.labels in RATED)
+    preferences = preference_rows(rows, objective=config.objective)
     if config.freeze:
         _without_shifted(shifted, "a frozen head")
         return _frozen(preferences, backbone, config, Path(out), progress)
@@ -109,22 +110,39 @@ def _without_shifted(shifted: Sequence[Any], what: str) -> None:
         raise InputError(f"shifted: samples of a shifted policy have no effect on {what}; leave them out")
 
 
-def preference_rows(rows: Iterable[Any], *, rated: bool = False) -> list[TrainingRow]:
-    """The rows, all of which must hold a preference, or with `rated` a rating.
+def preference_rows(rows: Iterable[Any], *, objective: str = "bradley-terry") -> list[TrainingRow]:
+    """The rows, all of which must be of a kind that the objective learns from.
+
+    Args:
+        rows: of any kind.
+        objective: with its options or without.
 
     Raises:
-        InputError: naming the first row that does not, and the conversion that would help.
+        InputError: naming the first row that is not, and the conversion that would help, or else what is needed.
     """
+    method = chosen(objective)
+    kinds = (Pair, Ranked, Rated) if method.method.labels in RATED else (Pair, Ranked)
     checked: list[TrainingRow] = []
     for i, row in enumerate(rows):
-        if not isinstance(row, Pair | Ranked) and not (rated and isinstance(row, Rated)):
-            raise InputError(
-                f"row {i + 1}: a {type(row).__name__.lower()} row holds no preference; "
-                "convert it first (plaudit data convert --to pairs)"
-            )
+        if not isinstance(row, kinds):
+            raise InputError(f"row {i + 1}: {kind_of(row)} row {_helps(row, method)}")
         checked.append(row)
     check_rows(checked)
     return checked
+
+
+PLAIN = {"tied", "identity", "labelled"}
+"""Columns that every pair has, whatever it was made of."""
+
+
+def _helps(row: Any, method: Chosen) -> str:
+    """What to do with a row that is not of the objective's kinds."""
+    further = set(method.method.columns) - PLAIN
+    if method.method.labels not in RATED and isinstance(row, Rated) and further == {"strength"}:
+        return "holds no preference; convert it first (plaudit data convert --to ranked)"  # scores become strengths
+    if method.method.labels in RATED or further:
+        return f"is none that objective {method.name} learns from; it needs {method.method.needs}"
+    return "holds no preference; convert it first (plaudit data convert --to pairs)"
 
 
 def _frozen(

@@ -16,6 +16,7 @@ from plaudit.records.rows import Pair, Ranked, Rated
 from plaudit.records.sample import Completion, content_hash
 from plaudit.training.aspects import Table, aspect_table
 from plaudit.training.columns import Column, completion_columns, margin_of, pair_columns
+from plaudit.training.identity import kind_of
 from plaudit.training.methods import Labels
 
 TrainingRow = Pair | Ranked | Rated
@@ -180,7 +181,7 @@ def _group(
 ) -> Group:
     if not isinstance(row, Pair | Ranked):
         raise InputError(
-            f"row {index + 1}: a {type(row).__name__} row holds no preference; convert it to pairs or ranked rows first"
+            f"row {index + 1}: {kind_of(row)} row holds no preference; convert it to pairs or ranked rows first"
         )
     completions: Sequence[Completion] = (row.chosen, row.rejected) if isinstance(row, Pair) else row.completions
     pairs = _preferences(row, index, labels, "tied" in columns)

@@ -1,6 +1,8 @@
-"""Which row a pair is from, as a number: what bootstrap weights are drawn by."""
+"""Which row a pair is from, as a number: what bootstrap weights are drawn by; and what a row is called."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from plaudit.records.rows import Pair, Ranked
 from plaudit.records.sample import completion_messages, content_hash
@@ -19,3 +21,9 @@ def row_identity(_where: str, row: Pair | Ranked, _better: int, _worse: int) -> 
     said = [[m.to_dict() for m in row.prompt], [[m.to_dict() for m in completion_messages(c)] for c in completions]]
     said.append([row.annotator] if isinstance(row, Pair) else list(row.scores))
     return float(int(content_hash(said), 16) % (1 << BITS))
+
+
+def kind_of(row: Any) -> str:
+    """What a row is called in a message, with its article: `a pair`, `an unpaired`."""
+    name = type(row).__name__.lower()
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

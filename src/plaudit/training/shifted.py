@@ -16,6 +16,7 @@ from plaudit.errors import InputError
 from plaudit.records.sample import Sample
 from plaudit.rewards.models import by_prompt
 from plaudit.training.groups import Group
+from plaudit.training.identity import kind_of
 
 
 def shifted_lists(rows: Iterable[Any]) -> list[list[Sample]]:
@@ -30,9 +31,7 @@ def shifted_lists(rows: Iterable[Any]) -> list[list[Sample]]:
     samples: list[Sample] = []
     for i, row in enumerate(rows):
         if not isinstance(row, Sample):
-            raise InputError(
-                f"shifted: row {i + 1} is a {type(row).__name__.lower()} row; give samples (prompt, completion)"
-            )
+            raise InputError(f"shifted: row {i + 1} is {kind_of(row)} row; give samples (prompt, completion)")
         samples.append(row)
     if not samples:
         raise InputError("shifted: there are no rows; give samples of the shifted policy, at least two a prompt")

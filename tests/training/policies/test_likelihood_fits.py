@@ -192,7 +192,7 @@ def test_labels_come_from_unpaired_and_binary_ranked_rows(small, tmp_path):
         (
             "implicit-dpo",
             [Unpaired(ASKED, "a", True)],
-            "row 1: a unpaired row holds no preference; give pairs, ranked rows",
+            "row 1: an unpaired row holds no preference; give pairs, ranked rows",
         ),
         (
             "implicit-ce",

@@ -12,6 +12,7 @@ from plaudit.records.rows import Pair, Ranked
 from plaudit.records.sample import Sample, completion_messages
 from plaudit.rewards.preferences import shown
 from plaudit.rewards.readers.head import Head
+from plaudit.training.identity import kind_of
 from plaudit.training.objectives.general.joint import cross_encoder
 from plaudit.training.objectives.general.skew import context_scales, general_preference
 from plaudit.training.objectives.ratings.twice import two_preferences
@@ -69,7 +70,7 @@ def joint_rows(rows: Sequence[Pair | Ranked]) -> list[Pair]:
     found = []
     for i, row in enumerate(rows):
         if not isinstance(row, Pair | Ranked):
-            raise InputError(f"row {i + 1}: a {type(row).__name__} row holds no preference; give pairs or ranked rows")
+            raise InputError(f"row {i + 1}: {kind_of(row)} row holds no preference; give pairs or ranked rows")
         pairs = [tuple(row.samples())] if isinstance(row, Pair) else _ordered(row)
         if not pairs:
             raise InputError(f"row {i + 1}: all {len(row.completions)} completions have the same score")  # type: ignore[union-attr]

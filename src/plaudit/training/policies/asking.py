@@ -9,6 +9,7 @@ from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Ranked, Rated, Unpaired
 from plaudit.rewards.likelihood.questions import Wording
 from plaudit.rewards.likelihood.yes import INSTRUCTION, said_of
+from plaudit.training.identity import kind_of
 
 
 def comparison_rows(
@@ -34,9 +35,7 @@ def comparison_rows(
         else:
             couples = []
         if not couples:
-            raise InputError(
-                f"row {i + 1}: a {type(row).__name__.lower()} row holds no preference; give pairs or ranked rows"
-            )
+            raise InputError(f"row {i + 1}: {kind_of(row)} row holds no preference; give pairs or ranked rows")
         for better, worse in couples:
             a, b = said_of(better), said_of(worse)
             found.append(Pair(put.compare(row.prompt, a, b, instruction), put.yes, put.no))
@@ -75,6 +74,6 @@ def _judged(index: int, row: Any) -> list[tuple[str, float]]:
             )
         return list(row.aspects.items())
     raise InputError(
-        f"row {index + 1}: a {type(row).__name__.lower()} row judges no principle; give rated rows with aspects of "
+        f"row {index + 1}: {kind_of(row)} row judges no principle; give rated rows with aspects of "
         "0 and 1, or unpaired rows with a principle"
     )
