@@ -103,8 +103,13 @@ def test_gates_follow_the_prompt(fit, tmp_path):
     scores = reward([s for row in rows for s in row.samples()]).reward.reshape(-1, 2)
     assert (scores[:, 0] > scores[:, 1]).mean() > 0.9
     assert load(tmp_path / "model").head.outputs == 5
-    # ratings alone fit too: then there are no preferences for the gate
-    assert np.isfinite(fit(tmp_path / "rated", rated(4), objective="gated-aspects").losses).all()
+    # ratings beside pairs fit; alone, or with rankings that prefer nothing, they leave the gate as it was drawn
+    both = [*rated(4), *rows[:4]]
+    assert np.isfinite(fit(tmp_path / "both", both, objective="gated-aspects").losses).all()
+    level = Ranked(ASKED, ("a", "b"), (1.0, 1.0), {"aspects": [{"helpful": 1.0}, {"helpful": 2.0}]})
+    message = "objective gated-aspects: none of the 13 rows holds a preference.* or use the objective aspects"
+    with pytest.raises(InputError, match=message):
+        fit(tmp_path / "rated", [*rated(4), level], objective="gated-aspects")
 
 
 def test_sources_need_a_name_and_accumulated_steps_add_up(fit, tmp_path):

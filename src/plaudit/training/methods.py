@@ -221,7 +221,7 @@ METHODS: dict[str, Method] = {
     "gated-aspects": Method(
         "the same, and weights of the aspects that a prompt gives, from preferences", f"{_ASPECTS}; pairs for the gate",
         f"{_LOSSES}.people:gated_aspects", "sequence", head=f"{_LOSSES}.people:gated_aspects_head",
-        options={"gate_coef": 1.0}, labels="aspects",
+        options={"gate_coef": 1.0}, labels="aspects", rows=f"{_LOSSES}.people:gated_rows",
     ),
     "balanced-sources": Method(
         "annotators weighed so that none pays for another's gain [130]", "pairs with annotator",

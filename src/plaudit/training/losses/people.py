@@ -8,6 +8,7 @@ from typing import Any, get_args
 from torch import Tensor
 
 from plaudit.errors import InputError
+from plaudit.records.rows import Pair, Ranked, Rated
 from plaudit.rewards.readers.head import Head
 from plaudit.training.objectives.people.aspects import aspect_regression, gated_bradley_terry
 from plaudit.training.objectives.people.balanced import balanced_sources
@@ -62,6 +63,20 @@ def gated_aspects(outputs: Tensor, row: Mapping[str, Tensor], *, gate_coef: floa
         outputs[:, :k], row["pairs"], gates=outputs[:, k : 2 * k], log_scale=outputs[0, 2 * k], weight=row["weight"]
     )
     return regression + gate_coef * preferred
+
+
+def gated_rows(rows: Sequence[Pair | Ranked | Rated]) -> Sequence[Pair | Ranked | Rated]:
+    """The rows as they are.
+
+    Raises:
+        InputError: if none of them holds a preference: the weights of a prompt would stay as they were drawn.
+    """
+    if not any(isinstance(row, Pair) or (isinstance(row, Ranked) and len(set(row.scores)) > 1) for row in rows):
+        raise InputError(
+            f"objective gated-aspects: none of the {len(rows)} rows holds a preference, which the weights of a prompt "
+            "are learned from; add pairs or ranked rows with aspects, or use the objective aspects"
+        )
+    return rows
 
 
 def gated_aspects_head(*, names: Sequence[str], gate_coef: float) -> Head:
