@@ -130,7 +130,9 @@ def test_actions(make_reward, samples):
     strange = share > 0.1
     assert 0 < strange.sum() < strange.size
     assert np.allclose(none.reward, plain.reward, atol=1e-5)
-    assert np.allclose(shrink.reward[strange], (plain.reward * 0.1 / np.maximum(share, 1e-9))[strange], atol=1e-5)
+    expected = np.minimum(plain.reward, plain.reward * 0.1 / np.maximum(share, 1e-9))  # towards 0 from above alone
+    assert np.allclose(shrink.reward[strange], expected[strange], atol=1e-5)
+    assert (shrink.reward <= plain.reward + 1e-5).all()
     assert np.allclose(shrink.reward[~strange], plain.reward[~strange], atol=1e-5)
     assert (abstain.outcome == np.where(strange, Outcome.ABSTAINED, Outcome.SCORED)).all()
     assert np.isnan(abstain.reward[strange]).all()
@@ -152,6 +154,16 @@ def test_deviations_and_members_go_with_the_reward(make_reward):
     assert half.reward.tolist() == [2.0, 1.0]  # 0.2 / 0.4 of it
     assert half.std.tolist() == [1.0, 0.5]
     assert half.members[1].tolist() == [0.5, 1.5]
+
+
+def test_strangeness_never_pays(make_reward):
+    gate = PatternGate(make_reward(), Patterns(np.zeros(0), np.zeros((1, 32), dtype=np.int8), 0.99), most=0.1)
+    gate.action = "shrink"
+    batch = RewardBatch(np.array([-4.0, 4.0, 0.0, 8.0]), std=np.ones(4))
+    said = gate._gated(batch, np.full(4, 0.4))
+    # a quarter of what lies above the mean of the training completions, 0; what lies below stays, and so does the order
+    assert said.reward.tolist() == [-4.0, 1.0, 0.0, 2.0]
+    assert said.std.tolist() == [1.0, 0.25, 1.0, 0.25]
 
 
 def test_only_pairs_that_are_ranked_right_are_mined(make_reward):

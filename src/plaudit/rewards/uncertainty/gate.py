@@ -2,6 +2,10 @@
 
 A candidate can bring about strange activations. Where a policy is optimised, `abstain` leaves such samples out of its
 baseline and lets it hide there; `shrink` does not, and is the safer choice in training. `none` only reports.
+
+Differs from the paper: which abstains. Shrinking goes from above towards the mean over the training completions, and
+never up: a factor on rewards of either sign would make -4 a -1, and pay a bad completion for being strange. Shrinking
+towards the floor would let a number that is arbitrary (10 deviations below the mean) decide what strangeness costs.
 """
 
 from __future__ import annotations
@@ -34,7 +38,9 @@ class PatternGate:
     """A reward model that knows what its training completions look like from inside.
 
     The aspect `violated` is the share of the pattern that a sample breaks. Above `most`, `abstain` gives no reward, and
-    `shrink` multiplies it by `most / violated`: towards 0, the mean over the training completions.
+    `shrink` multiplies a reward above 0, the mean over the training completions, by `most / violated`, with its
+    deviations and members; a reward at or below 0 stays as it is. So nothing is worth more for being strange, and of
+    two samples that are as strange the better one stays the better.
 
     Args:
         reward: the model.
@@ -90,7 +96,7 @@ class PatternGate:
             kept = np.where(strange, np.nan, 1.0)
             outcome = np.where(strange, Outcome.ABSTAINED, batch.outcome)
         else:
-            kept = np.divide(self.most, share, out=np.ones_like(share), where=strange)
+            kept = np.divide(self.most, share, out=np.ones_like(share), where=strange & (batch.reward > 0))
             outcome = batch.outcome
         return replace(
             batch,
