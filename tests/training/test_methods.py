@@ -14,9 +14,13 @@ from plaudit.records.sample import Sample
 from plaudit.rewards.models import LOGISTIC
 from plaudit.rewards.preferences import PreferenceModel
 from plaudit.rewards.registry import load
+from plaudit.training.collating import Collator
 from plaudit.training.config import FitConfig
 from plaudit.training.entry import train_reward
+from plaudit.training.groups import encode_groups
+from plaudit.training.losses.pairs import logistic
 from plaudit.training.methods import METHODS, chosen
+from plaudit.training.trainer import row_outputs
 
 ASKED = (Message("user", "how are you"),)
 
@@ -94,8 +98,10 @@ samples = [Sample(asked, "good " * j + "answer") for j in range(4)]
 for folder in sys.argv[1:]:
     reward = plaudit.load(folder)
     batch = reward(samples)
-    columns = {k: None if v is None else v.tolist() for k, v in vars(batch).items() if k in ("reward", "std", "noise")}
-    print(json.dumps({"fingerprint": reward.fingerprint, **columns}))
+    names = ("reward", "std", "noise", "members")
+    columns = {k: None if getattr(batch, k) is None else getattr(batch, k).tolist() for k in names}
+    aspects = {k: v.tolist() for k, v in batch.aspects.items()}
+    print(json.dumps({"fingerprint": reward.fingerprint, "aspects": aspects, **columns}))
 """
 
 
@@ -110,13 +116,18 @@ def test_each_trains_learns_what_is_better_and_survives_a_new_process(fit, tmp_p
         reward, there = fitted[name].reward, json.loads(line)
         here = reward(samples)
         assert np.allclose(there["reward"], here.reward, atol=1e-6), name
-        for column in ("std", "noise"):
+        assert list(there["aspects"]) == list(here.aspects), name
+        for aspect, value in here.aspects.items():
+            assert np.allclose(there["aspects"][aspect], value, atol=1e-5, equal_nan=True), (name, aspect)
+        for column in ("std", "noise", "members"):
             value = getattr(here, column)
             assert (there[column] is None) == (value is None), name
             assert value is None or np.allclose(there[column], value, atol=1e-6), name
         assert there["fingerprint"] == reward.fingerprint, name
         assert reward.manifest.objective == name
         assert reward.manifest.head.get("outputs", 1) == chosen(name).head_for(rows_for(name)).outputs, name
+        several = ("bradley-terry-heads", "gaussian-heads")
+        assert (here.members is not None) == (name in several), name
         better = reward([Sample(prompt, f"{'good ' * j}answer {i}") for i, prompt in enumerate(asked) for j in (0, 3)])
         assert (better.reward[1::2] > better.reward[0::2]).all(), name
 
@@ -133,12 +144,17 @@ def test_a_comparison_trains_and_survives_a_new_process(name, fit, tmp_path):
     code = (
         "import sys, plaudit; from plaudit import Sample, Message; from plaudit.rewards.registry import resolve\n"
         "c, asked = resolve(sys.argv[1]), (Message('user', 'how are you'),)\n"
-        "print(float(c([Sample(asked, 'good ' * 3 + 'answer')], [Sample(asked, 'answer')]).probability[0]))"
+        "said = c([Sample(asked, 'good ' * 3 + 'answer')], [Sample(asked, 'answer')])\n"
+        "print(float(said.probability[0]), None if said.std is None else float(said.std[0]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "model")], capture_output=True, text=True, check=True
     )
-    assert float(done.stdout.splitlines()[-1]) == pytest.approx(forth.probability[0], abs=1e-6)
+    probability, std = done.stdout.splitlines()[-1].split()
+    assert float(probability) == pytest.approx(forth.probability[0], abs=1e-6)
+    assert (std == "None") == (forth.std is None)
+    assert forth.std is None or float(std) == pytest.approx(forth.std[0], abs=1e-6)
+    assert (forth.std is not None) == (name == "two-raters")  # the one that knows how sure it is
     with pytest.raises(InputError, match="is a comparison of two samples, and a reward of one is needed; turn it into"):
         load(tmp_path / "model")
 
@@ -187,6 +203,23 @@ def test_the_order_of_a_pair_without_a_label_means_nothing(fit, parameters, tmp_
 def test_pairs_without_labels_are_refused_alone(meta, message, fit, tmp_path):
     with pytest.raises(InputError, match=message):
         fit(tmp_path, [Pair(ASKED, "a", "b", meta=meta)], objective="internal-agreement")
+
+
+def test_a_head_whose_second_layer_is_zero_says_nothing(fit, tmp_path):
+    """Entry 93: whatever the first layer is, all rewards are alike, every pair loses log 2, and it can still learn."""
+    model = fit(tmp_path, ranked_rows(4), head_depth=2).reward
+    last = [p for p in model.model.score.parameters() if p.ndim == 2][-1]
+    last.data.zero_()
+    samples = [Sample(ASKED, f"{'good ' * j}answer") for j in range(4)]
+    said = model(samples).reward
+    assert np.ptp(said) == 0
+    groups = encode_groups(ranked_rows(4), model.encoder)
+    (row,) = Collator(tree=model.engine.gate.open)(groups)["rows"]
+    outputs = row_outputs(model.model.train(), row)
+    loss = logistic(outputs, row)
+    assert loss.item() == pytest.approx(4 * 6 * np.log(2), rel=1e-6)  # 4 lists of 4 give 6 pairs each
+    loss.backward()
+    assert last.grad.abs().max() > 0
 
 
 def test_heads_of_several_layers_and_their_refusals(fit, tmp_path):
