@@ -34,6 +34,7 @@ from plaudit.runs.progress import Progress
 from plaudit.runs.stages import Stages
 from plaudit.stats.bootstrap import bootstrap_mean
 from plaudit.stats.estimate import Estimate
+from plaudit.training.policies.sampled import SAMPLED, joined_columns
 
 POLICY = "{policy}"
 """What stands in a reward's reference for the policy of the round."""
@@ -211,11 +212,18 @@ class _Call:
 def _taught(
     said: Experience, named: NamedAlgorithm, pairs: str, previous: np.ndarray[Any, Any] | None
 ) -> list[Any]:  # fmt: skip
-    """The rows of a round: what has no reward is left out, and so are prompts that leave nothing to compare."""
+    """The rows of a round, with the tokens that were sampled.
+
+    What has no reward is left out, and so are prompts that leave nothing to compare.
+    """
     if named.algorithm.judge:
         return [_plain(sample) for sample in said.samples]
     alone = named.algorithm.data == "demonstrations"
     found: list[Any] = []
+    carried: dict[Any, list[Any]] = {}  # by prompt: rows of one prompt may become one list
+    for sample in said.samples:
+        if SAMPLED in sample.meta:
+            carried.setdefault(sample.prompt, []).append(sample.meta[SAMPLED])
     for group in range(len(said.rollouts)):
         known = said.reward.valid if previous is None else said.reward.valid & np.isfinite(previous)
         at = [int(i) for i in np.flatnonzero((said.groups == group) & known)]
@@ -223,7 +231,9 @@ def _taught(
         if len(at) < (1 if alone else 2) or (not alone and max(scores) == min(scores)):
             continue
         texts = [completion_text(s.completion) for s in samples]
-        meta = {} if previous is None else {"previous": [float(previous[i]) for i in at]}
+        meta: dict[str, Any] = {} if previous is None else {"previous": [float(previous[i]) for i in at]}
+        if samples[0].prompt in carried:
+            meta[SAMPLED] = joined_columns(carried[samples[0].prompt])
         kept = list(range(len(at)))
         if not alone and not named.algorithm.rows and pairs == "extremes":
             kept = [scores.index(max(scores)), scores.index(min(scores))]
@@ -236,8 +246,8 @@ def _taught(
 
 
 def _plain(sample: Sample) -> Sample:
-    """A completion and nothing of what is known of it."""
-    return Sample(sample.prompt, sample.completion)
+    """A completion and nothing of what is known of it but its tokens."""
+    return Sample(sample.prompt, sample.completion, meta={k: v for k, v in sample.meta.items() if k == SAMPLED})
 
 
 def _prompts_of(rows: Sequence[Any]) -> int:

@@ -6,17 +6,19 @@ What methods in rounds need between the rounds: solutions for a verifier to lear
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from plaudit.engine.rendering import Encoder, Template, ensure_pad
 from plaudit.errors import InputError
 from plaudit.policy.online.experience import Collector, Experience
-from plaudit.policy.rollout import LocalSampler, Question, Sampling, questions_of
+from plaudit.policy.rollout import LocalSampler, Question, Rollout, Sampling, questions_of
 from plaudit.policy.scoring import Patience, Scorer
 from plaudit.records.rows import PromptOnly
 from plaudit.rewards.base import Reward
 from plaudit.runs.log import DurableLog
 from plaudit.runs.progress import Progress
+from plaudit.training.policies.sampled import SAMPLED, sampled_column, vocabulary_hash
 
 
 def asked(
@@ -24,7 +26,7 @@ def asked(
     seed: int = 0, max_length: int = 2048, patience: Patience | None = None,
     progress: Callable[..., Progress] = Progress, words: str = "sampling",
 ) -> Experience:  # fmt: skip
-    """Completions of prompts by a policy, with their rewards.
+    """Completions of prompts by a policy, with their rewards, and with their tokens in the column `sampled_tokens`.
 
     Args:
         rows: prompts, with the references that the reward needs; the same prompt may stand there twice.
@@ -62,7 +64,24 @@ def asked(
         collect = Collector(
             LocalSampler(language.model, encoder), sampling, Scorer(reward, patience), watched={}, log=paid, seed=seed
         )
-        return collect(questions, progress=_counted(display))
+        found = collect(questions, progress=_counted(display))
+    return with_tokens(found, vocabulary_hash(language.tokenizer))
+
+
+def with_tokens(found: Experience, vocabulary: str) -> Experience:
+    """The same with samples that carry the ids that were sampled, in the column `sampled_tokens`.
+
+    Args:
+        found: what was sampled.
+        vocabulary: hash of the sampling tokenizer's, see `vocabulary_hash`.
+    """
+    rows = tuple(tuple(_carrying(one, vocabulary) for one in row) for row in found.rollouts)
+    return replace(found, rollouts=rows)
+
+
+def _carrying(rollout: Rollout, vocabulary: str) -> Rollout:
+    column = sampled_column([(rollout.sample.text, rollout.completion_ids)], vocabulary)
+    return replace(rollout, sample=replace(rollout.sample, meta={**rollout.sample.meta, SAMPLED: column}))
 
 
 def _counted(display: Progress) -> Callable[[int], object]:
@@ -79,4 +98,4 @@ def _counted(display: Progress) -> Callable[[int], object]:
     return told
 
 
-__all__ = ["asked"]
+__all__ = ["asked", "with_tokens"]

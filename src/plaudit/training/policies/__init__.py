@@ -15,6 +15,9 @@ __getattr__, __all__ = exports(
         "token_outputs": "packing",
         "comparison_rows": "asking",
         "principle_rows": "asking",
+        "sampled_column": "sampled",
+        "sampled_ids": "sampled",
+        "vocabulary_hash": "sampled",
         "train_likelihood": "training_entry",
     },
 )

@@ -18,6 +18,7 @@ from plaudit.rewards.likelihood.spans import Located, locate_group
 from plaudit.training.columns import pair_columns
 from plaudit.training.groups import rendered_prompt
 from plaudit.training.identity import kind_of
+from plaudit.training.policies.sampled import has_sampled, located_as_sampled, sampled_ids, vocabulary_hash
 
 PolicyRow = Pair | Ranked | Unpaired | Rated
 """What the objectives of causal models can learn from."""
@@ -78,13 +79,14 @@ class _Asked:
     meta: Any
     first: int
     scores: tuple[float, ...]
+    metas: tuple[Any, ...]
 
 
 def encode_policy_groups(
     rows: Sequence[PolicyRow], model: LanguageModel, *, labels: bool, mismatch: bool = False, answers: bool = False,
     columns: Sequence[str] = (), weighted: bool = False,
 ) -> list[PolicyGroup]:  # fmt: skip
-    """Tokenises rows into groups.
+    """Tokenises rows into groups; completions whose sampled ids a row carries (`sampled_tokens`) keep those.
 
     A pair is a group of two; a ranked row one of as many as it has, each with a higher score preferred to each with a
     lower. With `labels`, a pair's chosen is wanted and its rejected is not; unpaired rows of one prompt (with its
@@ -104,14 +106,14 @@ def encode_policy_groups(
         InputError: if a row holds nothing that the objective reads, or its completion is longer than the model takes.
     """
     asked = _asked(rows, labels, weighted)
+    carried = has_sampled([meta for row in asked for meta in row.metas])
+    vocabulary = vocabulary_hash(model.tokenizer) if carried else ""
     others = _next_prompts([row.prompt for row in asked]) if mismatch else [-1] * len(asked)
     found = []
     for i, row in enumerate(asked):
         extra = (asked[others[i]].completions[0],) if others[i] >= 0 else ()
-        located = locate_group(
-            model.encoder, row.prompt, [*row.completions, *extra], tools=row.meta.get("tools"),
-            kwargs=row.meta.get("chat_template_kwargs"),
-        )  # fmt: skip
+        metas = (*row.metas, *((asked[others[i]].metas[0],) if extra else ()))
+        located = _located(model, row, [*row.completions, *extra], metas, vocabulary)
         whole = [one for one in located if one is not None and one.counted.size]
         if len(whole) < len(located):
             raise InputError(
@@ -130,6 +132,20 @@ def encode_policy_groups(
             )
         )  # fmt: skip
     return found
+
+
+def _located(
+    model: LanguageModel, row: _Asked, completions: Sequence[Completion], metas: Sequence[Any], vocabulary: str
+) -> list[Located | None]:
+    """A group's completions as token ids: those that were sampled where the rows carry them, else tokenised."""
+    tools, kwargs = row.meta.get("tools"), row.meta.get("chat_template_kwargs")
+    known = sampled_ids(completions, metas, vocabulary=vocabulary) if vocabulary else (None,) * len(completions)
+    texts = [c for c, ids in zip(completions, known, strict=True) if ids is None]
+    read = iter(locate_group(model.encoder, row.prompt, texts, tools=tools, kwargs=kwargs) if texts else [])
+    return [
+        next(read) if ids is None else located_as_sampled(model.encoder, row.prompt, ids, tools=tools, kwargs=kwargs)
+        for ids in known
+    ]
 
 
 def with_reference(
@@ -182,13 +198,17 @@ def _asked(rows: Sequence[PolicyRow], labels: bool, weighted: bool = False) -> l
             if last is not None and rendered_prompt(before) == rendered_prompt(row) and not last.pairs:
                 found[-1] = replace(
                     last, completions=(*last.completions, row.completion), wanted=last.wanted + wanted,
-                    scores=(*last.scores, math.nan),
+                    scores=(*last.scores, math.nan), metas=(*last.metas, row.meta),
                 )  # fmt: skip
             else:
-                found.append(_Asked(row.prompt, (row.completion,), (), wanted, row.meta, i, (math.nan,)))
+                found.append(_Asked(row.prompt, (row.completion,), (), wanted, row.meta, i, (math.nan,), (row.meta,)))
         elif isinstance(row, Pair):
             scores = tuple(math.nan if x is None else x for x in (row.chosen_score, row.rejected_score))
-            found.append(_Asked(row.prompt, (row.chosen, row.rejected), ((0, 1),), (1.0, 0.0), row.meta, i, scores))
+            found.append(
+                _Asked(
+                    row.prompt, (row.chosen, row.rejected), ((0, 1),), (1.0, 0.0), row.meta, i, scores, (row.meta,) * 2
+                )
+            )
         elif isinstance(row, Ranked):
             found.append(_ranked(row, i, labels))
         else:
@@ -215,4 +235,5 @@ def _ranked(row: Ranked, index: int, labels: bool) -> _Asked:
     if not labels and not pairs:
         raise InputError(f"row {index + 1}: all {len(row.scores)} completions have the same score; nothing to learn")
     wanted = row.scores if labels else (math.nan,) * len(row.completions)
-    return _Asked(row.prompt, row.completions, pairs, tuple(wanted), row.meta, index, row.scores)
+    metas = (row.meta,) * len(row.completions)
+    return _Asked(row.prompt, row.completions, pairs, tuple(wanted), row.meta, index, row.scores, metas)

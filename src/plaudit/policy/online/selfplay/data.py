@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from plaudit.policy.online.selfplay.subjects import Conjecture, Subject
 from plaudit.records.rows import PromptOnly
 from plaudit.records.sample import Sample
 from plaudit.rewards.files import read_scored
+from plaudit.training.policies.sampled import SAMPLED
 
 
 @final
@@ -36,6 +37,8 @@ class Attempt:
         tokens: of each, (k,).
         seconds: that checking each took, (k,); 0 where the reward does not tell.
         outcome: (k,) 1 right, 0 wrong, NaN where it could not be checked.
+        sampled: for each the column with the tokens that it was sampled as, see `plaudit.training.policies.sampled`;
+            none at all where they are not known.
     """
 
     statement: PromptOnly
@@ -43,6 +46,7 @@ class Attempt:
     tokens: NDArray[np.float64]
     seconds: NDArray[np.float64]
     outcome: NDArray[np.float64]
+    sampled: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -70,7 +74,7 @@ def attempts_of(file: Path, each: int, bounds: tuple[float, float]) -> list[Atte
     found = []
     for start in range(0, len(kept.samples), each):
         part, first = kept.samples[start : start + each], kept.samples[start]
-        meta = {k: v for k, v in first.meta.items() if k not in ("tokens", "finish")}
+        meta = {k: v for k, v in first.meta.items() if k not in ("tokens", "finish", SAMPLED)}
         detail = kept.batch.detail[start : start + each]
         seconds = [d.get("seconds") for d in detail]
         found.append(
@@ -79,6 +83,7 @@ def attempts_of(file: Path, each: int, bounds: tuple[float, float]) -> list[Atte
                 np.array([float(s.meta["tokens"]) for s in part]),
                 np.array([float(x) if isinstance(x, int | float) else 0.0 for x in seconds]),
                 correct[start : start + each],
+                tuple(s.meta[SAMPLED] for s in part) if all(SAMPLED in s.meta for s in part) else (),
             )
         )  # fmt: skip
     return found
@@ -97,7 +102,12 @@ def prover_rows(attempts: Sequence[Attempt], *, high: float = 0.5) -> list[Sampl
         [a.tokens[i] for a, i in taught], [id(a) for a, _ in taught], seconds=[a.seconds[i] for a, i in taught]
     )
     return [
-        Sample(a.statement.prompt, a.texts[i], a.statement.reference, meta={"weight": float(w), "teaches": "prover"})
+        Sample(
+            a.statement.prompt,
+            a.texts[i],
+            a.statement.reference,
+            meta={"weight": float(w), "teaches": "prover", **({SAMPLED: a.sampled[i]} if a.sampled else {})},
+        )
         for (a, i), w in zip(taught, weight, strict=True)
     ]
 
@@ -135,7 +145,11 @@ def conjecturer_rows(
     far = subject.embedding(list(unproved)) if unproved else np.zeros((0, near.shape[1]))
     weight = matching_weights(near, far, cap=config.cap)
     return [
-        Sample(c.asked, c.said, meta={"weight": float(w), "teaches": "conjecturer"})
+        Sample(
+            c.asked,
+            c.said,
+            meta={"weight": float(w), "teaches": "conjecturer", **({SAMPLED: c.sampled} if c.sampled else {})},
+        )
         for (c, _), w in zip(chosen, weight, strict=True)
         if w > 0
     ]

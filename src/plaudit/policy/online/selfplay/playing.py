@@ -37,6 +37,7 @@ from plaudit.runs.progress import Progress
 from plaudit.runs.stages import Stages
 from plaudit.stats.bootstrap import bootstrap_mean
 from plaudit.stats.estimate import Estimate
+from plaudit.training.policies.sampled import SAMPLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,8 @@ class _SelfPlay:
             if statement is not None and _name(statement.prompt) not in known_names:
                 known_names.add(_name(statement.prompt))
                 bare = self.subject.ask(seed, "")
-                found.append(Conjecture(statement, row.prompt, bare, sample.text, lemma))
+                tokens = sample.meta.get(SAMPLED, {})
+                found.append(Conjecture(statement, row.prompt, bare, sample.text, lemma, tokens))
         named = [c.lemma for c in found]
         kept = within_cap(named, batch=self.config.conjectures, share=self.config.lemma_share)
         # what has no lemma is not one lemma that could fill the batch
@@ -303,13 +305,14 @@ def _cells(c: Conjecture) -> dict[str, Any]:
     return {
         "statement": [m.to_dict() for m in c.statement.prompt], "reference": c.statement.reference,
         "asked": [m.to_dict() for m in c.asked], "bare": [m.to_dict() for m in c.bare], "said": c.said,
-        "lemma": c.lemma,
+        "lemma": c.lemma, "sampled": dict(c.sampled),
     }  # fmt: skip
 
 
 def _conjecture(row: Mapping[str, Any]) -> Conjecture:
     statement = PromptOnly(conversation(row["statement"]), row["reference"])
-    return Conjecture(statement, conversation(row["asked"]), conversation(row["bare"]), row["said"], row["lemma"])
+    told, bare = conversation(row["asked"]), conversation(row["bare"])
+    return Conjecture(statement, told, bare, row["said"], row["lemma"], row.get("sampled", {}))
 
 
 __all__ = ["SelfPlayed", "self_play"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,8 @@ class Conjecture:
         bare: the same without a lemma.
         said: the text in which it stood.
         lemma: that it was to make use of; empty for none.
+        sampled: the column with the tokens that it was sampled as, see `plaudit.training.policies.sampled`; empty
+            where they are not known.
     """
 
     statement: PromptOnly
@@ -50,6 +52,7 @@ class Conjecture:
     bare: Conversation
     said: str
     lemma: str
+    sampled: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Subject(Protocol):
