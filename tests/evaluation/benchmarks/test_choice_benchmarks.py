@@ -5,13 +5,14 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from plaudit.errors import InputError
 from plaudit.evaluation.benchmarks.choices.multilingual import cohen_kappa
 from plaudit.evaluation.benchmarks.choices.rewardbench import SECTIONS
+from plaudit.evaluation.benchmarks.credits import all_won, pair_credit
 from plaudit.evaluation.benchmarks.process.aggregates import AGGREGATES, aggregate_steps
 from plaudit.rewards.registry import load
 from small_benchmarks import Prefers, Scores, by_text, on, values, write
@@ -348,6 +349,7 @@ def test_own_file_pairs_rankings_and_best_of_k(tmp_path):
     found = values(on("own", write(tmp_path / "mine.jsonl", rows), judge))
     assert found["accuracy"] == pytest.approx((0.75 + 0.5 + 1) / 3)
     assert found["accuracy_strict"] == pytest.approx((0.5 + 0 + 1) / 3)
+    assert found["accuracy_all"] == pytest.approx(1 / 3)  # c alone has every pair won: a ties one, and b all
     assert found["best"] == pytest.approx((1 / 2 + 1 / 3 + 1) / 3)
     assert found["subset/y"] == pytest.approx(0.75)
     assert found["mean_over_subsets"] == pytest.approx(0.75)
@@ -380,3 +382,15 @@ def test_best_credit_is_equal_under_permutation_of_candidates(order, given_score
     plain = best_credit([Item("1", "", samples, tuple(good.tolist()))], fixed([scores]))
     moved = Item("1", "", tuple(samples[i] for i in order), tuple(bool(good[i]) for i in order))
     assert best_credit([moved], fixed([scores[list(order)]]))[0] == plain[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.sampled_from([-1.0, 0.0, 1.0, 2.0, np.nan]), max_size=4), min_size=1, max_size=6))
+def test_every_pair_is_won_no_more_often_than_a_pair(margins):
+    """Entry 77: ACC+ <= ACC, of each item and so of their mean; both are unknown for the same items."""
+    said = [np.array(m, dtype=np.float64) for m in margins]
+    whole, share = all_won(said), pair_credit(said, tie=0.0)
+    assert (np.isnan(whole) == np.isnan(share)).all()
+    known = ~np.isnan(share)
+    assert (whole[known] <= share[known]).all()
+    assert (whole[known] == (share[known] == 1)).all()

@@ -45,6 +45,20 @@ def pair_credit(margins: Sequence[Floats], *, tie: float) -> Float[np.ndarray, "
     return np.asarray(np.where(sizes > 0, total / np.maximum(sizes, 1), math.nan))
 
 
+def all_won(margins: Sequence[Floats]) -> Float[np.ndarray, " n"]:
+    """For each item 1 where every pair is won, else 0; NaN where a pair has no margin or there are no pairs.
+
+    A tie is not won. Never above the item's share of pairs that are won, whatever a tie is worth there.
+
+    Args:
+        margins: for each item (p,).
+
+    Source: Zhang et al. 2025, "MM-RLHF", ACC+ [77].
+    """
+    found = [math.nan if not m.size or np.isnan(m).any() else float((m > 0).all()) for m in margins]
+    return np.array(found, np.float64)
+
+
 def tie_share(margins: Sequence[Floats]) -> Float[np.ndarray, " n"]:
     """For each item the share of its pairs with margin 0; NaN where a pair has none."""
     found = [math.nan if not m.size or np.isnan(m).any() else float((m == 0).mean()) for m in margins]

@@ -2,8 +2,9 @@
 
 Pairs: `prompt, chosen, rejected`, where either side may be a list. Rankings: `prompt, completions` with `scores`
 (higher is better) or `ranks` (1 is best); those of the highest score are the right ones. Pair accuracy takes all
-pairs of different scores, each item alike, ties half and ties as losses; `best` is the credit of the best-of-k
-choice. A `reference` is handed to the reward with each candidate: a verifier needs it.
+pairs of different scores, each item alike, ties half and ties as losses; `accuracy_all` is the share of items of which
+every pair is won (ACC+ of MM-RLHF [77]), where items have several; `best` is the credit of the best-of-k choice. A
+`reference` is handed to the reward with each candidate: a verifier needs it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from plaudit.evaluation.benchmarks.credits import best_credit, pair_credit, tie_share
+from plaudit.evaluation.benchmarks.credits import all_won, best_credit, pair_credit, tie_share
 from plaudit.evaluation.benchmarks.items import (
     Benchmark,
     Item,
@@ -61,6 +62,8 @@ def _statistics(items: Sequence[Item], judged: Judged) -> Found:
         mean_of("ties", tie_share(margins)),
         mean_of("best", best, headline=any(len(item.samples) > 2 for item in items)),
     ]
+    if any(m.size > 1 for m in margins):
+        rows.append(mean_of("accuracy_all", all_won(margins)))
     if len(names) > 1:
         rows.append(weighted_means("mean_over_subsets", half, subsets, dict.fromkeys(names, 1.0)))
         rows += [weighted_means(f"subset/{n}", half, subsets, {n: 1.0}) for n in names]
