@@ -1,6 +1,7 @@
 """Every named online algorithm is built of the parts that its paper names, and runs."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -8,16 +9,22 @@ import torch
 
 from plaudit.errors import InputError
 from plaudit.lab.worlds.arithmetic.symbols import build_tokenizer
+from plaudit.policy.advantages.base import AdvantageInputs
+from plaudit.policy.advantages.filtering import WithinAccuracy
 from plaudit.policy.advantages.pairwise import WinRates
 from plaudit.policy.advantages.relative import GroupRelative, LeaveOneOut
+from plaudit.policy.advantages.whitening import ReinforcePlusPlus
 from plaudit.policy.advantages.wrapping import WithoutOutliers
 from plaudit.policy.losses.surrogates import reinforce
 from plaudit.policy.losses.tokens import TokenBatch
 from plaudit.policy.online import Method, OnlineConfig, improve
 from plaudit.policy.online.methods import ONLINE, online
 from plaudit.records.rows import PromptOnly
-from plaudit.rewards.base import RewardBatch
+from plaudit.rewards.base import Outcome, RewardBatch
 from plaudit.rewards.likelihood.saved import write_causal
+from plaudit.shaping.constraints.judges import calibrated_reward
+from plaudit.shaping.transforms.base import Shaped
+from plaudit.shaping.transforms.fixed import Squash
 from small_policies import SMALL, MoreSevens, Sevens, losses, policy, prompts, run, weights
 
 
@@ -80,6 +87,7 @@ def test_options_reach_their_parts():
         ("prime?outcome=0&process=0", "weights are 0.0 and 0.0; give at least 0, and one above it"),
         ("oreal?weights=token", "algorithm oreal: unknown option 'weights'"),
         ("grpo?weights=outcome", "weights 'outcome' is not known"),
+        ("grpo?weights=batch-token", "weights 'batch-token' depend on how a step is cut .*; give 'token'"),
     ],
 )
 def test_what_is_not_known(text, words):
@@ -202,6 +210,106 @@ def test_a_method_of_ones_own_is_recorded_as_what_it_is(tmp_path):
     assert "LeaveOneOut(kl_coef=0.0, normalise=False" in record["method"][0]
 
 
-def test_what_an_algorithm_reads_must_be_there(tmp_path):
-    with pytest.raises(InputError, match="needs `hardness`, which this batch does not have"):
-        run(tmp_path, method=online("grpo-s")[1])
+class Never:
+    """A sampler that must not be asked."""
+
+    def __init__(self, *_):
+        pass
+
+    def __call__(self, *_, **__):
+        raise AssertionError("something was sampled")
+
+
+@pytest.mark.parametrize(
+    ("name", "meta", "words"),
+    [
+        (
+            "grpo-s",
+            {},
+            "grpo-s reads 'gap', and neither do the prompts have such a column nor the reward such an aspect",
+        ),
+        ("grpo-s", {"gap": 0.5}, "grpo-s reads 'hardness', and neither do the prompts"),
+        ("crpg", {}, "crpg reads 'allowed', and neither do the prompts"),
+        ("crraft", {}, "crraft reads 'allowed', and neither do the prompts"),
+        ("ema-grpo", {}, "ema-grpo reads the column 'task' of prompts, and prompt 1 has none; add it"),
+    ],
+)
+def test_what_an_algorithm_reads_must_be_there_before_anything_is_sampled(tmp_path, name, meta, words):
+    reward = Sevens()
+    with pytest.raises(InputError, match=words):
+        improve(
+            [PromptOnly(p.prompt, p.reference, meta) for p in prompts(4)], model=policy(), tokenizer=build_tokenizer(),
+            out=tmp_path, method=online(name)[1], reward=reward, config=OnlineConfig(**SMALL), sampler=Never,
+        )  # fmt: skip
+    assert len(reward.seen) <= 1  # a question about the first prompt's reference says which aspects there are
+
+
+class Silent(Allowed):
+    """Cannot judge references, and gives completions no aspect."""
+
+    fingerprint = "silent"
+
+    def __call__(self, samples):
+        lost = [s.group == "asked first" for s in samples]
+        return RewardBatch(np.where(lost, np.nan, 0.5), np.where(lost, Outcome.ABSTAINED, Outcome.SCORED))
+
+
+def test_what_could_not_be_told_before_is_told_by_the_first_batch(tmp_path):
+    with pytest.raises(InputError, match="crpg reads 'allowed', and neither do the prompts"):
+        run(tmp_path, method=online("crpg")[1], reward=Silent())
+
+
+class Punishing(Allowed):
+    """-5 where there is no seven, -1 where there is one."""
+
+    bounds, fingerprint = (-5.0, -1.0), "punishing"
+
+    def __call__(self, samples):
+        said = super().__call__(samples)
+        return RewardBatch(4 * said.reward - 5, aspects=said.aspects)
+
+
+@pytest.mark.parametrize("name", ["crpg", "crraft"])
+def test_constrained_rewards_are_calibrated(tmp_path, name):
+    """At a reward of -5 or -1, the 0 of what is forbidden would be the best; a sigmoid of it is between 0 and 1."""
+    method = online(name)[1]
+    words = f"to {name} what is not allowed is worth 0, and sevens has rewards from -5 to -1; give one between 0 and 1"
+    with pytest.raises(InputError, match=words):
+        run(tmp_path / "a", method=method, reward=Punishing(), sampler=Never)
+    found = run(tmp_path / "b", method=method, reward=Shaped(Punishing(), Squash("sigmoid", center=-3.0)), epochs=1)
+    assert np.isfinite(losses(found)).all()
+
+
+def test_the_forbidden_earn_less_than_the_allowed_by_calibrated_rewards():
+    """R_c = sigmoid(-5 + 3) and sigmoid(-1 + 3); at a log-ratio of 0 they are worth 0 and 0.881, mean 0.440."""
+    calibrated = calibrated_reward([-5.0, -1.0], [-3.0, -3.0])
+    inputs = AdvantageInputs(
+        reward=calibrated, groups=["a", "a"], lengths=[1, 1], logp=np.zeros(2), ref_logp=np.zeros(2),
+        columns={"allowed": [0.0, 1.0]},
+    )  # fmt: skip
+    found = online("crpg")[1].estimator(inputs).sequence
+    assert found.tolist() == pytest.approx([-0.4403985, 0.4403985])
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_one_completion_of_a_prompt_teaches_or_is_refused(tmp_path, name):
+    alone = {"reinforce++", "stable-reinforce", "pf-ppo", "crraft", "ppo"}
+    method = online(name)[1]
+    if name not in alone:
+        with pytest.raises(
+            InputError, match=f"{re.escape(name)} compares siblings and completions is 1; give at least 2"
+        ):
+            OnlineConfig(completions=1).check(method)
+        return
+    found = run(tmp_path, method=method, reward=Allowed(), completions=1, batch_size=8)
+    assert max(row["grad_norm"] for row in found.history) > 1e-3
+
+
+def test_a_method_of_ones_own_is_refused_as_a_named_one_is():
+    with pytest.raises(InputError, match="weights 'tokens' is not known; did you mean 'token'"):
+        Method(GroupRelative(), reinforce, "tokens")
+    with pytest.raises(InputError, match="weights 'batch-token' depend on"):
+        Method(GroupRelative(), reinforce, "batch-token")
+    with pytest.raises(InputError, match="compares siblings and completions is 1"):
+        OnlineConfig(completions=1).check(Method(WithoutOutliers(), reinforce))
+    OnlineConfig(completions=1).check(Method(WithinAccuracy(ReinforcePlusPlus(), low=0.0, high=1.0), reinforce))

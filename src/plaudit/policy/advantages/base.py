@@ -229,7 +229,8 @@ class AdvantageEstimator(Protocol):
             must not find their sums in the reward as well.
 
     One may also say `reward_counts`: False where its advantages do not change with the reward, so that nothing can be
-    taken from there; without it they do.
+    taken from there; without it they do. And `siblings`: True where a completion that is alone in its group never has
+    an advantage; without it one may.
     """
 
     @property

@@ -34,6 +34,7 @@ class BranchCredit(Stateless):
 
     extent: ClassVar[Extent] = "group"
     needs: ClassVar[frozenset[str]] = frozenset({"tokens"})
+    siblings: ClassVar[bool] = True
 
     def __call__(self, inputs: AdvantageInputs) -> Advantages:
         """As it says, group by group."""
@@ -75,6 +76,7 @@ class StreamCredit(Stateless):
     """Brings the sum to mean 0 and deviation 1 over all tokens."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"token_rewards"})
+    siblings: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if min(self.outcome, self.process) < 0 or not self.outcome + self.process > 0:

@@ -44,6 +44,11 @@ class WithinAccuracy(Wrapping):
         if not 0 <= self.low <= self.high <= 1:
             raise InputError(f"within-accuracy: low is {self.low} and high {self.high}; give 0 <= low <= high <= 1")
 
+    @property
+    def siblings(self) -> bool:
+        """Also where it leaves out groups that are all right or all wrong, as a completion alone is."""
+        return super().siblings or self.open or self.low > 0 or self.high < 1
+
     def made(self, inputs: AdvantageInputs, inner: Advantages) -> Advantages:
         """By those of each group of which it is known, and that have a reward."""
         known = np.where(inputs.included, inputs.need("correct", "within-accuracy"), np.nan)

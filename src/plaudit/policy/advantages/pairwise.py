@@ -36,6 +36,7 @@ class WinRates(Stateless):
 
     extent: ClassVar[Extent] = "group"
     needs: ClassVar[frozenset[str]] = frozenset({"compared"})
+    siblings: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not (self.preference > 0 and self.pointwise >= 0 and self.clip > 0):
@@ -76,6 +77,7 @@ class Strengths(Stateless):
 
     extent: ClassVar[Extent] = "group"
     needs: ClassVar[frozenset[str]] = frozenset({"compared"})
+    siblings: ClassVar[bool] = True
     reward_counts: ClassVar[bool] = False
 
     def __call__(self, inputs: AdvantageInputs) -> Advantages:

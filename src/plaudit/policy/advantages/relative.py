@@ -31,6 +31,7 @@ class GroupRelative(Stateless):
     """Added to the deviation, in units of the reward."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    siblings: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.scale not in get_args(Scale):
@@ -68,6 +69,8 @@ class LeaveOneOut(Stateless):
     """Brings the batch's advantages to mean 0 and deviation 1 (over n - 1)."""
     epsilon: float = 1e-4
     """Added to that deviation."""
+
+    siblings: ClassVar[bool] = True
 
     @property
     def extent(self) -> Extent:

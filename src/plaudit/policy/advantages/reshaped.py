@@ -155,6 +155,7 @@ class OneOfEachKind(Stateless):
 
     extent: ClassVar[Extent] = "group"
     needs: ClassVar[frozenset[str]] = frozenset({"correct"})
+    siblings: ClassVar[bool] = True
 
     def __call__(self, inputs: AdvantageInputs) -> Advantages:
         """Right is `correct > 1/2`; what has no reward, or is not known to be right or wrong, takes no part."""

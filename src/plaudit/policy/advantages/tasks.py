@@ -29,6 +29,7 @@ class TaskScaled:
     extent: ClassVar[Extent] = "batch"
     needs: ClassVar[frozenset[str]] = frozenset({"tasks"})
     takes: ClassVar[frozenset[str]] = frozenset()
+    siblings: ClassVar[bool] = True
 
     def __call__(self, inputs: AdvantageInputs) -> Advantages:
         """As it says; a task that never had a reward has none, and no advantage."""

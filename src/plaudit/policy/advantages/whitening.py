@@ -55,6 +55,7 @@ class ReinforcePlusPlusBaseline(Stateless):
 
     extent: ClassVar[Extent] = "batch"
     needs: ClassVar[frozenset[str]] = frozenset()
+    siblings: ClassVar[bool] = True
 
     def __call__(self, inputs: AdvantageInputs) -> Advantages:
         """As it says; long completions weigh more in mean and deviation, as in the released code."""

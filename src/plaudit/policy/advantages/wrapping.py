@@ -51,6 +51,11 @@ class Wrapping(ABC):
         """Whether the reward reaches the advantages, see `AdvantageEstimator`: of the one inside."""
         return bool(getattr(self.of, "reward_counts", True))
 
+    @property
+    def siblings(self) -> bool:
+        """Whether a completion alone in its group has no advantage: of the one inside."""
+        return bool(getattr(self.of, "siblings", False))
+
     def shown(self, inputs: AdvantageInputs) -> AdvantageInputs:
         """The batch as the one inside sees it."""
         return inputs

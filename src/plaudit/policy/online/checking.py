@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from plaudit.errors import InputError
+from plaudit.policy.advantages.base import SAMPLE_COLUMNS, TOKEN_COLUMNS
 from plaudit.policy.online.config import OnlineConfig
 from plaudit.policy.online.method import Method
 from plaudit.records.rows import PromptOnly
-from plaudit.rewards.base import Comparison, Reward
+from plaudit.records.sample import Sample
+from plaudit.rewards.base import Comparison, Outcome, Reward, RewardBatch
 from plaudit.rewards.files import COLUMNS
 
 REPEATS = ((0.2, 6), (0.6, 4), (0.8, 2))
 """Shares of right answers below which a prompt is asked so often in a pass."""
+
+KNOWN = frozenset({"compared", "tasks", *SAMPLE_COLUMNS, *TOKEN_COLUMNS})
+"""What estimators read that a run makes itself, or has a check of its own."""
 
 
 def check_columns(rows: Sequence[PromptOnly]) -> None:
@@ -133,12 +138,25 @@ def check_refill(rewards: Sequence[Any], config: OnlineConfig) -> None:
         )
 
 
-def check_bounds(reward: Any, method: Method) -> None:
-    """Refuses a reward without bounds where it must say what is right.
+def check_bounds(reward: Any, method: Method, *, shaped: Any = None) -> None:
+    """Refuses a reward without bounds where it must say what is right, and one that is not calibrated where it must be.
+
+    Args:
+        reward: as it is scored.
+        method: that is to learn from it.
+        shaped: with its transforms; None where there are none.
 
     Raises:
-        InputError: if it has none.
+        InputError: if it has none; or if what is forbidden, which is worth 0, could be worth more than what is allowed.
     """
+    if "allowed" in method.needs:
+        low, high = (reward if shaped is None else shaped).bounds
+        if not (low >= 0 and high <= 1):
+            raise InputError(
+                f"align: to {method.title} what is not allowed is worth 0, and {reward.name} has rewards from {low:g} "
+                f"to {high:g}; give one between 0 and 1: calibrated by reference completions with shape/par, or "
+                "squashed with shape/squash?curve=sigmoid"
+            )
     asks = "correct" in method.needs or method.process is not None
     if asks and not np.isfinite(reward.bounds).all():
         raise InputError(
@@ -147,4 +165,53 @@ def check_bounds(reward: Any, method: Method) -> None:
         )
 
 
-__all__ = ["check_alone", "check_bounds", "check_columns", "check_kind", "check_refill", "judged_together", "repeated"]
+def check_read(rows: Sequence[PromptOnly], method: Method, ask: Callable[[Sample], RewardBatch]) -> None:
+    """Refuses a run in which nothing would give what the algorithm reads besides the reward.
+
+    That is a column of the prompts, or an aspect of the reward. Which aspects a reward has it says by scoring: it is
+    asked about the reference of the first prompt (or an empty answer), once. Where it cannot judge that, nothing is
+    known, and the first batch will tell.
+
+    Args:
+        rows: prompts.
+        method: the algorithm.
+        ask: what the reward says of a completion.
+
+    Raises:
+        InputError: naming what is missing, and where it is looked for.
+    """
+    if "tasks" in method.needs:
+        bare = next((i for i, row in enumerate(rows) if row.meta.get("task") is None), None)
+        if bare is not None:
+            raise InputError(
+                f"align: {method.title} reads the column 'task' of prompts, and prompt {bare + 1} has none; add it"
+            )
+    names = sorted(n for n in method.estimator.needs - KNOWN if all(row.meta.get(n) is None for row in rows))
+    if not names:
+        return
+    first = rows[0]
+    told = ask(Sample(first.prompt, str(first.reference or ""), first.reference, "asked first", None, first.meta))
+    lacking = [name for name in names if name not in told.aspects]
+    if lacking and told.outcome[0] == Outcome.SCORED:
+        raise InputError(lacks(lacking[0], method))
+
+
+def lacks(name: str, method: Method) -> str:
+    """The words for a column or aspect that is read and not there."""
+    return (
+        f"align: {method.title} reads {name!r}, and neither do the prompts have such a column nor the reward such an "
+        "aspect; add one of the two"
+    )
+
+
+__all__ = [
+    "check_alone",
+    "check_bounds",
+    "check_columns",
+    "check_kind",
+    "check_read",
+    "check_refill",
+    "judged_together",
+    "lacks",
+    "repeated",
+]

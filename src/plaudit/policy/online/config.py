@@ -142,8 +142,6 @@ class OnlineConfig:
         given = "both_orders" if self.both_orders else "comparisons_per_sample"
         if not method.compares and (self.both_orders or self.comparisons_per_sample):
             raise InputError(f"{given} has no effect on {method.title}, which compares nothing; leave it out")
-        if method.compares and self.completions < 2:
-            raise InputError(f"{method.title} compares siblings and completions is {self.completions}; give at least 2")
         if method.compares and self.together:
             raise InputError(f"together has no effect on {method.title}, which compares the siblings of a prompt")
         if self.refill and (self.completions < 2 or self.together):
@@ -152,6 +150,8 @@ class OnlineConfig:
                 f"refill asks further prompts for those all of whose completions are worth the same, and {given} is "
                 "given; give at least 2 completions and leave together out, or leave refill out"
             )
+        if method.siblings and self.completions < 2:
+            raise InputError(f"{method.title} compares siblings and completions is {self.completions}; give at least 2")
         if self.repeat_by and self.together:
             raise InputError("repeat_by and together are both given: wordings are asked equally often; leave one out")
         if self.comparisons_per_sample == 1 and self.completions % 2:

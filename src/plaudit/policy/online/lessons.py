@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from plaudit.errors import InputError
 from plaudit.policy.advantages.base import SAMPLE_COLUMNS, AdvantageInputs, Advantages
+from plaudit.policy.online.checking import KNOWN, lacks
 from plaudit.policy.online.comparing import compared_of
 from plaudit.policy.online.experience import Experience
 from plaudit.policy.online.method import Method
@@ -65,6 +67,9 @@ def inputs_of(
         method: whose estimator it is for.
         bounds: of the reward before transforms.
         penalty: (t,) what each token loses of its reward for the KL; None for nothing.
+
+    Raises:
+        InputError: if the estimator reads what neither prompts nor rewards have.
     """
     rollouts, reads = experience.flat, method.estimator.needs | method.estimator.takes
     lengths = np.array([len(r.completion_ids) for r in rollouts])
@@ -73,6 +78,9 @@ def inputs_of(
         token_rewards = penalty if token_rewards is None else token_rewards + penalty
         if "token_rewards" not in reads:  # it knows completions only: their sums
             reward = reward + np.add.reduceat(penalty, np.cumsum(lengths) - lengths)
+    columns = {**_columns(rollouts, reads), **shaped.aspects}
+    if lacking := sorted(method.estimator.needs - KNOWN - columns.keys()):
+        raise InputError(lacks(lacking[0], method))
     tasks = [r.sample.meta.get("task") for r in rollouts]
     compared = None
     if method.compares:
@@ -83,7 +91,7 @@ def inputs_of(
         tasks=None if None in tasks else tuple(map(str, tasks)),
         tokens=np.concatenate([np.array(r.completion_ids) for r in rollouts]), token_rewards=token_rewards,
         values=measured.values, logp=measured.old, ref_logp=measured.ref, compared=compared,
-        columns={**_columns(rollouts, reads), **shaped.aspects},
+        columns=columns,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from plaudit.errors import InputError
+from plaudit.errors import InputError, nearest
 from plaudit.policy.losses.weights import How
 
 if TYPE_CHECKING:
@@ -109,6 +109,9 @@ class Method:
         process: the model of token rewards beside it; None for none.
         tokens: the model of what tokens have to do with outcomes beside it; None for none.
         name: as it was asked for; empty for one that the caller made.
+
+    Raises:
+        InputError: if the weights are not known, or need micro-batches.
     """
 
     estimator: AdvantageEstimator
@@ -119,6 +122,15 @@ class Method:
     process: Process | None = None
     tokens: Tokens | None = None
     name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.weights not in WEIGHTS:
+            raise InputError(f"weights {self.weights!r} is not known; {nearest(self.weights, WEIGHTS)}")
+        if self.weights == "batch-token":
+            raise InputError(
+                "weights 'batch-token' depend on how a step is cut into micro-batches, and a run's do not; give "
+                "'token', which they approximate"
+            )
 
     @property
     def needs(self) -> frozenset[str]:
@@ -134,6 +146,11 @@ class Method:
     def reward_counts(self) -> bool:
         """Whether it learns something else where the reward is another: else a KL that is taken from it is lost."""
         return bool(getattr(self.estimator, "reward_counts", True)) or "reward" in self.reads
+
+    @property
+    def siblings(self) -> bool:
+        """Whether it compares the completions of a prompt, so that one alone teaches nothing."""
+        return self.compares or bool(getattr(self.estimator, "siblings", False))
 
     @property
     def title(self) -> str:

@@ -188,12 +188,12 @@ ONLINE: dict[str, Online] = {
     "crpg": Online(
         "what judges do not allow, or is far from the reference, earns nothing [62]", f"{_A}.reshaped:Constrained",
         f"{_L}.surrogates:reinforce", "sequence-sum", {"kl_max": 10.0}, inside=_GROUP, inside_fixed=_PLAIN,
-        needs="prompts; the reward needs an aspect `allowed`, 1 or 0",
+        needs="prompts; the reward, between 0 and 1, needs an aspect `allowed`, 1 or 0",
     ),
     "crraft": Online(
         "fine-tuning on the best completion of each prompt that judges allow [62]", f"{_A}.reshaped:BestAllowed",
         f"{_L}.surrogates:reinforce", "sequence", {"kl_max": 10.0},
-        needs="prompts; the reward needs an aspect `allowed`, 1 or 0",
+        needs="prompts; the reward, between 0 and 1, needs an aspect `allowed`, 1 or 0",
     ),
     "pref-grpo": Online(
         "GRPO on how often a completion wins against its siblings: a comparison in place of a reward [128]",

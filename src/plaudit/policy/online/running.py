@@ -25,6 +25,7 @@ from plaudit.policy.online.checking import (
     check_bounds,
     check_columns,
     check_kind,
+    check_read,
     check_refill,
     judged_together,
     repeated,
@@ -106,7 +107,8 @@ def improve(
 
     Raises:
         InputError: if there are no prompts, or none leaves room for a completion; if a row has a column that
-            `samples.jsonl` needs; if the method asks what is right and the reward has no middle to tell it by; if it
+            `samples.jsonl` needs; if the method asks what is right and the reward has no middle to tell it by, or what
+            is allowed and the reward is not between 0 and 1; if it reads what neither prompts nor reward have; if it
             compares and is given a reward, or the other way round.
     """
     out = Path(out)
@@ -115,8 +117,10 @@ def improve(
     kept, long, units = _asked(rows, encoder, config, method)
     core, tree = taken_apart(reward)
     check_kind(core, method)
-    check_bounds(core, method)
+    check_bounds(core, method, shaped=reward)
     check_refill([core, *(watched or {}).values()], config)
+    patience = Patience(seconds=config.reward_seconds, tries=config.reward_tries)
+    check_read([row for row, _ in kept], method, lambda one: Scorer(core, patience)([one]))
     rendering = content_hash([template.to_dict(), tokenizer.chat_template, folders.vocabulary(tokenizer)])
     start = folders.weights_hash(model, rendering)
     rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -134,7 +138,6 @@ def improve(
     check_alone(len({one.key.partition(".")[0] for one in asked}), method)
     question = partial(question_of, kept, len(units[0]))
     refills = partial(further, prompts=len(kept), config=config, rank=rank)
-    patience = Patience(seconds=config.reward_seconds, tries=config.reward_tries)
     scorer = _scoring(core, patience, config, method)
     with DurableLog(out / f"rollouts{f'-{rank}' if rank else ''}.log", fingerprint=key, in_memory=False) as log:
         collect = Collector(
