@@ -221,6 +221,15 @@ def test_a_late_answer_is_still_the_rewards_to_keep():
     assert sorted(kept) == ["0", "1"]
 
 
+def test_a_machine_without_threads_says_so(monkeypatch):
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(PlauditError, match=r"no thread for a further call \(can't start new thread\), 0 calls hang"):
+        Scorer(Told())(rows(1))
+
+
 def test_patience_is_positive():
     with pytest.raises(InputError, match="seconds 0, tries 2, workers 8; give positive numbers"):
         Patience(seconds=0)

@@ -201,7 +201,13 @@ class Scorer:
         """One call in a thread that may be left behind."""
         self._refuse_if_silent()
         self._tidy()
-        call = _Call(self.reward, samples, self.patience.seconds)
+        try:
+            call = _Call(self.reward, samples, self.patience.seconds)
+        except RuntimeError as error:
+            raise PlauditError(
+                f"reward {self.reward.name}: no thread for a further call ({error}), {self.hanging} calls hang; start "
+                "again, the run goes on where it is, and mend the reward"
+            ) from error
         try:
             batch = call.answer.result(timeout=self.patience.seconds)
         except Exception as error:  # whatever a reward raises is its own: it is counted and told, see `faults`
