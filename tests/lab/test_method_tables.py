@@ -17,7 +17,10 @@ BUDGET = {"prompts": 3, "each": 4, "rate": 0.03, "level": 1.0, "share": 0.25, "e
 
 @pytest.mark.parametrize(
     ("name", "methods", "without"),
-    [("policy/online_methods", ONLINE, {"ppo"}), ("policy/offline_methods", ALGORITHMS, set(offline.NOT_FOR_TABLES))],
+    [
+        ("policy/online_methods", ONLINE, {"ppo", "oreal-tokens"}),
+        ("policy/offline_methods", ALGORITHMS, set(offline.NOT_FOR_TABLES)),
+    ],
 )
 def test_all_methods_are_in_the_table(smoke, name, methods, without):
     found = smoke(name)

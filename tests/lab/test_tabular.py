@@ -146,7 +146,9 @@ LEARN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in ONLINE if not ONLINE[name].critic_options])
+@pytest.mark.parametrize(
+    "name", [name for name, one in ONLINE.items() if not (one.critic_options or one.token_options)]
+)
 def test_every_method_learns_what_is_right(name):
     policy = TabularPolicy(torch.zeros(4, 2, 2), by_position(2, 2), length=2)
     method, spending = online(LEARN.get(name, name))[1], Spending(60, 4, 8, 0.05, adam=True)

@@ -36,7 +36,9 @@ WRAPPED = {"stable-reinforce": WithoutOutliers(), "pf-ppo": Filtered()}
 """Wrappers around GRPO's advantages, where their papers have REINFORCE++'s and PPO's: a table has no value function."""
 EVERY = 2
 """Batches from one look to the next."""
-ARMS = ("coin", "oracle", *(name for name in ONLINE if name != "ppo"))
+WITHOUT = ("ppo", "oreal-tokens")
+"""Of which a table has neither the value function nor the token reward model."""
+ARMS = ("coin", "oracle", *(name for name in ONLINE if name not in WITHOUT))
 
 
 def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) -> dict[str, float]:
