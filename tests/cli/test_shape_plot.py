@@ -26,7 +26,8 @@ def test_all_of_them(tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"shape-{kind}.svg" for kind in every)
     assert capsys.readouterr().out.count("shape: ") == len(every)
     for kind in every:
-        shown = PROMPTS * EACH // (2 if kind in ("standardise", "running-clip", "min-max", "confidence", "stretch") else 1)
+        halved = kind in ("standardise", "running-clip", "min-max", "confidence", "stretch")  # half is seen beforehand
+        shown = PROMPTS * EACH // (2 if halved else 1)
         assert len(dots(tmp_path / f"shape-{kind}.svg")) == 2 * shown, kind
 
 
