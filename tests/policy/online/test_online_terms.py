@@ -109,7 +109,7 @@ def test_entropies_count_by_token_whatever_the_weights_of_the_loss(how):
     assert loss.item() == pytest.approx(-5.0)
 
 
-@pytest.mark.parametrize("name", ["reinforce", "grpo", "dr-grpo", "luspo", "pf-ppo"])
+@pytest.mark.parametrize("name", ["reinforce", "grpo", "dr-grpo", "luspo", "rloo"])
 def test_the_loss_of_a_bonus_alone_is_the_mean_entropy(tmp_path, name):
     """All advantages are 0, so that the loss of an update is minus the entropy of its tokens."""
     found = run(
