@@ -62,6 +62,8 @@ OF_GROUPS = {
     "relief": lambda r, g, x: relief_weights(r, g),
 }
 """Functions of rewards, groups, and a length of each sample."""
+ROUNDING = {"normalised_sum": 1e-11}
+"""Two standardised columns may cancel to rounding, some 1e-15, and are then divided by epsilon, 1e-4; else 1e-12."""
 
 
 @settings(max_examples=40, deadline=None)
@@ -73,9 +75,13 @@ def test_a_reward_that_is_missing_changes_nothing_for_the_others(name, data, n, 
     reward[data.draw(st.lists(st.integers(0, n - 1), max_size=n // 2))] = NAN
     kept = ~np.isnan(reward)
     whole = f(reward, group, length)
-    assert whole[kept] == pytest.approx(f(reward[kept], group[kept], length[kept]), abs=1e-9, nan_ok=True)
+    assert whole[kept] == pytest.approx(
+        f(reward[kept], group[kept], length[kept]), abs=ROUNDING.get(name, 1e-12), nan_ok=True
+    )
     turn = rng.permutation(n)  # numbers move with their samples, and labels are names
-    assert f(reward[turn], 7 * group[turn] + 1, length[turn]) == pytest.approx(whole[turn], abs=1e-9, nan_ok=True)
+    assert f(reward[turn], 7 * group[turn] + 1, length[turn]) == pytest.approx(
+        whole[turn], abs=ROUNDING.get(name, 1e-12), nan_ok=True
+    )
 
 
 def test_identical_completions_share_their_values():

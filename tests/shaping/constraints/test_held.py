@@ -103,8 +103,10 @@ TERM = {"reward": "rule/length", "threshold": 1.0}
     ("options", "message"),
     [
         ({"terms": []}, "give a list of"),
-        ({"terms": [{"reward": "rule/length"}]}, "term 1 is .* give it a reward and a threshold"),
-        ({"terms": [{**TERM, "weight": 1.0}]}, "term 1 is .* give it a reward and a threshold"),
+        ({"terms": ["rule/length"]}, "term 1 is 'rule/length'; give a mapping with a reward and a threshold"),
+        ({"terms": [{"reward": "rule/length"}]}, "term 1 has no threshold; give it a reward and a threshold"),
+        ({"terms": [{"reward": "rule/length", "treshold": 1.0}]}, "unknown key 'treshold'; did you mean 'threshold'"),
+        ({"terms": [{**TERM, "weight": 1.0}]}, "term 1: unknown key 'weight'; known: reward, threshold"),
         ({"terms": [{**TERM, "threshold": "high"}]}, "term 1: threshold is 'high'; give a number"),
         ({"terms": [{**TERM, "threshold": NAN}]}, "thresholds is .nan.; give finite numbers"),
         ({"terms": [TERM], "kind": "most"}, "kind 'most' is not known"),

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plaudit.policy.online.reading import in_order, placed
+
+Read = Callable[[Mapping[str, Any]], Tensor]
+Loss = Callable[[Tensor, Mapping[str, Any], Tensor], Tensor]
 
 
 @final
@@ -31,7 +40,39 @@ class Beside:
         self.name, self.norm, self.device = name, norm, device
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=0.0)
 
-    def stepped(self, known: int) -> None:
+    def learnt(
+        self, rows: Iterable[Mapping[str, Any]], read: Read, loss: Loss, *, known: int,
+        precision: Callable[[], AbstractContextManager[Any]],
+    ) -> tuple[NDArray[np.float64], float]:  # fmt: skip
+        """What the model says of a batch's tokens before an update on it, and the loss that the update lowered.
+
+        Args:
+            rows: of indexed completions with a column `outcome` (1 right, 0 wrong, NaN not known).
+            read: a row to a number a token (t,), which carries the gradient.
+            loss: these, the row, and the outcome of each of its completions, to their summed loss.
+            known: completions whose outcome is known; without any, nothing is learnt.
+            precision: the context of the forward pass.
+
+        Returns:
+            (t,) in the order of the completions; the mean loss, NaN where nothing is known.
+        """
+        index, told, total = [], [], 0.0
+        for packed in rows:
+            row = placed(packed, self.device)
+            with precision():
+                value = read(row)
+            outcome = value.new_full((int(row["count"]),), float("nan"))
+            outcome[row["owner"]] = row["outcome"].to(value.dtype)
+            part = loss(value, row, outcome)
+            if known:
+                (part / known).backward()  # type: ignore[no-untyped-call]
+            total += float(part.detach())
+            told.append(value.detach().double().cpu().numpy())
+            index.append(packed["index"].numpy())
+        self._step(known)
+        return in_order(index, told), total / known if known else float("nan")
+
+    def _step(self, known: int) -> None:
         """Follows the gradient that the model has; where nothing is known there is none, and nothing moves."""
         if known:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.norm)

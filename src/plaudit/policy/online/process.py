@@ -15,13 +15,13 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from plaudit.engine.vocabulary import install_logp_head
 from plaudit.policy.losses.implicit import implicit_reward_loss
 from plaudit.policy.online.beside import Beside
 from plaudit.policy.online.method import Process
 from plaudit.policy.online.packing import row_tokens
-from plaudit.policy.online.reading import in_order, placed
 
 
 @final
@@ -60,22 +60,17 @@ class ProcessModel:
         Returns:
             (t,) in the order of the completions, nats; the mean cross-entropy, NaN where nothing is known.
         """
-        index, logps, total = [], [], 0.0
-        for packed in rows:
-            row = placed(packed, self.device)
-            with precision():
-                logp = row_tokens(self.model, row, entropy=False).logp
-            outcome = logp.new_full((int(row["count"]),), float("nan"))
-            outcome[row["owner"]] = row["outcome"].to(logp.dtype)
-            ref = row["ref_logp"].to(logp.dtype)
-            loss = implicit_reward_loss(logp, ref, row["owner"], len(outcome), outcome, beta=self.options.beta)
-            if known:
-                (loss / known).backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
-            logps.append(logp.detach().double().cpu().numpy())
-            index.append(packed["index"].numpy())
-        self.beside.stepped(known)
-        return in_order(index, logps), total / known if known else float("nan")
+        return self.beside.learnt(
+            rows,
+            lambda row: row_tokens(self.model, row, entropy=False).logp,
+            self._loss,
+            known=known,
+            precision=precision,
+        )
+
+    def _loss(self, logp: Tensor, row: Mapping[str, Any], outcome: Tensor) -> Tensor:
+        ref = row["ref_logp"].to(logp.dtype)
+        return implicit_reward_loss(logp, ref, row["owner"], len(outcome), outcome, beta=self.options.beta)
 
     def save(self, folder: Path) -> None:
         """Weights and optimiser into a checkpoint's folder."""

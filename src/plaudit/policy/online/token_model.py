@@ -23,7 +23,6 @@ from plaudit.engine.vocabulary import Wanted, reading_tokens
 from plaudit.policy.losses.outcomes import outcome_score_loss
 from plaudit.policy.online.beside import Beside
 from plaudit.policy.online.method import Tokens
-from plaudit.policy.online.reading import in_order, placed
 from plaudit.policy.saving import save_policy
 from plaudit.training.policies.packing import row_inputs
 
@@ -70,21 +69,10 @@ class TokenModel:
         Returns:
             (t,) logits in the order of the completions; the mean cross-entropy, NaN where nothing is known.
         """
-        index, scores, total = [], [], 0.0
-        for packed in rows:
-            row = placed(packed, self.device)
-            with precision():
-                score = self.scores(row)
-            outcome = score.new_full((int(row["count"]),), float("nan"))
-            outcome[row["owner"]] = row["outcome"].to(score.dtype)
-            loss = outcome_score_loss(score, row["owner"], len(outcome), outcome).sum()
-            if known:
-                (loss / known).backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
-            scores.append(score.detach().double().cpu().numpy())
-            index.append(packed["index"].numpy())
-        self.beside.stepped(known)
-        return in_order(index, scores), total / known if known else float("nan")
+        return self.beside.learnt(rows, self.scores, self._loss, known=known, precision=precision)
+
+    def _loss(self, score: Tensor, row: Mapping[str, Any], outcome: Tensor) -> Tensor:
+        return outcome_score_loss(score, row["owner"], len(outcome), outcome).sum()
 
     def scores(self, row: Mapping[str, Any]) -> Tensor:
         """Logits (t,) of a packed row's counted tokens, in the order of `owner`; a token that is shared is read once.

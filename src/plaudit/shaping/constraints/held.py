@@ -13,16 +13,19 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 
 from plaudit.errors import InputError, nearest
-from plaudit.records.sample import Sample
-from plaudit.rewards.base import Floats, Outcome, Reward, RewardBatch
+from plaudit.records.sample import Sample, content_hash
+from plaudit.rewards.base import Floats, Outcome, Reward, RewardBatch, Scope
 from plaudit.shaping.combine.combined import Combined, Term
 from plaudit.shaping.constraints.multipliers import Kind, Multipliers
-from plaudit.shaping.transforms.base import Bounds, Shaped, ValueTransform
+from plaudit.shaping.transforms.base import Bounds, Shaped
+
+TERM = ("reward", "threshold")
+"""What a term of `combine/constrained` says."""
 
 
 @final
 @dataclass(frozen=True)
-class Held(ValueTransform):
+class Held:
     """`sum_i s_i r_i` of a combination's terms, s the weights of `Multipliers`; a combination has them as aspects.
 
     A multiplier moves after each batch by the mean of its reward over the samples that count, policy faults included.
@@ -38,7 +41,7 @@ class Held(ValueTransform):
     """Points, steps and state."""
 
     kind: ClassVar[str] = "constrained"
-    remembered: ClassVar[tuple[str, ...]] = ("multipliers",)
+    scope: ClassVar[Scope] = "sample"
 
     def __call__(self, batch: RewardBatch, samples: Sequence[Sample]) -> RewardBatch:  # noqa: ARG002
         """The weighted sum where a sample counts."""
@@ -48,10 +51,6 @@ class Held(ValueTransform):
         counted = batch.outcome <= Outcome.POLICY_FAULT
         reward = np.where(counted, table @ self.multipliers.weights, np.nan)
         return RewardBatch(reward, batch.outcome, aspects=batch.aspects, detail=batch.detail)
-
-    def shaped(self, reward: Floats, samples: Sequence[Sample]) -> Floats:
-        """Never asked: the terms decide, and not their sum."""
-        raise NotImplementedError(f"{self.kind}: {len(samples)} rewards {reward.shape} without their terms")
 
     def limits(self, bounds: Bounds) -> Bounds:  # noqa: ARG002
         """What the terms' bounds come to with weights in [0, 1], or in [-1, 1] for `equal`."""
@@ -82,8 +81,6 @@ class Held(ValueTransform):
     @property
     def fingerprint(self) -> str:
         """Of everything, the state included."""
-        from plaudit.records.sample import content_hash
-
         m = self.multipliers
         told = [list(m.thresholds), m.kind, m.rate, m.momentum, m.clip, m.state()]
         return content_hash([self.kind, list(self.names), list(self.lows), list(self.highs), told])
@@ -118,8 +115,15 @@ def open_constrained(
         raise InputError(f"combine/constrained: terms are {terms!r}; give a list of {{reward: ..., threshold: ...}}")
     found: list[tuple[Reward, float]] = []
     for i, term in enumerate(terms):
-        if not isinstance(term, Mapping) or set(term) != {"reward", "threshold"}:
-            raise InputError(f"combine/constrained: term {i + 1} is {term!r}; give it a reward and a threshold")
+        if not isinstance(term, Mapping):
+            raise InputError(
+                f"combine/constrained: term {i + 1} is {term!r}; give a mapping with a reward and a threshold"
+            )
+        for key in term:
+            if key not in TERM:
+                raise InputError(f"combine/constrained: term {i + 1}: unknown key {key!r}; {nearest(str(key), TERM)}")
+        if lacking := [key for key in TERM if key not in term]:
+            raise InputError(f"combine/constrained: term {i + 1} has no {lacking[0]}; give it a reward and a threshold")
         reward, threshold = term["reward"], term["threshold"]
         if isinstance(threshold, bool) or not isinstance(threshold, int | float):
             raise InputError(f"combine/constrained: term {i + 1}: threshold is {threshold!r}; give a number")
