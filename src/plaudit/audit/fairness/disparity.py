@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -135,20 +136,15 @@ def disparity_estimates(
         columns += [np.where(at, x, 0.0), at.astype(np.float64)]
 
     def measure(which: int) -> Estimate:
-        def of(t: Floats) -> Floats:
-            overall, means = t[:, 0] / t[:, 1], t[:, 2::2] / t[:, 3::2]
-            if which == 0:
-                return np.asarray(means.std(axis=1) / np.abs(overall))
-            if which == 1:
-                return np.asarray((means.max(axis=1) - means.min(axis=1)) / np.abs(overall))
-            return np.asarray(overall / (1 + alpha * np.abs(means - overall[:, None]).sum(axis=1)))
-
+        """One of `_measures`, over resampled prompts."""
         if len(kept) < 2:
             return Estimate(math.nan, n=0, method=f"fewer than two groups of {min_group}")
+        of = partial(_measures, which=which, alpha=alpha)
         found = bootstrap_totals(of, columns, codes, seed=seed, resamples=resamples, recentre=True)
         return _at_the_edge(found, which, total, list(means.values()), alpha) if any(edge) else found
 
     def mean(at: NDArray[np.bool_]) -> Estimate:
+        """Of the rows of a group."""
         rows = np.where(at, x, np.nan)
         return (share if bounded else bootstrap_mean)(rows, codes, seed=seed, resamples=resamples)
 
@@ -163,6 +159,22 @@ def disparity_estimates(
         equity_scaled=measure(2),
         too_small={g: n for g, n in size.items() if n < min_group},
     )
+
+
+def _measures(totals: Floats, *, which: int, alpha: float) -> Floats:
+    """PSD_mean (0), PSD_max (1) or the equity-scaled mean (2), a row a resample.
+
+    Args:
+        totals: (resamples, 2 + 2 groups): sum and count over all rows, then of each group.
+        which: of the three.
+        alpha: of the equity-scaled mean.
+    """
+    overall, means = totals[:, 0] / totals[:, 1], totals[:, 2::2] / totals[:, 3::2]
+    if which == 0:
+        return np.asarray(means.std(axis=1) / np.abs(overall))
+    if which == 1:
+        return np.asarray((means.max(axis=1) - means.min(axis=1)) / np.abs(overall))
+    return np.asarray(overall / (1 + alpha * np.abs(means - overall[:, None]).sum(axis=1)))
 
 
 def _at_the_edge(found: Estimate, which: int, total: Estimate, means: Sequence[Estimate], alpha: float) -> Estimate:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -93,12 +94,12 @@ def conditional_parity(
     columns = np.concatenate([one * value, one, two * value, two], axis=1).astype(np.float64)
 
     def estimate(kind: int, stratum: int = 0) -> Estimate:
-        def of(t: Floats) -> Floats:
-            return _measure(t, len(names), kind, stratum, eps)
-
+        """One of `_measure`, over resampled prompts."""
+        of = partial(_measure, k=len(names), kind=kind, stratum=stratum, eps=eps)
         return bootstrap_totals(of, list(columns.T), prompts, seed=seed, resamples=resamples, recentre=kind == 0)
 
     def edge(at: NDArray[np.bool_]) -> Estimate | None:
+        """Where one side does not vary, see `edge_gap`."""
         one_stratum = np.zeros(int(at.sum()), dtype=np.int64)
         return edge_gap(y[at], inside[at], one_stratum, prompts[at], seed=seed, resamples=resamples)
 

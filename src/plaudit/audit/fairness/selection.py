@@ -93,28 +93,33 @@ def selection_gaps(
     proxy = _at(r, table)
     true = None if truth is None else np.asarray(truth, dtype=np.float64)
     found = []
+    options: dict[str, Any] = {"seed": seed, "resamples": resamples, "level": level}
     for name in sorted(set(names.tolist())):
         member = _at((names == name).astype(np.float64), table)
-        counted = np.where(np.isnan(proxy), np.nan, member)
-        size = (~np.isnan(counted)).sum(axis=1)
-        part = np.nansum(counted, axis=1) / np.maximum(size, 1)
-        mixed = (part > 0) & (part < 1)
-        usable = mixed & (size >= n)
-        if int(usable.sum()) < min_prompts:
-            continue
-        raw = _lift(proxy[usable], np.nan_to_num(member[usable]), n)
-        own = np.zeros_like(raw)
-        if true is not None:
-            # the truth chooses among the candidates that the reward saw
-            oracle = np.where(np.isnan(proxy), np.nan, _at(true, table))[usable]
-            own = _lift(oracle, np.nan_to_num(member[usable]), n)
-        options: dict[str, Any] = {"seed": seed, "resamples": resamples, "level": level}
-        plain = _shifted(raw, part[usable], options)
-        lift = plain if true is None else signed_share(raw - own, **options)
-        found.append(
-            SelectionGap(name, lift, plain, n, int(usable.sum()), int((mixed & (size < n)).sum()), true is not None)
-        )
+        gap = _gap(name, proxy, member, None if true is None else _at(true, table), n, min_prompts, options)
+        found += [] if gap is None else [gap]
     return tuple(found)
+
+
+def _gap(
+    name: str, proxy: Floats, member: Floats, true: Floats | None, n: int, min_prompts: int, options: dict[str, Any]
+) -> SelectionGap | None:
+    """A group's gap from tables (prompts, candidates); None where it is mixed with others in too few prompts."""
+    counted = np.where(np.isnan(proxy), np.nan, member)
+    size = (~np.isnan(counted)).sum(axis=1)
+    part = np.nansum(counted, axis=1) / np.maximum(size, 1)
+    mixed = (part > 0) & (part < 1)
+    usable = mixed & (size >= n)
+    if int(usable.sum()) < min_prompts:
+        return None
+    raw = _lift(proxy[usable], np.nan_to_num(member[usable]), n)
+    own = np.zeros_like(raw)
+    if true is not None:
+        # the truth chooses among the candidates that the reward saw
+        own = _lift(np.where(np.isnan(proxy), np.nan, true)[usable], np.nan_to_num(member[usable]), n)
+    plain = _shifted(raw, part[usable], options)
+    lift = plain if true is None else signed_share(raw - own, **options)
+    return SelectionGap(name, lift, plain, n, int(usable.sum()), int((mixed & (size < n)).sum()), true is not None)
 
 
 @dataclass(frozen=True, slots=True)
