@@ -70,8 +70,30 @@ def test_versions_of_a_column():
     made = versions_of([row], "all")[0]
     assert (made.prompt, made.chosen, made.rejected) == (conversation("x"), "A", "b")
     assert versions_of([row], "none") == [None]
-    with pytest.raises(InputError, match="column 'bad': holds '3'; give a text"):
+    with pytest.raises(InputError, match=r"column .bad. of the pair with prompt .what\?.: holds 3; give a text"):
         versions_of([row], "bad")
+
+
+@pytest.mark.parametrize(
+    ("cell", "error"),
+    [
+        ({"prompt": 5}, "prompt = 5: it is int; give text or a list of messages"),
+        ({"prompt": None}, "prompt: the column is null"),
+        ({"prompt": []}, "the list of messages is empty"),
+        ({"chosen": True}, "chosen = True: it is bool; give text or a list of messages"),
+        ({"rejected": [{"role": "user", "content": "x"}]}, "no message of the assistant in it"),
+        ({"prompt": [3]}, "expected an object with role and content, got int"),
+        ({"rejcted": "x"}, "give a text, or an object with prompt, chosen or rejected"),
+        ({}, "give a text, or an object with prompt, chosen or rejected"),
+    ],
+)
+def test_a_version_that_is_none_names_its_row(cell, error):
+    rows = [pair("first", "a", "b"), pair("second", "a", "b", other=cell)]
+    with pytest.raises(InputError) as found:
+        versions_of(rows, "other")
+    assert str(found.value).startswith("column 'other' of the pair with prompt 'second': ")
+    assert error in str(found.value)
+    assert "\n" not in str(found.value)
 
 
 def test_what_cannot_be_measured_is_grey():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,10 @@ from plaudit.audit.attacks.ground import shown
 from plaudit.audit.checks import Check, Example, not_measured
 from plaudit.audit.scored import Scored
 from plaudit.errors import InputError
+from plaudit.records.fields import completion_field, prompt_field, shortened
 from plaudit.records.message import Message
 from plaudit.records.rows import Pair
-from plaudit.records.sample import Completion, conversation
+from plaudit.records.sample import conversation
 from plaudit.records.splitting import prompt_key
 from plaudit.rewards.base import Comparison, Reward
 from plaudit.stats.intervals import proportion
@@ -38,12 +38,20 @@ def versions_of(pairs: Sequence[Pair], column: str) -> list[Pair | None]:
             and `rejected`, each as a row of pairs has it.
 
     Raises:
-        InputError: if a cell is something else.
+        InputError: if a cell is something else; it names the column and the pair's prompt.
     """
     return [_version(pair, pair.meta.get(column), column) for pair in pairs]
 
 
 def _version(pair: Pair, cell: object, column: str) -> Pair | None:
+    try:
+        return _read(pair, cell)
+    except InputError as error:
+        prompt = shortened(pair.prompt[-1].text if pair.prompt else "")
+        raise InputError(f"column {column!r} of the pair with prompt {prompt}: {error}") from error
+
+
+def _read(pair: Pair, cell: object) -> Pair | None:
     if cell is None or cell == "":
         return None
     if isinstance(cell, str):
@@ -53,16 +61,11 @@ def _version(pair: Pair, cell: object, column: str) -> Pair | None:
         last = Message("user", cell, pair.prompt[at].tool_calls, pair.prompt[at].extra)
         return replace(pair, prompt=(*pair.prompt[:at], last, *pair.prompt[at + 1 :]))
     if isinstance(cell, Mapping) and cell and set(cell) <= {"prompt", "chosen", "rejected"}:
-        prompt = conversation(cell["prompt"]) if "prompt" in cell else pair.prompt
-        chosen, rejected = (_text(cell.get(side, getattr(pair, side))) for side in ("chosen", "rejected"))
+        prompt = prompt_field(cell) if "prompt" in cell else pair.prompt
+        chosen = completion_field(cell, "chosen") if "chosen" in cell else pair.chosen
+        rejected = completion_field(cell, "rejected") if "rejected" in cell else pair.rejected
         return replace(pair, prompt=prompt, chosen=chosen, rejected=rejected)
-    raise InputError(
-        f"column {column!r}: holds {str(cell)[:60]!r}; give a text, or an object with prompt, chosen or rejected"
-    )
-
-
-def _text(value: Any) -> Completion:
-    return value if isinstance(value, str) else conversation(value)
+    raise InputError(f"holds {shortened(cell)}; give a text, or an object with prompt, chosen or rejected")
 
 
 def margins(pairs: Sequence[Pair], target: Reward | Comparison) -> Floats:
