@@ -10,7 +10,7 @@ import pytest
 import sklearn
 from scipy.special import expit, logit
 from scipy.stats import spearmanr
-from sklearn.linear_model import LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GroupKFold
 
@@ -24,6 +24,9 @@ from plaudit.evaluation.ratings import (
     length_controlled_winrate,
     winrate_from_weights,
 )
+from plaudit.evaluation.ratings.l1_logistic import Rows
+from plaudit.evaluation.ratings.length_control import PENALTIES, _counts
+from plaudit.evaluation.ratings.refits import refit_l1_logistic
 
 N = 200
 
@@ -158,11 +161,87 @@ def test_interval_refits_on_resampled_prompts():
     assert again.controlled.n == N
 
 
+def slow_refit(features, target, weights, c):
+    """One refit by scikit-learn, liblinear run to convergence: a row counts p as a win and 1 - p as a loss."""
+    model = LogisticRegression(
+        C=c, dual=False, penalty="l1", solver="liblinear", fit_intercept=False, tol=1e-12, max_iter=100_000,
+        random_state=0,
+    )  # fmt: skip
+    twice = np.concatenate([weights * target, weights * (1 - target)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the spelling of the penalty
+        model.fit(np.concatenate([features, features]), np.repeat([1, 0], len(target)), sample_weight=twice)
+    return model.coef_[0]
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("c", [0.2, 1.0, 400.0])
+@pytest.mark.parametrize("most", [4, 400])
+def test_refits_equal_refitting_each(c, most):
+    # counts up to 400 are far from the rows as they are: there the polynomial is of no use, and is not trusted
+    rng = np.random.default_rng(2)
+    x, p = rng.normal(size=(60, 3)), rng.uniform(size=60)
+    above, q = rng.normal(size=(30, 3)), rng.uniform(size=30)
+    counts = rng.integers(0, 4, size=(12, 60)).astype(float)
+    counts[:, :5] *= most / 4
+    start = fit_l1_logistic(
+        np.concatenate([x, above]), np.concatenate([p, q]), np.repeat([1.0, 0.1], [60, 30])[None], c
+    )
+    found = refit_l1_logistic([Rows(x, p, counts), Rows(above, q, np.full(30, 0.1))], c, start[0], 12)
+    for b, w in zip(found, counts, strict=True):
+        weights = np.concatenate([w, np.full(30, 0.1)])
+        expected = slow_refit(np.concatenate([x, above]), np.concatenate([p, q]), weights, c)
+        assert b == pytest.approx(expected, abs=1e-6)
+    assert (found == 0).any() == (c <= 1)  # held there by the penalty
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("with_gamed", [True, False])
+def test_the_interval_is_that_of_refitting_each_resample(with_gamed):
+    p, own, theirs, difficulty, gamed = workload(4, n=60)
+    p[7] = np.nan  # leaves each fit, and is predicted
+    prompts = np.arange(60) // 2
+    gamed = gamed if with_gamed else None
+    found = length_controlled_winrate(p, own, theirs, prompts, difficulty=difficulty, gamed=gamed, resamples=80, seed=3)
+    delta, known = theirs - own, ~np.isnan(p)
+    x = np.stack([np.tanh(delta / delta.std(ddof=1)), difficulty, np.ones(60)], axis=1)
+    equal, drawn = x * [0, 1, 1], []
+    for counts in np.concatenate(list(_counts(prompts, 80, 3))):
+        assert (counts[::2] == counts[1::2]).all()
+        assert counts.sum() == 60
+        rows, target, weights = x[known], p[known], counts[known]
+        if gamed is not None:
+            above = np.stack([np.tanh(gamed.std_delta_len), gamed.difficulty, np.zeros(120)], axis=1)
+            rows, target = np.concatenate([above, rows]), np.concatenate([gamed.preference, target])
+            weights = np.concatenate([np.full(120, 0.1), weights])
+        beta = slow_refit(rows, target, weights, found.penalty)
+        drawn.append((counts * expit(equal @ beta)).sum() / 60)
+    assert (found.controlled.low, found.controlled.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=1e-6)
+    assert found.penalty in PENALTIES
+
+
 def test_lengths_that_all_differ_by_the_same_leave_the_length_out():
     p = np.random.default_rng(0).uniform(size=30)
     found = length_controlled_winrate(p, np.full(30, 5.0), np.full(30, 9.0), resamples=0)
     assert found.weights[0] == 0.0
     assert np.isfinite(found.predicted).all()
+
+
+def test_gamed_rows_without_a_preference_are_dropped_as_published():
+    p, own, theirs, difficulty, gamed = workload(1)
+    holes = gamed.preference.copy()
+    holes[[2, 9]] = np.nan
+    kept = ~np.isnan(holes)
+    without = GamedRows(gamed.preference[kept], gamed.std_delta_len[kept], gamed.difficulty[kept])
+    one, other = (
+        length_controlled_winrate(p, own, theirs, difficulty=difficulty, gamed=g, resamples=0)
+        for g in (GamedRows(holes, gamed.std_delta_len, gamed.difficulty), without)
+    )
+    assert one.weights == other.weights
+    assert (
+        one.weights
+        != length_controlled_winrate(p, own, theirs, difficulty=difficulty, gamed=gamed, resamples=0).weights
+    )
 
 
 def test_the_baseline_itself_is_half():
@@ -209,6 +288,21 @@ def test_instruction_difficulty_leaves_out_what_is_not_there():
         ({"preference": np.full(N, np.nan)}, InputError, "0 rows have a preference; at least 10"),
         ({"preference": np.full(N, 1.5)}, InputError, "subtract 1 from AlpacaEval's 1..2"),
         ({"difficulty": None}, InputError, "give both or none"),
+        ({"length": np.where(np.arange(N) == 3, np.nan, 9.0)}, InputError, "length of row 3 is nan; it has to be 0 or"),
+        ({"length": np.where(np.arange(N) == 5, -1.0, 9.0)}, InputError, "length of row 5 is -1"),
+        ({"baseline_length": np.full(N, np.inf)}, InputError, "baseline_length of row 0 is inf"),
+        ({"difficulty": np.where(np.arange(N) == 8, np.nan, 0.0)}, InputError, "difficulty of row 8 is nan; it has to"),
+        (
+            {"gamed": GamedRows(np.array([0.5, 1.5]), np.zeros(2), np.zeros(2))},
+            InputError,
+            r"row 1 is 1.5; .* \[0, 1\]",
+        ),
+        (
+            {"gamed": GamedRows(np.array([0.5]), np.array([np.nan]), np.zeros(1))},
+            InputError,
+            "std_delta_len of the gamed",
+        ),
+        ({"gamed": GamedRows(np.zeros(2), np.zeros(3), np.zeros(2))}, ShapeError, r"\[2, 3, 2\] rows"),
     ],
 )
 def test_what_is_refused(change, error, words):

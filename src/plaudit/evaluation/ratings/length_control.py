@@ -8,7 +8,7 @@ controlled win rate is the mean prediction at d = 0. As in the published code:
 - lengths are characters; d is divided by its standard deviation (n - 1), which is the model's own;
 - rows of two *gamed* baselines (the baseline told to be concise, or verbose, against itself) join with weight 0.1 each,
   without phi, so that theta and psi are not left to the model's own rows;
-- rows without a preference leave the fit, and are predicted like the others;
+- rows without a preference leave the fit, and are predicted like the others; gamed ones without leave, too;
 - a model that is the baseline has one half by construction.
 
 Differs from the paper: intervals refit theta, psi and phi on resampled prompts at the penalty that was chosen (the
@@ -23,6 +23,7 @@ Source: Dubois et al. 2024, "Length-Controlled AlpacaEval"; alpaca_eval 0.6, met
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,19 +32,21 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from plaudit.errors import InputError, ShapeError
-from plaudit.evaluation.ratings.l1_logistic import choose_penalty, fit_l1_logistic
+from plaudit.evaluation.ratings.l1_logistic import Rows, choose_penalty, fit_l1_logistic
+from plaudit.evaluation.ratings.refits import refit_l1_logistic
 from plaudit.stats.clusters import Clusters, cluster_codes
 from plaudit.stats.estimate import Estimate
 from plaudit.stats.intervals import share, wilson
 
 Floats = Float[np.ndarray, " n"]
+WHO = "length_controlled_winrate"
 GAMED_WEIGHT = 0.2
 """Total weight of the two gamed baselines, a row of the model's own being 1."""
 PENALTIES = tuple(float(c) for c in np.logspace(-4, 4, 10))
 """Inverse strengths C of the L1 penalty among which cross-validation chooses: scikit-learn's ten."""
 FOLDS = 5
-CHUNK = 100
-"""Resamples that are fitted at once."""
+DRAWN = 1 << 20
+"""Counts of rows that are held at once."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class GamedRows:
     """Rows of the gamed baselines against the baseline, g of them.
 
     Attributes:
-        preference: probability that the gamed one wins, in [0, 1].
+        preference: probability that the gamed one wins, in [0, 1]; NaN rows have none and are left out.
         std_delta_len: baseline's length minus the gamed one's, over its standard deviation.
         difficulty: of the instruction; None where the formula has no such term.
     """
@@ -98,10 +101,10 @@ def length_controlled_winrate(
 
     Args:
         preference: probability that the model wins, (n,), in [0, 1]; NaN rows have none and leave the fit.
-        length: of the model's answers, (n,), characters.
-        baseline_length: of the baseline's answers, (n,).
+        length: of the model's answers, (n,), characters, 0 or more.
+        baseline_length: of the baseline's answers, (n,), the same.
         clusters: labels of the prompts, (n,), or None where every row is a prompt of its own.
-        difficulty: of the instructions, (n,), see `fit_instruction_difficulty`; None leaves the term out.
+        difficulty: of the instructions, (n,), log-odds, see `fit_instruction_difficulty`; None leaves the term out.
         gamed: rows of the gamed baselines; None leaves them out.
         seed: of the bootstrap.
         resamples: of the bootstrap over prompts; 0 for no interval.
@@ -109,13 +112,14 @@ def length_controlled_winrate(
 
     Raises:
         ShapeError: if the columns differ in length.
-        InputError: if fewer than 10 rows have a preference, or a number is out of range.
+        InputError: if fewer than 10 rows have a preference, a preference lies outside [0, 1], a length is negative or
+            not finite, a difficulty is not finite, or only one of the rows and the gamed rows has difficulties.
     """
     p, table, known = _design(preference, length, baseline_length, difficulty, gamed)
     codes = cluster_codes(clusters, known.size)
     rows = _Rows(p, table, *_gamed_rows(gamed), known, codes)
-    penalty = choose_penalty(rows.features, rows.target, rows.weights()[0], PENALTIES, folds=FOLDS)
-    beta = fit_l1_logistic(rows.features, rows.target, rows.weights(), penalty)[0]
+    penalty = choose_penalty(rows.features, rows.target, rows.weights, PENALTIES, folds=FOLDS)
+    beta = fit_l1_logistic(rows.features, rows.target, rows.weights[None], penalty)[0]
     predicted = expit(rows.equal @ beta)
     value = float(predicted.mean())
     if resamples > 0:
@@ -182,18 +186,46 @@ class _Rows:
         """All rows of the model, at equal lengths."""
         return np.concatenate([np.zeros((len(self.table), 1)), self.table[:, 1:]], axis=1)
 
-    def weights(self, counts: Float[np.ndarray, "r n"] | None = None) -> Float[np.ndarray, "r k"]:
-        own = np.ones((1, self.known.sum())) if counts is None else counts[:, self.known]
-        above = np.full((len(own), len(self.gamed_p)), GAMED_WEIGHT / 2)  # two gamed baselines share the weight
-        return np.concatenate([above, own], axis=1)
+    @property
+    def weights(self) -> Float[np.ndarray, " k"]:
+        """Two gamed baselines share the weight."""
+        return np.concatenate([np.full(len(self.gamed_p), GAMED_WEIGHT / 2), np.ones(int(self.known.sum()))])
+
+    def resampled(self, counts: Float[np.ndarray, "r n"]) -> list[Rows]:
+        """The rows as blocks: the gamed ones are the benchmark's and stay as they are."""
+        everything = bool(self.known.all())
+        own = Rows(self.table[self.known], self.p[self.known], counts if everything else counts[:, self.known])
+        if not len(self.gamed_p):
+            return [own]
+        return [own, Rows(self.gamed_table, self.gamed_p, np.full(len(self.gamed_p), GAMED_WEIGHT / 2))]
 
 
 def _gamed_rows(gamed: GamedRows | None) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, "g f"]]:
+    """Targets and features of the gamed rows that have a preference."""
     if gamed is None:
         return np.zeros(0), np.zeros((0, 0))
-    g = np.asarray(gamed.preference, dtype=np.float64)
-    columns = [np.tanh(gamed.std_delta_len)] + ([] if gamed.difficulty is None else [gamed.difficulty])
-    return g, np.stack([*columns, np.zeros(len(g))], axis=1)
+    columns = [gamed.preference, gamed.std_delta_len, *([] if gamed.difficulty is None else [gamed.difficulty])]
+    p, delta, *gamma = (np.asarray(c, dtype=np.float64).reshape(-1) for c in columns)
+    if any(c.shape != p.shape for c in (delta, *gamma)):
+        sizes = [p.size, delta.size, *(c.size for c in gamma)]
+        raise ShapeError(f"{WHO}: the columns of the gamed rows have {sizes} rows; give as many in each")
+    _in_range("gamed preference", p, 0.0, 1.0, unknown=True)
+    _in_range("std_delta_len of the gamed rows", delta)
+    for c in gamma:
+        _in_range("difficulty of the gamed rows", c)
+    kept = ~np.isnan(p)
+    return p[kept], np.stack([np.tanh(delta), *gamma, np.zeros_like(p)], axis=1)[kept]
+
+
+def _in_range(
+    name: str, values: Floats, low: float = -math.inf, high: float = math.inf, *, unknown: bool = False
+) -> None:
+    """Refuses a number that is not finite or lies outside, by its row; NaN is fine where it may be unknown."""
+    bad = np.flatnonzero(~(np.isfinite(values) & (values >= low) & (values <= high) | (np.isnan(values) & unknown)))
+    if bad.size:
+        row, span = int(bad[0]), f"[{low:g}, {high:g}]" if math.isfinite(high) else f"{low:g} or more"
+        wanted = span if math.isfinite(low) else "finite"
+        raise InputError(f"{WHO}: {name} of row {row} is {values[row]:g}; it has to be {wanted}: leave the row out")
 
 
 def _design(
@@ -201,20 +233,23 @@ def _design(
     gamed: GamedRows | None,
 ) -> tuple[Floats, Float[np.ndarray, "n f"], Bool[np.ndarray, " n"]]:  # fmt: skip
     """Targets and features of the model's rows, and which of them have a preference."""
-    who = "length_controlled_winrate"
     p, own, theirs = (np.asarray(x, dtype=np.float64).reshape(-1) for x in (preference, length, baseline_length))
     gamma = None if difficulty is None else np.asarray(difficulty, dtype=np.float64).reshape(-1)
     if not p.shape == own.shape == theirs.shape or (gamma is not None and gamma.shape != p.shape):
-        raise ShapeError(f"{who}: {p.size} preferences, {own.size} and {theirs.size} lengths; give as many of each")
+        raise ShapeError(f"{WHO}: {p.size} preferences, {own.size} and {theirs.size} lengths; give as many of each")
     known = ~np.isnan(p)
     if known.sum() < 2 * FOLDS:
-        raise InputError(f"{who}: {int(known.sum())} rows have a preference; at least {2 * FOLDS} are needed")
+        raise InputError(f"{WHO}: {int(known.sum())} rows have a preference; at least {2 * FOLDS} are needed")
     if ((p[known] < 0) | (p[known] > 1)).any():
-        raise InputError(f"{who}: a preference lies outside [0, 1]; subtract 1 from AlpacaEval's 1..2")
+        raise InputError(f"{WHO}: a preference lies outside [0, 1]; subtract 1 from AlpacaEval's 1..2")
     if gamed is not None and (gamed.difficulty is None) != (gamma is None):
         raise InputError(
-            f"{who}: the difficulty is there for only one of the rows and the gamed rows; give both or none"
+            f"{WHO}: the difficulty is there for only one of the rows and the gamed rows; give both or none"
         )
+    _in_range("length", own, 0.0)
+    _in_range("baseline_length", theirs, 0.0)
+    if gamma is not None:
+        _in_range("difficulty", gamma)
     delta = theirs - own
     spread = float(delta.std(ddof=1))  # of all rows, as published
     features = [np.tanh(delta / spread) if spread > 0 else np.zeros_like(delta)]
@@ -237,12 +272,21 @@ def _interval(
         judged = int(np.unique(rows.codes[rows.known]).size)
         found = wilson(judged * value, judged, level=level)
         return Estimate(value, found.low, found.high, judged, f"{found.method}: every judgement is {known[0]:g}")
-    rng, drawn, equal = np.random.default_rng(seed), [], rows.equal
-    for start in range(0, resamples, CHUNK):
-        size = min(CHUNK, resamples - start)
-        counts = rng.multinomial(k, np.full(k, 1.0 / k), size=size)[:, rows.codes].astype(np.float64)
-        fitted = fit_l1_logistic(rows.features, rows.target, rows.weights(counts), penalty, start=beta)
-        drawn.append((counts * expit(fitted @ equal.T)).sum(axis=1) / counts.sum(axis=1))
+    drawn, equal = [], rows.equal
+    for counts in _counts(rows.codes, resamples, seed):
+        fitted = refit_l1_logistic(rows.resampled(counts), penalty, beta, len(counts))
+        predicted = 0.5 + 0.5 * np.tanh(0.5 * fitted @ equal.T)  # the sigmoid
+        drawn.append(np.einsum("rn,rn->r", counts, predicted) / counts.sum(axis=1))
     low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2])
     method = f"refitted, bootstrap over {k} clusters, {resamples} resamples, {level:.0%}"
     return Estimate(value, float(low), float(high), k, method)
+
+
+def _counts(codes: Int[np.ndarray, " n"], resamples: int, seed: int) -> Iterator[Float[np.ndarray, "r n"]]:
+    """How often each row is in a resample of prompts, in chunks that memory holds."""
+    k, rng = int(codes.max()) + 1, np.random.default_rng(seed)
+    chunk = max(1, DRAWN // codes.size)
+    for size in (min(chunk, resamples - start) for start in range(0, resamples, chunk)):
+        picked = rng.integers(0, k, (size, k)) + k * np.arange(size)[:, None]
+        counts = np.bincount(picked.ravel(), minlength=size * k).reshape(size, k).astype(np.float64)
+        yield counts if k == codes.size else counts[:, codes]
