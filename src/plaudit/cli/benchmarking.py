@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from plaudit.errors import InputError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from plaudit.evaluation.benchmarks.evaluating import BenchmarkResult
+    from plaudit.evaluation.benchmarks.items import Benchmark
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,21 +59,26 @@ def run(args: argparse.Namespace) -> int:
     chosen, floors = benchmark(args.benchmark), thresholds(args.fail_under)
     if args.threshold is not None and not math.isfinite(args.threshold):
         raise InputError(f"--threshold: is {args.threshold}; give the reward from which on a verdict is right")
-    _refuse(args)
+    _refuse(args, chosen)
     data = read_items(chosen, args.benchmark_data, skip_broken=args.skip_broken)
-    judge = open_judge(args)
-    judged = judge_items(judge, data.items, benchmark=chosen, log=args.log, threshold=args.threshold)
+    judged, fingerprint = None, f"stored judgements of {data.data_hash}"
+    if args.reward:
+        judge = open_judge(args)
+        judged, fingerprint = (
+            judge_items(judge, data.items, benchmark=chosen, log=args.log, threshold=args.threshold), judge.fingerprint
+        )  # fmt: skip
     result = evaluate_benchmark(chosen, data.items, judged, seed=args.seed)
-    show(result.metrics, title=f"{judge.name} on {chosen.name}: {result.n_items} items, {result.n_clusters} prompts")
+    result = replace(result, notes=(*data.notes, *result.notes))
+    show(result.metrics, title=f"{result.judge} on {chosen.name}: {result.n_items} items, {result.n_clusters} prompts")
     _remarks(result)
     if data.repeated:
         print(f"{data.repeated} of {result.n_items} items were read before, and count again: is a file named twice?")
     if data.broken:
         print(f"{len(data.broken)} broken rows are in {args.skip_broken}")
     if args.out:
-        print(f"wrote {_page(args, result, judge.fingerprint, data.data_hash, data.sources)}")
+        print(f"wrote {_page(args, result, fingerprint, data.data_hash, data.sources)}")
     if args.json:
-        more = {"fingerprint": judge.fingerprint, "notes": list(result.notes), "outcomes": dict(result.outcomes)}
+        more = {"fingerprint": fingerprint, "notes": list(result.notes), "outcomes": dict(result.outcomes)}
         hashes = {"+".join(data.sources): data.data_hash}
         write_json(args.json, result.metrics, configuration={**vars(args), **more}, data=hashes)
     return 1 if missed(result.metrics, floors) else 0
@@ -91,7 +98,7 @@ def _page(
     return write_benchmark(args.out, result, created=created, source=source)
 
 
-def _refuse(args: argparse.Namespace) -> None:
+def _refuse(args: argparse.Namespace, chosen: Benchmark) -> None:
     """Options of pairs that a benchmark does not have."""
     if args.data is not None:
         raise InputError(f"--benchmark: give the files with --data {args.data}")
@@ -99,8 +106,11 @@ def _refuse(args: argparse.Namespace) -> None:
         raise InputError(f"--benchmark {args.benchmark}: name its published files with --data PATH")
     if args.metric:
         raise InputError("--metric: is of models' outputs, and --benchmark of a reward; give one of them")
-    if not args.reward:
+    if not args.reward and chosen.stored is None:
         raise InputError("evaluate: --reward is missing: a folder, hub id, name?options or module.py:function")
+    given = {"--log": args.log, "--unsafe": args.unsafe, "--threshold": args.threshold is not None}
+    if not args.reward and (idle := [option for option, value in given.items() if value]):
+        raise InputError(f"{idle[0]}: is of a reward, and without --reward stored judgements are read; give one")
     if args.subset:
         raise InputError("--subset: a benchmark has its own subsets; leave it out (or use --benchmark own)")
     if args.no_probabilities:

@@ -20,6 +20,9 @@ from plaudit.stats.clusters import Clusters, cluster_codes
 from plaudit.stats.estimate import Estimate
 from plaudit.stats.intervals import difference, t_interval
 
+STORED = "stored/"
+"""Before the names of numbers that are made of the judgements in the files."""
+
 
 @dataclass(frozen=True)
 class BenchmarkResult:
@@ -45,36 +48,56 @@ class BenchmarkResult:
 
 
 def evaluate_benchmark(
-    benchmark: Benchmark, items: Sequence[Item], judged: Judged, *, seed: int = 0, resamples: int = 2000,
+    benchmark: Benchmark, items: Sequence[Item], judged: Judged | None, *, seed: int = 0, resamples: int = 2000,
     baselines: bool = True,
 ) -> BenchmarkResult:  # fmt: skip
     """The numbers of a benchmark from what a judge said of its items.
 
+    Where the files hold judgements, the same numbers of these stand beside as `stored/NAME`.
+
     Args:
         benchmark: which one.
         items: as `read_items` gives them.
-        judged: as `judge_items` gives it.
+        judged: as `judge_items` gives it; None for the stored judgements alone.
         seed: of every bootstrap, and of the random rule.
         resamples: number of bootstrap resamples.
         baselines: whether to put content-blind rules beside the headline numbers.
 
     Raises:
-        InputError: if there is no item, or the judge lacks what the benchmark needs (steps, bounds).
+        InputError: if there is no item, the judge lacks what the benchmark needs (steps, bounds), or there is neither a
+            judge nor a stored judgement.
     """
     if not items:
         raise InputError(f"{benchmark.name}: there is no item; give at least one")
     clusters = [item.cluster for item in items]
     codes = cluster_codes(clusters, len(clusters))
+    stored = None if benchmark.stored is None else benchmark.stored(items)
+    prefix, beside = "", stored
+    if judged is None:
+        prefix, judged, beside = STORED, stored, None
+    if judged is None:
+        raise InputError(f"{benchmark.name}: the files hold no judgement; give --reward")
     found = benchmark.statistics(items, judged)
     options: dict[str, Any] = {"seed": seed, "resamples": resamples}
-    metrics = {s.name: estimate(s, codes, **options) for s in found.statistics}
+    metrics = {f"{prefix}{s.name}": estimate(s, codes, **options) for s in found.statistics}
+    if beside is not None:
+        more = benchmark.statistics(items, beside).statistics
+        metrics.update({f"{STORED}{s.name}": estimate(s, codes, **options) for s in more})
     if baselines:
         heads = [s for s in found.statistics if s.headline and not s.absent]
-        metrics.update(_rules(benchmark, items, judged, heads, metrics, codes, options))
+        rules = _rules(benchmark, items, judged, heads, {s.name: metrics[f"{prefix}{s.name}"] for s in heads}, codes,
+                       options)  # fmt: skip
+        metrics.update({_of_rule(name, prefix): e for name, e in rules.items()})
     counts = Counter(int(o) for out in judged.outcomes for o in out)
     outcomes = {o.name.lower(): counts[o] for o in Outcome if counts[o]}
     notes = (*found.notes, *_outcome_notes(outcomes, judged))
     return BenchmarkResult(benchmark.name, judged.name, len(items), len(set(clusters)), outcomes, metrics, notes)
+
+
+def _of_rule(name: str, prefix: str) -> str:
+    """`baseline/RULE/NAME` with a prefix of NAME."""
+    kind, rule, number = name.split("/", 2)
+    return f"{kind}/{rule}/{prefix}{number}"
 
 
 def _rules(

@@ -114,6 +114,9 @@ def advantage(own: Statistic, rule: Statistic, clusters: Clusters, *, seed: int 
     """
     if own.absent:
         return Estimate(math.nan, method=own.absent)
+    if own.rows is not None:
+        clusters = [clusters[i] for i in own.rows]
+        own, rule = replace(own, rows=None), replace(rule, rows=None)
     c = own.columns.shape[1]
 
     def apart(totals: Floats) -> Floats:

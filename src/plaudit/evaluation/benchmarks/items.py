@@ -14,6 +14,7 @@ from plaudit.records.sample import Completion, Conversation, Sample, content_has
 if TYPE_CHECKING:
     from plaudit.evaluation.benchmarks.judging import Judged
     from plaudit.evaluation.benchmarks.statistics import Found
+    from plaudit.rewards.base import Comparison, Reward
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class SourceRow:
         cells: column to value.
         file: the file's path below the folder that was named, with forward slashes; a hub's split or configuration.
         number: the row's number in its file, from 1.
+        place: where the file lies: its whole path, or the hub's id.
     """
 
     cells: Mapping[str, Any]
     file: str
     number: int
+    place: str = ""
 
     @property
     def stem(self) -> str:
@@ -39,6 +42,11 @@ class SourceRow:
     def folder(self) -> str:
         """The innermost folder's name; empty where the file lies in none."""
         return self.file.rpartition("/")[0].rpartition("/")[2]
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """All folders that the file lies in, also those above the one that was named, the innermost first."""
+        return tuple(reversed((self.place or self.file).split("/")[:-1]))
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,7 @@ class Benchmark:
         line: what it measures, in one line.
         columns: what a row needs, for messages and the list.
         source: paper, and the hub id of the published files.
-        parse: one row as an item (of which `gather` may join several).
+        parse: one row as an item (of which `gather` may join several); text says why the row is none, and is told.
         statistics: the numbers, from items and what the judge said of them.
         gather: items of single rows as items; by default they are.
         takes: what can be judged: `reward`, `comparison`.
@@ -169,6 +177,8 @@ class Benchmark:
         check: refuses a judge before it is paid for, from its bounds, scale and threshold alone.
         verdicts: whether a reward says "right" from a threshold on.
         rules: content-blind rules in place of length and markdown: name to what they say of each item.
+        stored: the judgements that the files hold, as what a judge said; None where they hold none.
+        ask: asks a judge for more than rewards or preferences.
         quirks: what its published code does that another reader would not expect, and whose it is.
     """
 
@@ -176,7 +186,7 @@ class Benchmark:
     line: str
     columns: str
     source: str
-    parse: Callable[[SourceRow], Item]
+    parse: Callable[[SourceRow], Item | str]
     statistics: Callable[[Sequence[Item], Judged], Found]
     gather: Callable[[list[Item]], list[Item]] = list
     takes: tuple[str, ...] = ("reward", "comparison")
@@ -185,4 +195,6 @@ class Benchmark:
     check: Callable[[Judged], object] | None = None
     verdicts: bool = False
     rules: Callable[[Sequence[Item]], Mapping[str, Judged]] | None = None
+    stored: Callable[[Sequence[Item]], Judged | None] | None = None
+    ask: Callable[[Reward | Comparison, Sequence[Item]], Judged] | None = None
     quirks: tuple[str, ...] = ()

@@ -40,6 +40,8 @@ class Judged:
         log_odds_per_unit: where differences of rewards are log-odds.
         threshold: reward from which on a verdict is "right"; None for the middle of the bounds.
         name: of the judge.
+        stored: whether these are the judgements that the files hold.
+        states: (m, d) hidden states of all candidates, item by item, where the benchmark reads them; None elsewhere.
     """
 
     rewards: tuple[Floats, ...] | None
@@ -52,6 +54,8 @@ class Judged:
     log_odds_per_unit: float | None = None
     threshold: float | None = None
     name: str = "judge"
+    stored: bool = False
+    states: Floats | None = None
 
     def margins(self, items: Sequence[Item]) -> list[Floats]:
         """For each item (p,): first minus second of its pairs; NaN where either is unknown.
@@ -83,7 +87,7 @@ def judge_items(
 
     Raises:
         InputError: if the benchmark takes no such judge (before anything is scored), a threshold is given that nothing
-            reads, or a log is asked for with a comparison.
+            reads, an answer has no prompt, or a log is asked for with what is no reward of a sample.
     """
     kind = "reward" if isinstance(judge, Reward) else "comparison"
     if benchmark is not None and kind not in benchmark.takes:
@@ -96,6 +100,16 @@ def judge_items(
         scale = getattr(judge, "log_odds_per_unit", None)
         rewards = () if isinstance(judge, Reward) else None
         benchmark.check(Judged(rewards, bounds=known, log_odds_per_unit=scale, threshold=threshold, name=judge.name))
+    bare = sum(not sample.prompt for item in items for sample in item.samples)
+    if bare:
+        raise InputError(
+            f"{benchmark.name if benchmark else judge.name}: {bare} answers have no prompt, so no judge can be asked; "
+            "give the rows that have the prompts as another --data, or leave --reward out to read stored judgements"
+        )
+    if benchmark is not None and benchmark.ask is not None:
+        if log is not None:
+            raise InputError(f"{benchmark.name}: reads more than rewards, and the log keeps no more; leave it out")
+        return benchmark.ask(judge, items)
     if isinstance(judge, Reward):
         return _scored(judge, items, log, threshold)
     if log is not None:

@@ -128,7 +128,7 @@ def ratio(totals: Floats) -> Floats:
 
 def weighted_means(
     name: str, values: ArrayLike, groups: Sequence[str], weights: Mapping[str, float], *, headline: bool = False,
-    share: bool = True,
+    share: bool = True, bounds: tuple[float, float] | None = None,
 ) -> Statistic:  # fmt: skip
     """`sum_g w_g mean_g / sum_g w_g` over named groups; items of other groups take no part.
 
@@ -139,6 +139,7 @@ def weighted_means(
         weights: group to weight, positive.
         headline: whether content-blind rules stand beside it.
         share: whether the values lie in [0, 1].
+        bounds: in which they lie otherwise.
     """
     v = np.asarray(values, dtype=np.float64)
     if len(groups) != len(v):
@@ -166,7 +167,7 @@ def weighted_means(
         return np.asarray(label[:, None] == np.arange(len(place)))
 
     parts = Parts(v, tuple(float(w) for w in share_of), inside)
-    return Statistic(name, make, function, headline, share, parts=parts)
+    return Statistic(name, make, function, headline, share, parts=parts, bounds=bounds)
 
 
 def sections(

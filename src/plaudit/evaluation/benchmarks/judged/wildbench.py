@@ -2,46 +2,43 @@
 
 Verdicts are worth 1 (much better), 0.5 (slightly), 0 (tie), -0.5, -1. Length rule: a slight win whose winner is
 longer by more than K characters is a tie; much better is never touched; K below 0 switches it off. `WB-Reward = sum
-/ total`. WB-Score is `(mean score - 5) * 2`, shown times 10, and its task-wise version weighs five groups of tasks.
+/ total`, and the mix is its mean over three baselines. WB-Score is `(mean score - 5) * 2`, shown times 10, and its
+task-wise version weighs five groups of tasks. Several models, baselines or stored judges have numbers of their own.
 
-Source: Lin et al. 2024, "WildBench"; `_create_tables.py` and `view_wb_eval.py` in its code.
+Source: Lin et al. 2024, "WildBench"; `_create_tables.py`, `_merge_results.py` and `view_wb_eval.py` in its code.
 
 Truncated and empty answers in its code: WB-Reward counts their verdicts in no sum, but their rows in `total`; WB-Score
 counts them fully, and leaves out of its task-wise mean those that are truncated or of no character.
 
-Differs from its code: in WB-Reward such rows leave numerator and denominator, and are told. Verdicts of rewards are
-ours: of a comparison (or of a reward whose differences are log-odds) the value `2p - 1` is rounded to the nearest of
-the five; position is averaged over both orders instead of drawn.
+Differs from its code: in WB-Reward such rows leave numerator and denominator, and are told; `published/wb_reward` is as
+there. A mix of which a baseline is missing is not given (there it counts as 0). Verdicts of rewards are ours: of a
+comparison (or of a reward whose differences are log-odds) the value `2p - 1` is rounded to the nearest of the five;
+position is averaged over both orders instead of drawn.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from plaudit.errors import InputError, ShapeError
-from plaudit.evaluation.benchmarks.items import Benchmark, Item, SourceRow, column, identity, prompt_of
-from plaudit.evaluation.benchmarks.judged.wildbench_tasks import (
-    groups_of,
-    keys_of,
-    tags_only,
-    task_notes,
-    task_wise,
-    with_tasks,
-)
+from plaudit.evaluation.benchmarks.items import Benchmark, Item
+from plaudit.evaluation.benchmarks.judged.wildbench_rows import pairs_wanted, parse_pair, parse_score, scores_wanted
+from plaudit.evaluation.benchmarks.judged.wildbench_tasks import task_notes, task_wise, with_data_set
 from plaudit.evaluation.benchmarks.judging import Judged, fixed
-from plaudit.evaluation.benchmarks.statistics import Floats, Found, mean_of
-from plaudit.records.fields import RowError, items, text
-from plaudit.records.sample import Sample
+from plaudit.evaluation.benchmarks.statistics import Floats, Found, Statistic, absent, mean_of, weighted_means
+from plaudit.rewards.base import Outcome
 
 VERDICTS, SHOWN = (-1.0, 1.0), (-80.0, 100.0)
 """Lowest and highest verdict, and score as it is displayed."""
 MARGIN = 500
 """Characters of the paper's length rule."""
-_EMPTY = "[This model response is empty.]"
+BASELINES = ("gpt-4-turbo-2024-04-09", "claude-3-haiku-20240307", "Llama-2-70b-chat-hf")
+"""The published baselines: strong, middle, weak."""
 
 
 def wb_reward(verdicts: ArrayLike, lengths: ArrayLike, *, margin: int = MARGIN) -> Floats:
@@ -77,57 +74,6 @@ def wb_score(scores: ArrayLike) -> Floats:
     return np.asarray((np.asarray(scores, np.float64) - 5) * 20)
 
 
-def _cut(answer: str) -> bool:
-    """What WB-Score's task-wise mean leaves out: a truncated answer, or one of no character."""
-    return not answer or answer.endswith("... (truncated)")
-
-
-def _left_out(answer: str) -> bool:
-    return answer == _EMPTY or _cut(answer)
-
-
-def _parse_pairs(row: SourceRow) -> Item:
-    if (tags := tags_only(row, "model_outputs")) is not None:
-        return tags
-    outputs = column(row, "model_outputs")[1]
-    if not isinstance(outputs, Mapping) or len(outputs) != 2:
-        raise RowError("model_outputs", outputs, "give an object of two models and their outputs")
-    names = list(outputs)
-    reference = str(row.cells.get("ref_model") or _named_by_folder(row))
-    if reference not in names:
-        raise RowError(
-            "ref_model", reference or None,
-            f"give which of {', '.join(names)} is the baseline, in this column or in a folder named ref=MODEL",
-        )  # fmt: skip
-    model = next(n for n in names if n != reference)
-    answers = (text(f"model_outputs.{model}", outputs[model]), text(f"model_outputs.{reference}", outputs[reference]))
-    prompt = prompt_of(row, "conversation_input", "prompt", "history")
-    samples = tuple(Sample(prompt, a, group=f"{row.file}:{row.number}") for a in answers)
-    judged = math.nan
-    if row.cells.get("winner") is not None:
-        judged = _stored(row, model, reference)
-    meta = {
-        "lengths": [len(a) for a in answers], "groups": groups_of(row), "stored": judged,
-        "left": any(_left_out(a) for a in answers), "keys": keys_of(row),
-    }  # fmt: skip
-    return Item(identity(row), model, samples, (True, False), meta=meta)
-
-
-def _named_by_folder(row: SourceRow) -> str:
-    """The baseline of published results, which lie in a folder such as `ref=gpt-4-turbo-2024-04-09`."""
-    found = [part.removeprefix("ref=") for part in row.file.split("/") if part.startswith("ref=")]
-    return found[-1] if found else ""
-
-
-def _stored(row: SourceRow, model: str, reference: str) -> float:
-    winner, extent = row.cells["winner"], row.cells.get("extent")
-    if winner == "tie":
-        return 0.0
-    if winner not in (model, reference) or extent not in (1, 2):
-        raise RowError("winner", winner, f"give {model}, {reference} or tie, with extent 1 or 2 (it is {extent!r})")
-    return (1 if winner == model else -1) * (1.0 if extent == 2 else 0.5)
-
-
 def _check_pairs(judged: Judged) -> None:
     if judged.rewards is not None and judged.log_odds_per_unit is None:
         raise InputError(
@@ -156,85 +102,140 @@ def _verdicts(items: Sequence[Item], judged: Judged) -> Floats:
     return np.asarray(np.round(2 * value) / 2)
 
 
-def _reward_statistics(items: Sequence[Item], judged: Judged) -> Found:
-    left = np.array([item.meta["left"] for item in items])
-    raw = np.where(left, math.nan, _verdicts(items, judged))
-    lengths = np.array([item.meta["lengths"] for item in items], np.float64).reshape(-1, 2)
-    ruled = wb_reward(raw, lengths)
-    stored = np.array([item.meta["stored"] for item in items], np.float64)
-    rows = [
-        mean_of("wb_reward", ruled, headline=True, share=False, bounds=VERDICTS),
-        mean_of("wb_reward/no length rule", raw, share=False, bounds=VERDICTS),
-        task_wise("wb_reward/by task", ruled, items, VERDICTS),
+def contests(items: Sequence[Item]) -> list[str]:
+    """Of each item what it must not be pooled with others of: model, baseline, and the stored judge where several are.
+
+    Args:
+        items: n items.
+
+    Returns:
+        (n,) names; all empty where there is one model, one baseline and one judge.
+    """
+    judges = {item.meta["judge"] for item in items}
+    named = [
+        item.subset
+        + (f" against {item.meta['baseline']}" if item.meta["baseline"] else "")
+        + (f" by {item.meta['judge']}" if len(judges) > 1 else "")
+        for item in items
     ]
-    if not np.isnan(stored).all():
-        own = wb_reward(np.where(left, math.nan, stored), lengths)
-        rows.append(mean_of("stored/wb_reward", own, share=False, bounds=VERDICTS))
-        decided = (stored != 0) & ~np.isnan(raw)
-        agree = np.where(decided & ~np.isnan(stored), np.sign(raw) == np.sign(stored), math.nan)
-        rows.append(mean_of("agreement_with_stored", agree))
+    return named if len(set(named)) > 1 else [""] * len(items)
+
+
+def _each(items: Sequence[Item], numbers: Callable[[Sequence[int]], list[Statistic]], head: str) -> list[Statistic]:
+    """The numbers of each contest under its name; pooled ones are not given where there are several."""
+    named = contests(items)
+    found: dict[str, list[int]] = {}
+    for i, name in enumerate(named):
+        found.setdefault(name, []).append(i)
+    if list(found) == [""]:
+        return numbers(range(len(items)))
+    rows = [absent(head, f"{len(found)} of models, baselines and judges: each has its own, {head}/NAME")]
+    for name in sorted(found):
+        at = np.array(found[name], np.int64)
+        rows += [replace(s, name=f"{s.name}/{name}", rows=None if s.absent else at) for s in numbers(found[name])]
+    return rows
+
+
+def _reward_statistics(items: Sequence[Item], judged: Judged) -> Found:
+    left, skipped = (np.array([item.meta[k] for item in items]) for k in ("left", "skipped"))
+    said = _verdicts(items, judged)
+    lengths = np.array([item.meta["lengths"] for item in items], np.float64).reshape(-1, 2)
+    raw = np.where(left, math.nan, said)
+    ruled, published = wb_reward(raw, lengths), np.where(skipped, 0.0, wb_reward(said, lengths))
+    stored = np.array([item.meta["stored"] for item in items], np.float64)
+    decided = (stored != 0) & ~np.isnan(stored) & ~np.isnan(raw)
+    agree = np.where(decided, np.sign(raw) == np.sign(stored), math.nan)
+
+    def numbers(at: Sequence[int]) -> list[Statistic]:
+        i = np.array(at, np.int64)
+        rows = [
+            mean_of("wb_reward", ruled[i], headline=True, share=False, bounds=VERDICTS),
+            mean_of("wb_reward/no length rule", raw[i], share=False, bounds=VERDICTS),
+            task_wise("wb_reward/by task", ruled[i], [items[k] for k in at], VERDICTS),
+            mean_of("published/wb_reward", published[i], share=False, bounds=VERDICTS),
+        ]
+        other = decided[i].any() and not judged.stored
+        return rows + ([mean_of("agreement_with_stored", agree[i])] if other else [])
+
+    rows = _each(items, numbers, "wb_reward")
+    rows += _mix("wb_reward/mix", ruled, items, headline=True) + _mix("published/wb_reward/mix", published, items)
     notes = [f"verdicts with the length rule K = {MARGIN}: slight wins of answers longer by more are ties"]
     if left.any():
-        notes.append(f"{int(left.sum())} of {len(items)} rows have an empty or truncated answer and leave")
+        notes.append(
+            f"{int(left.sum())} of {len(items)} rows have an empty or truncated answer and leave; in "
+            "published/wb_reward they stay in the denominator, as in its code"
+        )
     return Found(tuple(rows), (*notes, *task_notes(items)))
 
 
-def _parse_scores(row: SourceRow) -> Item:
-    if row.cells.get("output") is None and (tags := tags_only(row, "model_output")) is not None:
-        return tags
-    answer = column(row, "model_output", "output")[1]
-    answer = text("model_output", answer[0] if isinstance(answer, list) and answer else answer)
-    prompt = prompt_of(row, "conversation_input", "prompt", "history")
-    checklist = items("checklist", row.cells.get("checklist") or [], text)
-    meta = {"groups": groups_of(row), "cut": _cut(answer), "stored": _stored_score(row), "keys": keys_of(row)}
-    sample = Sample(prompt, answer, reference=list(checklist) or None)
-    return Item(identity(row), "", (sample,), (True,), meta=meta)
-
-
-def _stored_score(row: SourceRow) -> float:
-    """The judge's score in the file, a number or its text, also below `parsed_result`; NaN where there is none."""
-    parsed = row.cells.get("parsed_result")
-    said = row.cells.get("score", parsed.get("score") if isinstance(parsed, Mapping) else None)
-    if said is None:
-        return math.nan
-    try:
-        value = float(said)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not 1 <= value <= 10:
-        raise RowError("score", said, "give the judge's score, 1 to 10")
-    return value
+def _mix(name: str, values: Floats, items: Sequence[Item], *, headline: bool = False) -> list[Statistic]:
+    """The mean over the three published baselines, of each model that meets at least two of them."""
+    whose = [(i.subset, i.meta["judge"]) for i in items]
+    against = [next((b for b in BASELINES if b in i.meta["baseline"]), "") for i in items]
+    rows: list[Statistic] = []
+    for model, judge in sorted(set(whose)):
+        mine = [b if w == (model, judge) else "" for b, w in zip(against, whose, strict=True)]
+        there = [b for b in BASELINES if b in mine]
+        if len(there) < 2:
+            continue
+        label = "" if len(set(whose)) == 1 else f"/{model}" + (f" by {judge}" if judge else "")
+        shown = f"{name}{label}"
+        if missing := [b for b in BASELINES if b not in there]:
+            rows.append(absent(shown, f"missing baselines: {', '.join(missing)}"))
+            path, _, last = name.rpartition("/")
+            shown = f"{path}/present_{last}{label}"
+        weights = dict.fromkeys(there, 1.0)
+        rows.append(
+            weighted_means(shown, values, mine, weights, headline=headline, share=False, bounds=VERDICTS)
+        )  # fmt: skip
+    return rows
 
 
 def _score_statistics(items: Sequence[Item], judged: Judged) -> Found:
     assert judged.rewards is not None
     _check_scores(judged)
     scores = wb_score([float(r[0]) for r in judged.rewards])
-    stored = wb_score([item.meta["stored"] for item in items])
     cut = np.array([item.meta["cut"] for item in items])
-    rows = [
-        mean_of("wb_score", scores, headline=True, share=False, bounds=SHOWN),
-        task_wise("wb_score/by task", np.where(cut, math.nan, scores), items, SHOWN),
-    ]
-    if not np.isnan(stored).all():
-        rows.append(mean_of("stored/wb_score", stored, share=False, bounds=SHOWN))
-        rows.append(task_wise("stored/wb_score/by task", np.where(cut, math.nan, stored), items, SHOWN))
+    uncut = np.where(cut, math.nan, scores)
+
+    def numbers(at: Sequence[int]) -> list[Statistic]:
+        i = np.array(at, np.int64)
+        return [
+            mean_of("wb_score", scores[i], headline=True, share=False, bounds=SHOWN),
+            task_wise("wb_score/by task", uncut[i], [items[k] for k in at], SHOWN),
+        ]
+
     notes = []
     if cut.any():
         notes.append(
             f"{int(cut.sum())} of {len(items)} rows have an empty or truncated answer: they count in wb_score and "
             "leave the mean by task, as in its code"
         )
-    return Found(tuple(rows), (*notes, *task_notes(items)))
+    return Found(tuple(_each(items, numbers, "wb_score")), (*notes, *task_notes(items)))
+
+
+def _said(verdicts: Sequence[float], name: str) -> Judged:
+    """Verdicts as a comparison that gives them in both orders; NaN is an abstention."""
+    orders = tuple(np.full((2, 1), (v + 1) / 2) for v in verdicts)
+    marks = [Outcome.ABSTAINED if math.isnan(v) else Outcome.SCORED for v in verdicts]
+    return Judged(None, orders, outcomes=tuple(np.full(2, m, np.int8) for m in marks), name=name)
+
+
+def _stored_pairs(items: Sequence[Item]) -> Judged | None:
+    found = [float(item.meta["stored"]) for item in items]
+    return None if all(map(math.isnan, found)) else replace(_said(found, "stored verdicts"), stored=True)
+
+
+def _stored_scores(items: Sequence[Item]) -> Judged | None:
+    found = [float(item.meta["stored"]) for item in items]
+    if all(map(math.isnan, found)):
+        return None
+    return replace(fixed([[s] for s in found], name="stored scores", bounds=(1.0, 10.0)), stored=True)
 
 
 def _pair_rules(items: Sequence[Item]) -> Mapping[str, Judged]:
-    def say(values: Sequence[float]) -> Judged:
-        orders = tuple(np.full((2, 1), (v + 1) / 2) for v in values)
-        return Judged(None, orders, outcomes=tuple(np.zeros(2, np.int8) for _ in items), name="rule")
-
     longer = [float(np.sign(i.meta["lengths"][0] - i.meta["lengths"][1])) / 2 for i in items]
-    return {"longer slightly better": say(longer), "always a tie": say([0.0] * len(items))}
+    return {"longer slightly better": _said(longer, "rule"), "always a tie": _said([0.0] * len(items), "rule")}
 
 
 def _score_rules(items: Sequence[Item]) -> Mapping[str, Judged]:
@@ -244,17 +245,22 @@ def _score_rules(items: Sequence[Item]) -> Mapping[str, Judged]:
 WILDBENCH = Benchmark(
     name="wildbench",
     line="a model against a baseline by the judge's five verdicts, with the length rule (WB-Reward)",
-    columns="prompt (or conversation_input), model_outputs (two), ref_model, primary_tag; winner, extent",
+    columns="model_outputs (two), ref_model (or a folder ref=MODEL), conversation_input and primary_tag (here or in "
+    "the data set's rows of the same session_id); winner, extent",
     source="Lin et al. 2024; result files of its repository",
-    parse=_parse_pairs,
+    parse=parse_pair,
     statistics=_reward_statistics,
-    gather=with_tasks,
+    gather=with_data_set,
+    wanted=pairs_wanted,
     check=_check_pairs,
     rules=_pair_rules,
+    stored=_stored_pairs,
     quirks=(
         "the length rule compares characters of whole answers and is strict (more than K) (its code)",
-        "rows with a truncated or empty answer stay in its denominator, here in neither",
-        "the paper averages WB-Reward over three baselines: one file each, three runs",
+        "rows with a truncated or empty answer stay in the denominator (its code, published/wb_reward), or leave it "
+        "(ours, wb_reward)",
+        "the baseline's name may leave out the organisation, as its folders do",
+        "the mix is the plain mean over three baselines (its code, where a missing one is 0; here there is then none)",
     ),
 )
 """WildBench, WB-Reward."""
@@ -262,14 +268,17 @@ WILDBENCH = Benchmark(
 WILDBENCH_SCORE = Benchmark(
     name="wildbench-score",
     line="a judge's scores of 1 to 10 of a model's answers (WB-Score)",
-    columns="conversation_input (or prompt), model_output, checklist, primary_tag, secondary_tags, score",
+    columns="model_output, model_test, conversation_input, checklist, primary_tag and secondary_tags (here or in the "
+    "data set's rows of the same session_id); score",
     source="Lin et al. 2024; result files of its repository",
-    parse=_parse_scores,
+    parse=parse_score,
     statistics=_score_statistics,
-    gather=with_tasks,
+    gather=with_data_set,
+    wanted=scores_wanted,
     check=_check_scores,
     takes=("reward",),
     rules=_score_rules,
+    stored=_stored_scores,
     quirks=(
         "displayed (s - 5) * 2 * 10 (its view_wb_eval.py); its tables keep (s - 5) * 2",
         "tasks weigh 0.5 to 1.25 (its _create_tables.py); its older view weighs them alike",

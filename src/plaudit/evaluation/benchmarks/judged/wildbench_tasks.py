@@ -1,21 +1,22 @@
 """WildBench's tasks: groups with published weights, where rows have their tags from, and the weighted mean over them.
 
-Differs from its code: tags come from the result rows, or from the data set's rows where these are given beside them
-(its code loads them by id); a mean of which a group is missing is not given (there it counts as 0).
+Differs from its code: tags and prompts come from the result rows, or from the data set's rows where these are given
+beside them (its code loads them by id); a mean of which a group is missing is not given (there it counts as 0).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from plaudit.errors import InputError
-from plaudit.evaluation.benchmarks.items import Item, SourceRow, identity
+from plaudit.evaluation.benchmarks.items import Item, SourceRow, identity, prompt_of
 from plaudit.evaluation.benchmarks.statistics import Floats, Parts, Statistic, absent
-from plaudit.records.fields import RowError
+from plaudit.records.fields import RowError, items, text
 
 WEIGHTS = {
     "Creative Tasks": 0.5, "Planning & Reasoning": 1.25, "Math & Data Analysis": 1.0,
@@ -47,16 +48,22 @@ def groups_of(row: SourceRow) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def tags_only(row: SourceRow, answers: str) -> Item | None:
-    """A row of the data set, which says the tasks of a conversation; None for a row with answers.
+def data_set_row(row: SourceRow, answers: Sequence[str], prompts: Sequence[str]) -> Item | None:
+    """A row of the data set, which has the prompt and the tasks of a conversation; None for a row with answers.
 
     Args:
         row: of any file.
-        answers: the column that has the answers.
+        answers: the columns that have the answers.
+        prompts: the columns that have the conversation.
     """
-    if row.cells.get(answers) is not None or row.cells.get("primary_tag") is None or not keys_of(row):
+    if any(row.cells.get(c) is not None for c in answers) or not keys_of(row):
         return None
-    return Item(identity(row), "", (), (), meta={"tasks": groups_of(row), "keys": keys_of(row)})
+    prompt = prompt_of(row, *prompts) if any(row.cells.get(c) is not None for c in prompts) else ()
+    if not prompt and row.cells.get("primary_tag") is None:
+        return None
+    checklist = list(items("checklist", row.cells.get("checklist") or [], text)) or None
+    meta = {"tasks": groups_of(row), "keys": keys_of(row), "prompt": prompt, "checklist": checklist}
+    return Item(identity(row), "", (), (), meta=meta)
 
 
 def keys_of(row: SourceRow) -> tuple[str, ...]:
@@ -64,23 +71,27 @@ def keys_of(row: SourceRow) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(row.cells[c]) for c in ("session_id", "id") if row.cells.get(c) is not None))
 
 
-def with_tasks(found: list[Item]) -> list[Item]:
-    """Results with the tasks of the data set's rows where they lack them; those rows themselves are no items.
+def with_data_set(found: list[Item]) -> list[Item]:
+    """Results with the prompts, checklists and tasks of the data set's rows where they lack them.
+
+    Those rows themselves are no items.
 
     Raises:
         InputError: if there is nothing but rows of the data set.
     """
-    tasks = {key: i.meta["tasks"] for i in found if "tasks" in i.meta for key in i.meta["keys"]}
+    known = {key: i.meta for i in found if "tasks" in i.meta for key in i.meta["keys"]}
     results = [i for i in found if "tasks" not in i.meta]
     if not results:
         raise InputError("wildbench: these are rows of the data set, with tasks and no answers; give result files too")
-    return [
-        item if item.meta["groups"]
-        else replace(item, meta={
-            **item.meta, "groups": next((tasks[k] for k in item.meta["keys"] if k in tasks), ())
-        })
-        for item in results
-    ]  # fmt: skip
+    return [_joined(i, next((known[k] for k in i.meta["keys"] if k in known), {})) for i in results]
+
+
+def _joined(item: Item, known: Mapping[str, Any]) -> Item:
+    samples = tuple(
+        replace(s, prompt=s.prompt or known.get("prompt", ()), reference=s.reference or known.get("checklist"))
+        for s in item.samples
+    )
+    return replace(item, samples=samples, meta={**item.meta, "groups": item.meta["groups"] or known.get("tasks", ())})
 
 
 def task_notes(items: Sequence[Item]) -> list[str]:
@@ -106,9 +117,13 @@ def task_wise(name: str, values: Floats, items: Sequence[Item], bounds: tuple[fl
     inside = np.array([[g in item.meta["groups"] for g in WEIGHTS] for item in items], np.float64).reshape(
         -1, len(WEIGHTS)
     )
+    inside[np.isnan(values)] = 0
     missing = [g for g, count in zip(WEIGHTS, inside.sum(axis=0), strict=True) if not count]
     if len(missing) == len(WEIGHTS):
-        return absent(name, "no row has a primary_tag")
+        why = (
+            "no row has a primary_tag" if not any(i.meta["groups"] for i in items) else "no row with a task has a value"
+        )
+        return absent(name, why)
     if missing:
         return absent(name, f"missing groups of tasks: {', '.join(missing)}")
     columns = np.concatenate([np.where(inside > 0, values[:, None], 0.0), inside], axis=1)
