@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from plaudit.cli.main import main
-from plaudit.evaluation.ratings import length_controlled_winrate
+from plaudit.evaluation.ratings import GamedRows, length_controlled_winrate
 
 METRIC = ["--metric", "length-controlled-winrate"]
 
@@ -70,6 +71,84 @@ def test_gamed_rows_bring_the_difficulties(tmp_path):
     path = write(tmp_path / "o.jsonl", rows)
     with_rows = numbers(tmp_path, path, "--gamed", str(tmp_path / "gamed.csv"))
     assert with_rows["mine/length_controlled_winrate"] != numbers(tmp_path, path)["mine/length_controlled_winrate"]
+
+
+def published_files(tmp_path, n=60):
+    """Files as AlpacaEval publishes them: no index and no difficulty in the annotations, a gap in the gamed rows."""
+    rng = np.random.default_rng(3)
+    rows = [{k: v for k, v in r.items() if k != "index"} for r in annotations(n)]
+    (tmp_path / "annotations.json").write_text(json.dumps(rows))
+    difficulty, far, p = rng.normal(size=n), rng.normal(size=2 * n), rng.uniform(size=2 * n).round(4)
+    p[5] = math.nan
+    lines = ["model,index,preference,std_delta_len,instruction_difficulty,not_gamed_baseline"]
+    for i in range(2 * n):
+        told = "" if math.isnan(p[i]) else f"{p[i]}"
+        lines.append(f"gamed_{i // n},{i % n},{told},{float(far[i])!r},{float(difficulty[i % n])!r},False")
+    (tmp_path / "df_gamed.csv").write_text("\n".join(lines) + "\n")
+    return rows, difficulty, far, p
+
+
+def test_published_annotations_have_the_difficulty_of_their_place(tmp_path, capsys):
+    rows, difficulty, far, p = published_files(tmp_path)
+    kept = ~np.isnan(p)
+    expected = length_controlled_winrate(
+        [r["preference"] - 1 for r in rows], [len(r["output_2"]) for r in rows], [len(r["output_1"]) for r in rows],
+        difficulty=difficulty, gamed=GamedRows(p[kept], far[kept], np.tile(difficulty, 2)[kept]),
+    )  # fmt: skip
+    files = [str(tmp_path / "annotations.json"), "--gamed", str(tmp_path / "df_gamed.csv")]
+    found = numbers(tmp_path, *files)
+    assert found["mine/length_controlled_winrate"]["value"] == pytest.approx(expected.controlled.value, abs=1e-12)
+    assert found["mine/length_weight"]["value"] == pytest.approx(expected.weights[0], abs=1e-12)
+    told = capsys.readouterr().out
+    assert "1 of 120 rows of --gamed have no preference: dropped, as published" in told
+    assert "rows of mine have no index: each has the difficulty of its place in the file, as published" in told
+    assert "is the file whole" not in told
+
+
+def test_places_are_counted_by_model_and_have_to_be_whole(tmp_path, capsys):
+    rows, *_ = published_files(tmp_path)
+    gamed = ["--gamed", str(tmp_path / "df_gamed.csv")]
+    alone = numbers(tmp_path, str(tmp_path / "annotations.json"), *gamed)["mine/length_controlled_winrate"]
+    both = [r for row in rows for r in ({**row, "generator_2": "other"}, row)]
+    found = numbers(tmp_path, write(tmp_path / "both.jsonl", both), *gamed)
+    assert found["mine/length_controlled_winrate"] == found["other/length_controlled_winrate"] == alone
+    assert "rows of 2 models have no index" in capsys.readouterr().out
+    numbers(tmp_path, write(tmp_path / "few.jsonl", rows[:50]), *gamed)
+    assert "--gamed has 60 instructions, mine has 50 rows: is the file whole?" in capsys.readouterr().out
+    broken = write(tmp_path / "broken.jsonl", [{**rows[0], "preference": 7}, *rows[1:]])
+    assert main(["evaluate", broken, *METRIC, *gamed, "--skip-broken", str(tmp_path / "b.jsonl")]) == 2
+    assert "their places say nothing; give each row its index" in capsys.readouterr().err
+    some = write(tmp_path / "some.jsonl", [{**r, "index": i} if i else r for i, r in enumerate(rows)])
+    assert main(["evaluate", some, *METRIC, *gamed]) == 2
+    assert "1 rows of mine have no instruction_difficulty" in capsys.readouterr().err
+
+
+def test_indices_as_tables_with_gaps_store_them(tmp_path):
+    rows, *_ = published_files(tmp_path)
+    gamed = ["--gamed", str(tmp_path / "df_gamed.csv")]
+    alone = numbers(tmp_path, str(tmp_path / "annotations.json"), *gamed)["mine/length_controlled_winrate"]
+    turned = [{**r, "index": float(i)} for i, r in enumerate(rows)][::-1]
+    found = numbers(tmp_path, write(tmp_path / "turned.jsonl", turned), *gamed)["mine/length_controlled_winrate"]
+    assert found["value"] == pytest.approx(alone["value"], abs=0.02)  # the order of the rows is that of the folds
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("0,0.5,,0.1", "row 3: std_delta_len: is no finite number"),
+        ("0,0.5,0.1,nan", "row 3: instruction_difficulty = 'nan': is no finite number"),
+        ("0,1.5,0.1,0.1", "row 3: preference = '1.5': is outside 0..1"),
+        ("0,good,0.1,0.1", "row 3: preference = 'good': is no number"),
+    ],
+)
+def test_gamed_rows_that_cannot_be_read(tmp_path, capsys, line, words):
+    (tmp_path / "g.csv").write_text(f"index,preference,std_delta_len,instruction_difficulty\n0,NaN,0.1,0.1\n{line}\n")
+    path = write(tmp_path / "o.jsonl", annotations(20))
+    assert main(["evaluate", path, *METRIC, "--gamed", str(tmp_path / "g.csv")]) == 2
+    assert words in capsys.readouterr().err
+    (tmp_path / "g.csv").write_text("index,preference,std_delta_len,instruction_difficulty\n0,NaN,0.1,0.1\n")
+    assert main(["evaluate", path, *METRIC, "--gamed", str(tmp_path / "g.csv")]) == 2
+    assert "has no row with a preference" in capsys.readouterr().err
 
 
 def test_the_baseline_itself_and_rows_without_a_judgement(tmp_path, capsys):

@@ -45,11 +45,16 @@ def run(args: argparse.Namespace) -> int:
     if unjudged and args.reward:
         rows = _judged(rows, args)
     gamed, known = read_gamed(args.gamed) if args.gamed else (None, {})
-    found = {model: _fitted(model, of, gamed, known, args.seed) for model, of in _by_model(rows).items()}
+    models = _by_model(rows)
+    placed = _by_place(models, broken, args) if known else {}
+    found = {
+        model: _fitted(model, of, gamed, _looked_up(of, known, model in placed), args.seed)
+        for model, of in models.items()
+    }
     table = _table(found)
     baselines = ", ".join(sorted({row.baseline for row in rows}))
     show(table, title=f"{len(found)} models beside {baselines}, {len(rows)} rows")
-    for line in _remarks(rows, found, broken, args):
+    for line in _remarks(rows, found, broken, args) + _gamed_remarks(gamed, known, placed):
         print(line)
     if args.reward and not unjudged:
         print("every row has a judgement: --reward was not used")
@@ -111,8 +116,33 @@ def _by_model(rows: Sequence[Judged]) -> dict[str, list[Judged]]:
     return found
 
 
+def _by_place(models: Mapping[str, Sequence[Judged]], broken: int, args: argparse.Namespace) -> dict[str, int]:
+    """Models whose difficulties are looked up by the rows' places, as AlpacaEval's published files need, with rows."""
+    placed = {
+        model: len(of)
+        for model, of in models.items()
+        if model != of[0].baseline and all(row.index is None and math.isnan(row.difficulty) for row in of)
+    }
+    if placed and broken:
+        raise InputError(
+            f"--skip-broken: rows of {next(iter(placed))} have no index, and with {broken} set aside in "
+            f"{args.skip_broken} their places say nothing; give each row its index, or mend the file"
+        )
+    return placed
+
+
+def _looked_up(rows: Sequence[Judged], known: Mapping[str, float], by_place: bool) -> list[float]:
+    """Difficulty of each row: its own, or that of its index (or place) in the gamed file; NaN where there is none."""
+    return [
+        known.get(str(row.place) if by_place else row.index or "", math.nan)
+        if math.isnan(row.difficulty)
+        else row.difficulty
+        for row in rows
+    ]
+
+
 def _fitted(
-    model: str, rows: Sequence[Judged], gamed: GamedRows | None, known: Mapping[str, float], seed: int
+    model: str, rows: Sequence[Judged], gamed: GamedRows | None, difficulty: Sequence[float], seed: int
 ) -> LengthControlled:
     import numpy as np
 
@@ -120,15 +150,13 @@ def _fitted(
 
     if model == rows[0].baseline:
         return baseline_itself(len(rows))
-    gamma = np.array([row.difficulty for row in rows])
-    if known:
-        given = np.array([known.get(row.index or "", math.nan) for row in rows])
-        gamma = np.where(np.isnan(gamma), given, gamma)
+    gamma = np.array(difficulty)
     missing = int(np.isnan(gamma).sum())
     if missing and (gamed is not None or missing < len(rows)):
         raise InputError(
             f"evaluate: {missing} rows of {model} have no instruction_difficulty; give it for all rows or, without "
-            "--gamed, for none (rows with an index of --gamed's have it from there)"
+            "--gamed, for none (rows with an index of --gamed's have it from there, and rows none of which has an "
+            "index by their places)"
         )
     return length_controlled_winrate(
         [row.preference for row in rows], [len(row.output) for row in rows], [len(row.baseline_output) for row in rows],
@@ -168,4 +196,19 @@ def _remarks(
         if fit.extreme:
             change = f"{fit.plain.value:.3f} to {fit.controlled.value:.3f}"
             lines.append(f"{model}: control changes the win rate from {change}: the regression may have failed")
+    return lines
+
+
+def _gamed_remarks(gamed: GamedRows | None, known: Mapping[str, float], placed: Mapping[str, int]) -> list[str]:
+    """What was left out of the gamed rows, and where difficulties were looked up by place."""
+    lines = []
+    if gamed is not None and (without := sum(math.isnan(p) for p in gamed.preference)):
+        lines.append(f"{without} of {len(gamed.preference)} rows of --gamed have no preference: dropped, as published")
+    if placed:
+        whose = next(iter(placed)) if len(placed) == 1 else f"{len(placed)} models"
+        line = f"rows of {whose} have no index: each has the difficulty of its place in the file, as published"
+        short = [f"{model} has {n}" for model, n in placed.items() if n != len(known)]
+        if short:
+            line += f"; --gamed has {len(known)} instructions, {short[0]} rows: is the file whole?"
+        lines.append(line)
     return lines

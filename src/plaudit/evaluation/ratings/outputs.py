@@ -3,15 +3,17 @@
 Two kinds of rows: AlpacaEval's annotations (`instruction`, `output_1` of the baseline, `output_2` of the model,
 `generator_1`, `generator_2`, `preference` from 1 to 2), and compared rows (`prompt`, `first` of the model, `second` of
 the baseline, `probability` that the first is better, optionally `outcome`, `model`, `baseline`). Both may have
-`instruction_difficulty` and `index`.
+`instruction_difficulty` and `index`. AlpacaEval's published annotations have neither: there the published code takes a
+row's place among its model's for the index, which is `place` here.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ class Judged:
         preference: probability that the model's is better; NaN where there is no judgement.
         index: the instruction's number in the benchmark, if it has one.
         difficulty: of the instruction; NaN where it is not given.
+        place: among the rows of its model in the file, from 0.
     """
 
     model: str
@@ -47,6 +50,7 @@ class Judged:
     preference: float
     index: str | None = None
     difficulty: float = math.nan
+    place: int = 0
 
 
 def read_outputs(source: str | Path, skip_broken: str | Path | None = None) -> tuple[list[Judged], int]:
@@ -62,12 +66,14 @@ def read_outputs(source: str | Path, skip_broken: str | Path | None = None) -> t
     """
     if not Path(source).is_file():
         raise MissingError(f"evaluate: there is no file {source}")
-    rows, broken = [], []
+    rows, broken, seen = [], [], Counter[str]()
     for number, row, raw in raw_rows(Path(source)):
         try:
             if isinstance(row, RowError):
                 raise row
-            rows.append(_alpaca(row) if "output_1" in row else _compared(row))
+            judged = _alpaca(row) if "output_1" in row else _compared(row)
+            rows.append(replace(judged, place=seen[judged.model]))
+            seen[judged.model] += 1
         except RowError as error:
             if skip_broken is None:
                 raise InputError(f"{source} row {number}: {error} (or set it aside with --skip-broken)") from error
@@ -88,7 +94,7 @@ def _alpaca(row: Mapping[str, Any]) -> Judged:
     return Judged(
         model=_name(row, "generator_2", "model"), baseline=_name(row, "generator_1", "baseline"),
         prompt=_text(row, "instruction"), output=_text(row, "output_2"), baseline_output=_text(row, "output_1"),
-        preference=value - 1, index=None if row.get("index") is None else str(row["index"]),
+        preference=value - 1, index=_index(row),
         difficulty=_number(row, "instruction_difficulty"),
     )  # fmt: skip
 
@@ -102,7 +108,7 @@ def _compared(row: Mapping[str, Any]) -> Judged:
     return Judged(
         model=_name(row, "model", "first"), baseline=_name(row, "baseline", "second"), prompt=_text(row, "prompt"),
         output=_text(row, "first"), baseline_output=_text(row, "second"), preference=value,
-        index=None if row.get("index") is None else str(row["index"]),
+        index=_index(row),
         difficulty=_number(row, "instruction_difficulty"),
     )  # fmt: skip
 
@@ -124,6 +130,14 @@ def _text(row: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def _index(row: Mapping[str, Any]) -> str | None:
+    """The instruction's number as text: 3 and 3.0, as tables with gaps store it, are the same."""
+    value = row.get("index")
+    if value is None or value == "":
+        return None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).removesuffix(".0")
+
+
 def _number(row: Mapping[str, Any], name: str) -> float:
     value = row.get(name)
     if value is None or value == "":
@@ -138,11 +152,12 @@ def read_gamed(path: str | Path) -> tuple[GamedRows, dict[str, float]]:
     """The gamed baselines' rows, and the difficulty of each instruction by its index.
 
     Args:
-        path: AlpacaEval's `df_gamed.csv`, or a file with its columns `preference` (0 to 1), `std_delta_len`,
-            `instruction_difficulty`, and `index` where difficulties are to be looked up by it.
+        path: AlpacaEval's `df_gamed.csv`, or a file with its columns `preference` (0 to 1; NaN or nothing where there
+            is no judgement), `std_delta_len`, `instruction_difficulty`, and `index` where difficulties are to be looked
+            up by it.
 
     Raises:
-        InputError: if a cell is no number, or there is no row.
+        InputError: if a cell is no number, or no row has a preference.
         MissingError: if there is no such file.
     """
     if not Path(path).is_file():
@@ -150,13 +165,28 @@ def read_gamed(path: str | Path) -> tuple[GamedRows, dict[str, float]]:
     columns: dict[str, list[float]] = {"preference": [], "std_delta_len": [], "instruction_difficulty": []}
     known: dict[str, float] = {}
     for number, row, _ in raw_rows(Path(path)):
-        if isinstance(row, RowError) or any(math.isnan(_number(row, c)) for c in columns):
-            raise InputError(f"{path} row {number}: needs {', '.join(columns)}, each a number")
-        for name, cells in columns.items():
-            cells.append(_number(row, name))
-        if row.get("index") is not None:
-            known.setdefault(str(row["index"]), columns["instruction_difficulty"][-1])
-    if not columns["preference"]:
-        raise InputError(f"{path}: has no row")
+        try:
+            if isinstance(row, RowError):
+                raise row
+            cells = {name: _gamed_number(row, name) for name in columns}
+        except RowError as error:
+            raise InputError(f"{path} row {number}: {error}; each row needs {', '.join(columns)}") from error
+        for name, value in cells.items():
+            columns[name].append(value)
+        if (index := _index(row)) is not None:
+            known.setdefault(index, cells["instruction_difficulty"])
     p, delta, gamma = (np.asarray(columns[c]) for c in columns)
+    if not (~np.isnan(p)).any():
+        raise InputError(f"{path}: has no row with a preference; give AlpacaEval's df_gamed.csv")
     return GamedRows(p, delta, gamma), known
+
+
+def _gamed_number(row: Mapping[str, Any], name: str) -> float:
+    """A cell; only a preference may be missing, in the words that tables use for it."""
+    value = row.get(name)
+    if name == "preference" and str(value).lower() in ("", "na", "n/a", "nan", "none", "null"):
+        return math.nan
+    number = _number(row, name)
+    if not math.isfinite(number) or (name == "preference" and not 0 <= number <= 1):
+        raise RowError(name, value, "is outside 0..1" if name == "preference" else "is no finite number")
+    return number
