@@ -77,7 +77,9 @@ def rows_for(name, n=8):
     """Ranked rows, or others for what only they can say."""
     if METHODS[name].labels == "aspects":
         return aspect_rows(n)
-    if "source" in METHODS[name].columns:
+    if METHODS[name].labels == "aspect-preferences":
+        return [replace(row, meta={"aspect_preferences": {"good": 0.9}}) for row in pair_rows(n)]
+    if "source" in METHODS[name].columns or name == "variational":
         return sourced_rows(n)
     if "labelled" in METHODS[name].columns:
         return partly_labelled_rows(n)
@@ -249,6 +251,8 @@ def test_heads_of_several_layers_and_their_refusals(fit, tmp_path):
         ("judged-bradley-terry", "row 1: this objective weighs pairs by repeated judgements"),
         ("two-raters", "row 1: this objective learns from two raters, and the row has second None"),
         ("two-ratings", "row 1: this objective learns from ratings, and the pair has none"),
+        ("aspect-preferences", "row 1: this objective learns from preferences by aspect, and the row has .* None"),
+        ("variational", "row 1: this objective learns who prefers what, and takes pairs that say whose they are"),
     ],
 )
 def test_missing_labels_are_named(name, message, fit, tmp_path):
@@ -275,6 +279,12 @@ def strengths_of(**last):
         ("rating-distribution", levels_of(0.0, 2.5), "row 8: a rating is 0, and this objective takes ratings from 1"),
         ("dynamic-bradley-terry", strengths_of(margin=-1.0), "row 8: margin is -1, so rejected would be the better"),
         ("scaled-bradley-terry", strengths_of(margin=-1.0), "row 8: margin is -1, so rejected would be the better"),
+        ("variational", [Pair(ASKED, "a", "b", annotator=str(i)) for i in range(4)],
+         "all 4 annotators have one pair each"),
+        ("aspect-preferences", [Pair(ASKED, "a", "b", meta={"aspect_preferences": {"x": x}}) for x in (0.5, 1.5)],
+         "row 2: aspect_preferences of 'x' is 1.5; give a probability, 0 to 1"),
+        ("aspect-preferences", [Ranked(ASKED, ("a", "b"), (1.0, 0.0), {"aspect_preferences": {"x": 1}})],
+         "row 1: this objective learns from preferences by aspect"),
         ("combined-strength", strengths_of(chosen_score=1.0, rejected_score=3.0),
          "row 8: chosen_score is 1.0 and rejected_score 3.0, so rejected would be the better"),
     ],
@@ -354,8 +364,16 @@ def test_ratings_come_from_rated_rows_and_scored_pairs_too(name, fit, tmp_path):
 
 def test_only_logistic_objectives_give_log_odds(fit, tmp_path):
     for name in (*LOGISTIC, "regression", "thurstone", "dynamic-bradley-terry"):
-        reward = fit(tmp_path / name, rows_for(name, 2), objective=name).reward
+        reward = fit(tmp_path / name, rows_for(name, 4), objective=name).reward
         assert hasattr(reward, "log_odds_per_unit") == (name in LOGISTIC)
+
+
+def test_a_margin_moves_the_log_odds(fit, tmp_path):
+    for i, (options, odds) in enumerate(
+        (({}, True), ({"use_margin": True}, False), ({"use_margin": True, "margin_scale": 0.0}, True))
+    ):
+        reward = fit(tmp_path / str(i), rows_for("bradley-terry", 2), **options).reward
+        assert hasattr(reward, "log_odds_per_unit") == odds
 
 
 def test_options_are_read_and_checked():

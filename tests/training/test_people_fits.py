@@ -9,8 +9,10 @@ import torch
 
 from plaudit.errors import InputError
 from plaudit.records import Message, Pair, Ranked, Rated, Sample
+from plaudit.records.writing import write
 from plaudit.rewards.registry import load
 from plaudit.shaping import DirectionReward
+from plaudit.training import FitConfig, train_reward
 from plaudit.training.aspects import aspect_names, aspect_table
 from plaudit.training.groups import Group, standardised_aspects
 from plaudit.training.methods import chosen
@@ -165,3 +167,42 @@ def test_one_expert_trains_as_bradley_terry_does(fit, parameters, tmp_path):
     again = fit(tmp_path / "more", pairs(), objective="mixture?experts=1", weight_decay=0.0, epochs=3.0)
     after = list(again.reward.model.score.prompt.parameters())
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_preferences_by_aspect_fit_an_output_an_aspect(fit, tmp_path):
+    """`good` makes an answer helpful, and takes from its brevity; of every other pair only the first is said."""
+    rows = [
+        Pair(
+            (Message("user", f"question {i}"),), "good good answer", "answer",
+            meta={"aspect_preferences": {"helpful": 1.0, **({"brief": 0.0} if i % 2 else {})}},
+        )
+        for i in range(16)
+    ]  # fmt: skip
+    fitted = fit(tmp_path, rows, objective="aspect-preferences?weights=1,0", epochs=15.0)
+    assert fitted.reward.head.options["names"] == ["helpful", "brief"]
+    said = load(tmp_path / "model")([Sample(ASKED, "good good answer"), Sample(ASKED, "answer")])
+    assert said.aspects["helpful"][0] > said.aspects["helpful"][1] + 0.5
+    assert said.aspects["brief"][0] < said.aspects["brief"][1] - 0.5
+    assert said.reward[0] > said.reward[1]  # the score is the first aspect, as its weights say
+
+
+def test_a_user_model_is_fitted_beside_the_weights(small, tmp_path, monkeypatch):
+    """Half of the people like `good`, the others dislike it; a person is told by two pairs."""
+    monkeypatch.setenv("PLAUDIT_QUIET", "1")
+    rows = []
+    for i in range(48):
+        both = f"a good answer {i}", f"an answer {i}"
+        liked, other = both if i % 4 < 2 else both[::-1]
+        rows.append(Pair((Message("user", f"question {i}"),), liked, other, annotator=f"person {i % 4}"))
+    config = FitConfig(
+        objective="variational?steps=150&context=4", epochs=2.0, learning_rate=3e-3, batch_size=4, max_length=96
+    )
+    trained = train_reward(rows, backbone=small, config=config, out=tmp_path)
+    assert trained.facts["pairs"] == 48
+    assert load(tmp_path / "model").log_odds_per_unit > 0  # of whoever is not known
+    test = [Sample(ASKED, f"a good answer {i}") for i in range(8)] + [Sample(ASKED, f"an answer {i}") for i in range(8)]
+    for person, likes in ((0, True), (2, False)):
+        write(tmp_path / f"{person}.jsonl", [r for r in rows if r.annotator == f"person {person}"][:4])
+        reward = load(f"personal/variational?of={tmp_path / 'model'}&context={tmp_path / f'{person}.jsonl'}")
+        said = reward(test).reward
+        assert ((said[:8] > said[8:]) == likes).mean() > 0.8

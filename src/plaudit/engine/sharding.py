@@ -7,6 +7,7 @@ one row in several processes), so the calls that gather weights meet.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -22,6 +23,25 @@ def check_sharding() -> None:
     asked = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
     if asked and os.environ.get("FSDP_VERSION", "1") != "2":
         raise UnsupportedError("training under FSDP needs its second version; set fsdp_version: 2 in fsdp_config")
+
+
+def check_undivided(accelerator: Any, option: str, what: str) -> None:
+    """Refuses processes that each hold a part of the weights, where all of them are needed at once.
+
+    Args:
+        accelerator: of accelerate.
+        option: that asks for it, for the message.
+        what: needs the weights whole.
+
+    Raises:
+        UnsupportedError: if the weights are divided.
+    """
+    kind = str(getattr(accelerator.distributed_type, "value", accelerator.distributed_type))
+    if kind != "NO" and not kind.startswith("MULTI"):
+        raise UnsupportedError(
+            f"{option}: {kind} divides the weights among processes, and {what} needs them whole; "
+            f"use plain data parallelism, or leave {option} out"
+        )
 
 
 def made_whole(model: nn.Module) -> None:

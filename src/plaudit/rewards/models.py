@@ -23,8 +23,18 @@ from plaudit.rewards.manifest import FILE, Manifest
 from plaudit.rewards.readers.head import Head, Readout
 from plaudit.runs.atomic import atomic_folder, write_text
 
-LOGISTIC = ("bradley-terry", "plackett-luce", "soft-bradley-terry", "judged-bradley-terry")
+LOGISTIC = ("bradley-terry", "plackett-luce", "soft-bradley-terry", "judged-bradley-terry", "variational")
 """Objectives under which a difference of scores is the log-odds of a preference."""
+
+
+def logistic(manifest: Manifest) -> bool:
+    """Whether differences of a model's scores were fitted to be log-odds; nothing is known of one without an objective.
+
+    Margins move them: fitted so that chosen leads by at least the margin, a difference says more than how probable.
+    """
+    config = manifest.training.get("config", {})
+    moved = config.get("use_margin") and config.get("margin_scale")
+    return not moved and manifest.objective.partition("?")[0] in ("", *LOGISTIC)
 
 
 @final
@@ -79,10 +89,9 @@ class ModelReward:
             AttributeError: if the model was fitted to something whose differences are no log-odds.
         """
         factor = self.calibration.log_odds_factor if self.calibration else None
-        if factor is None and self.manifest.objective.partition("?")[0] not in ("", *LOGISTIC):
-            raise AttributeError(
-                f"{self.name}: differences of scores fitted by {self.manifest.objective} are no log-odds"
-            )
+        if factor is None and not logistic(self.manifest):
+            how = self.manifest.objective if self.manifest.objective not in LOGISTIC else "bradley-terry with margins"
+            raise AttributeError(f"{self.name}: differences of scores fitted by {how} are no log-odds")
         return self.manifest.scale * (1.0 if factor is None else factor)
 
     @property

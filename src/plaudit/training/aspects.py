@@ -5,12 +5,15 @@
 | rated | `aspects`: name to number |
 | pair | `chosen_aspects` and `rejected_aspects`: name to number each |
 | ranked | `aspects`: a list, name to number for each completion |
+
+A pair may say in place of ratings how probable it is that chosen is the better one in each aspect:
+`aspect_preferences`, name to a number from 0 to 1.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,29 +54,67 @@ def completion_aspects(row: Pair | Ranked | Rated, *, index: int) -> list[Mappin
     return list(given)
 
 
-def aspect_names(rows: Sequence[Pair | Ranked | Rated]) -> tuple[str, ...]:
-    """The aspects' names, in the order in which they first appear.
+def pair_preferences(row: Pair | Ranked | Rated, *, index: int) -> list[Mapping[str, float]]:
+    """Name to the probability that chosen is better, as what is said of chosen; nothing is said of rejected.
+
+    Args:
+        row: where they come from.
+        index: of the row, for messages.
 
     Raises:
-        InputError: as `completion_aspects`.
+        InputError: if the row is no pair, has none, or a number is no probability.
+    """
+    given = row.meta.get("aspect_preferences") if isinstance(row, Pair) else None
+    if not isinstance(given, Mapping) or not given:
+        raise InputError(
+            f"row {index + 1}: this objective learns from preferences by aspect, and the row has aspect_preferences "
+            f"{given!r}; give pairs with name to the probability that chosen is the better one in it"
+        )
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise InputError(
+                f"row {index + 1}: aspect_preferences of {name!r} is {value!r}; give a probability, 0 to 1, or leave "
+                "it out"
+            )
+    return [given, {}]
+
+
+READERS: Mapping[str, Callable[..., list[Mapping[str, float]]]] = {
+    "aspects": completion_aspects, "aspect-preferences": pair_preferences,
+}  # fmt: skip
+"""Kind of labels to `(row, *, index) -> name to number for each completion`."""
+
+
+def aspect_names(rows: Sequence[Pair | Ranked | Rated], *, labels: str = "aspects") -> tuple[str, ...]:
+    """The aspects' names, in the order in which they first appear.
+
+    Args:
+        rows: where they come from.
+        labels: which numbers are read, a key of `READERS`.
+
+    Raises:
+        InputError: as that reader.
     """
     seen: dict[str, None] = {}
     for i, row in enumerate(rows):
-        for aspects in completion_aspects(row, index=i):
+        for aspects in READERS[labels](row, index=i):
             seen.update(dict.fromkeys(aspects))
     return tuple(seen)
 
 
-def aspect_table(row: Pair | Ranked | Rated, names: Sequence[str], *, index: int) -> Table:
-    """Ratings of a row's completions, (completions, aspects); NaN where an aspect is not rated.
+def aspect_table(
+    row: Pair | Ranked | Rated, names: Sequence[str], *, index: int, labels: str = "aspects"
+) -> Table:  # fmt: skip
+    """Numbers of a row's completions, (completions, aspects); NaN where an aspect has none.
 
     Args:
         row: where they come from.
         names: of the columns.
         index: of the row, for messages.
+        labels: which numbers are read, a key of `READERS`.
 
     Raises:
-        InputError: as `completion_aspects`.
+        InputError: as that reader.
     """
-    found = completion_aspects(row, index=index)
+    found = READERS[labels](row, index=index)
     return np.array([[x.get(name, math.nan) for name in names] for x in found], dtype=np.float32)

@@ -98,7 +98,7 @@ def _items(group: Group, item: Item) -> float:
         return float(group.weight.sum())
     if item == "list":
         return 1.0
-    if group.aspects is not None:
+    if group.aspects is not None:  # ratings of completions
         return float(np.isfinite(group.aspects).any(axis=1).sum())
     return 0.0 if group.values is None else float(np.isfinite(group.values).sum())
 

@@ -18,6 +18,9 @@ A number a completion:
 | column | a rated row gives it as | a pair row as | a ranked row as |
 | --- | --- | --- | --- |
 | `second_rating` | `second`: another rater's | `chosen_second` and `rejected_second` | `second`: a list |
+| `rating_std` | `score_std`: of its raters | `chosen_score_std` and `rejected_score_std` | `score_std`: a list |
+
+Of these `rating_std` may be left out, of a row or of one completion (null); then it is NaN.
 """
 
 from __future__ import annotations
@@ -157,18 +160,36 @@ def _tied(_where: str, row: Pair | Ranked, better: int, worse: int) -> float:
     return float(row.chosen_score is not None and row.chosen_score == row.rejected_score)
 
 
-def _second_rating(where: str, row: Pair | Ranked | Rated) -> list[float]:
+def _given(row: Pair | Ranked | Rated, name: str) -> tuple[Any, int]:
+    """What a row says of its completions under a name, and how many there are."""
     if isinstance(row, Rated):
-        given: Any = [row.meta.get("second")]
-    elif isinstance(row, Pair):
-        given = [row.meta.get("chosen_second"), row.meta.get("rejected_second")]
-    else:
-        given = row.meta.get("second")
-    n = 1 if isinstance(row, Rated) else 2 if isinstance(row, Pair) else len(row.completions)
-    numbers = isinstance(given, Sequence) and not any(
-        isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x) for x in given
-    )
-    if not numbers or len(given) != n:
+        return [row.meta.get(name)], 1
+    if isinstance(row, Pair):
+        return [row.meta.get(f"{side}_{name}") for side in ("chosen", "rejected")], 2
+    return row.meta.get(name), len(row.completions)
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+
+
+def _rating_std(where: str, row: Pair | Ranked | Rated) -> list[float]:
+    given, n = _given(row, "score_std")
+    if given is None:
+        return [math.nan] * n
+    fits = isinstance(given, Sequence) and len(given) == n
+    if not fits or not all(x is None or (_is_number(x) and x >= 0) for x in given):
+        shown = given[0] if isinstance(row, Rated) else given
+        raise InputError(
+            f"{where}: score_std is {shown!r}; give the standard deviation of the ratings of each completion, at "
+            "least 0 (pairs: chosen_score_std and rejected_score_std), or null"
+        )
+    return [math.nan if x is None else float(x) for x in given]
+
+
+def _second_rating(where: str, row: Pair | Ranked | Rated) -> list[float]:
+    given, n = _given(row, "second")
+    if not isinstance(given, Sequence) or len(given) != n or not all(map(_is_number, given)):
         shown = given[0] if isinstance(row, Rated) else given
         raise InputError(
             f"{where}: this objective learns from two ratings of a completion, and the row has second {shown!r}; "
@@ -184,5 +205,7 @@ COLUMNS: Mapping[str, Callable[[str, Any, int, int], float]] = {
 }  # fmt: skip
 """Name to `(where, row, better, worse) -> number`."""
 
-COMPLETION_COLUMNS: Mapping[str, Callable[[str, Any], list[float]]] = {"second_rating": _second_rating}
+COMPLETION_COLUMNS: Mapping[str, Callable[[str, Any], list[float]]] = {
+    "second_rating": _second_rating, "rating_std": _rating_std,
+}  # fmt: skip
 """Name to `(where, row) -> a number a completion`."""

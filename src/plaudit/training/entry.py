@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class Trained:
         """What a command prints."""
         f = self.facts
         method = chosen(f["config"]["objective"])
-        learned = f"{f['pairs']} preferences" if method.method.labels == "pairs" else f"{f['sequences']} completions"
+        learned = f"{f['pairs']} preferences" if method.method.item == "pair" else f"{f['sequences']} completions"
         lines = [f"trained on {learned} in {f['groups']} groups from {f['base']} ({f['parameters']:,} parameters)"]
         if f.get("last_loss") is not None:
             chance = " (log 2 = 0.6931 is chance)" if method.name == "bradley-terry" else ""
@@ -90,6 +91,8 @@ def train_reward(
         _without_shifted(shifted, "a frozen head")
         return _frozen(preferences, backbone, config, Path(out), progress)
     fit = fit_reward_model(preferences, backbone=backbone, config=config, out=out, progress=progress, shifted=shifted)
+    if os.environ.get("RANK", "0") == "0":
+        chosen(config.objective).fit_beside(fit.reward, preferences, Path(out) / "model")
     tenth = max(len(fit.losses) // 10, 1)
     sequences = sum(len(completions_of(r)) for r in preferences)
     meta = {name: kept for name, kept in fit.reward.manifest.training.items() if name in ("shifted", "fair")}

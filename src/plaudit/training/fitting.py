@@ -26,6 +26,7 @@ from plaudit.runs.progress import Progress
 from plaudit.training.balancing import length_balance
 from plaudit.training.collating import Collator
 from plaudit.training.config import Backbone, FitConfig, LoopConfig
+from plaudit.training.curriculum import CurriculumTrainer
 from plaudit.training.groups import Group, TrainingRow, encode_groups, standardised, standardised_aspects
 from plaudit.training.meta_trainer import MetaTrainer, check_meta
 from plaudit.training.methods import Method, chosen
@@ -258,6 +259,8 @@ def _train(
         kind = partial(FairTrainer, fair=fair)
     elif shifted:
         kind = partial(MetaTrainer, shifted=shifted, meta_rate=config.meta_rate)
+    elif chosen(config.objective).options.get("easy_first"):
+        kind = partial(CurriculumTrainer, scores=reward.engine.scores, folder=out / "checkpoints", key=key)
     base = objective(config) if fair is None else partial(fair_objective, objective=objective(config))
     outputs, loss = contrasted(config, base, scores=reward.head.outputs)
     return run_steps(

@@ -14,7 +14,7 @@ from plaudit.engine.tree import Ids
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Ranked, Rated
 from plaudit.records.sample import Completion, content_hash
-from plaudit.training.aspects import Table, aspect_table
+from plaudit.training.aspects import READERS, Table, aspect_table
 from plaudit.training.columns import Column, completion_columns, margin_of, pair_columns
 from plaudit.training.identity import kind_of
 from plaudit.training.methods import Labels
@@ -43,7 +43,7 @@ class Group:
         columns: further numbers of the pairs, float32 (m,), or of the sequences, (n,), by name; see
             `plaudit.training.columns`.
         aspects: float32 (n, k), ratings of each sequence's aspects, NaN where there is none; None where the fit reads
-            none.
+            none. Preferences by aspect stand in the row of the sequence that was chosen.
     """
 
     sequences: tuple[Ids, ...]
@@ -90,7 +90,7 @@ def encode_groups(
         encoder: renders and truncates; the members of a group are truncated alike.
         weights: of each row's pairs, default 1.
         labels: what the fit reads: `pairs`; the `order` of each list; `values`, the raters' numbers; `aspects`, their
-            numbers by aspect.
+            numbers by aspect; `aspect-preferences`, a probability a pair and aspect.
         columns: further columns that it reads; with `tied`, completions of equal score are pairs too.
         aspects: the aspects' names, where they are read.
 
@@ -109,7 +109,9 @@ def encode_groups(
             continue
         weight = 1.0 if weights is None else float(weights[i])
         group = _group(row, encoder, weight, i, labels, columns)
-        groups.append(replace(group, aspects=aspect_table(row, aspects, index=i)) if labels == "aspects" else group)
+        if labels in READERS:
+            group = replace(group, aspects=aspect_table(row, aspects, index=i, labels=labels))
+        groups.append(group)
     return [*groups, *([_rated_group(rated, encoder, labels, columns, aspects)] if rated else [])]
 
 
@@ -160,7 +162,7 @@ def _preferences(row: Pair | Ranked, index: int, labels: Labels, ties: bool) -> 
 
 
 def _values(row: Pair | Ranked, index: int, labels: Labels) -> np.ndarray[tuple[int], np.dtype[np.float32]] | None:
-    if labels in ("pairs", "aspects"):
+    if labels == "pairs" or labels in READERS:
         return None
     if isinstance(row, Ranked):
         return np.array(row.scores, dtype=np.float32)

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from plaudit.errors import InputError, UnsupportedError
+from plaudit.engine.sharding import check_undivided
+from plaudit.errors import InputError
 from plaudit.records.sample import Sample
 from plaudit.training.config import FitConfig
 from plaudit.training.groups import Group
@@ -71,12 +72,7 @@ class MetaTrainer(RewardTrainer):
         self.shifted, self.meta_rate = list(shifted), meta_rate
         self._left = 0
         self._kept: dict[str, Tensor] = {}
-        kind = str(getattr(self.accelerator.distributed_type, "value", self.accelerator.distributed_type))
-        if kind != "NO" and not kind.startswith("MULTI"):
-            raise UnsupportedError(
-                f"meta_rate: {kind} divides the weights among processes, and a meta step needs them whole; "
-                "use plain data parallelism, or leave meta_rate out"
-            )
+        check_undivided(self.accelerator, "meta_rate", "a meta step")
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
         """The micro-batches of one step; how many there are says when the weights come back."""

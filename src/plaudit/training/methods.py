@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Item = Literal["pair", "list", "sequence", "token", "scored"]
-Labels = Literal["pairs", "order", "values", "aspects"]
+Labels = Literal["pairs", "order", "values", "aspects", "aspect-preferences"]
 Loss = Callable[..., "Tensor"]
 """`(outputs (n, k), row, **options) -> sum over the row's items`; `row` is a collated row's labels."""
 
@@ -34,12 +34,14 @@ class Method:
         item: what the loss is a mean over.
         head: `module:function` from the options to the head that is trained; empty for one output, the score.
         options: name to default.
-        labels: what it reads of a row: `pairs`, the `order` of the completions, their `values` on the rater's scale, or
-            those of several `aspects`.
+        labels: what it reads of a row: `pairs`, the `order` of the completions, their `values` on the rater's scale,
+            those of several `aspects`, or preferences by aspect.
         columns: what it reads of a pair or a completion besides, see `plaudit.training.columns`.
         rows: `module:function` from the rows to those that are trained on; empty for the rows themselves.
         check: `module:function` of rows and options that refuses labels out of range; empty where there is no range.
         standardised: whether it learns from ratings brought to mean 0 and deviation 1; the head keeps the way back.
+        beside: `module:function` of the fitted reward, the rows and its folder, with the options: fits what is saved
+            beside the weights; empty where there is nothing.
         model: what is trained: a `classifier` with a head, or a `causal` language model whose likelihoods are rewards.
     """
 
@@ -54,6 +56,7 @@ class Method:
     rows: str = ""
     check: str = ""
     standardised: bool = False
+    beside: str = ""
     model: Literal["classifier", "causal"] = "classifier"
 
 
@@ -86,7 +89,8 @@ METHODS: dict[str, Method] = {
     ),
     "rank-list": Method(
         "neighbours of a list, members a few scores apart, the tail [136]", _LISTS, f"{_LOSSES}.lists:rank_list",
-        "list", options={"reach": 2, "skip_coef": 1.0, "tail_coef": 0.0, "min_gap": 0.0}, labels="order",
+        "list", labels="order",
+        options={"reach": 2, "skip_coef": 1.0, "tail_coef": 0.0, "min_gap": 0.0, "curriculum": False},
     ),
     "borda": Method(
         "cross-entropy to the Borda counts of a list [121]", _LISTS, f"{_LOSSES}.lists:borda", "list", labels="order"
@@ -116,9 +120,10 @@ METHODS: dict[str, Method] = {
         options={"evidence_coef": 0.01}, labels="values", standardised=True,
     ),
     "rating-distribution": Method(
-        "a distribution over the levels 1 to `levels` of a rating: gives noise [86]", _RATED,
-        f"{_LOSSES}.ratings:distribution", "sequence", head=f"{_LOSSES}.ratings:distribution_head",
-        options={"levels": 5, "fidelity_coef": 0.0, "rater_std": 0.5}, labels="values",
+        "a distribution over the levels 1 to `levels` of a rating: gives noise [86]",
+        f"{_RATED}; score_std where there is any", f"{_LOSSES}.ratings:distribution", "sequence",
+        head=f"{_LOSSES}.ratings:distribution_head", labels="values", columns=("rating_std",),
+        options={"levels": 5, "fidelity_coef": 0.0, "rater_std": 0.5, "density": False},
         check=f"{_RANGES}:check_ratings",
     ),
     "ordinal": Method(
@@ -177,7 +182,7 @@ METHODS: dict[str, Method] = {
     "cotraining": Method(
         "two heads, each learns from what the other finds easy: against wrong labels [112]", _PAIRS,
         f"{_LOSSES}.pairs:cotrained", "pair", head=f"{_LOSSES}.pairs:cotraining_head",
-        options={"noise": 0.2, "ramp": 0.3},
+        options={"noise": 0.2, "ramp": 0.3, "easy_first": False},
     ),
     "internal-agreement": Method(
         "two heads that agree on pairs without a label, and learn from those that they agree about [118]",
@@ -198,7 +203,7 @@ METHODS: dict[str, Method] = {
     "general-preference": Method(
         "an embedding a completion and a skew-symmetric score: compares, cycles included [98]", _PAIRS,
         f"{_LOSSES}.general:skew", "pair", head=f"{_LOSSES}.general:skew_head",
-        options={"planes": 3, "temperature": 0.1, "by_prompt": True},
+        options={"planes": 3, "temperature": 0.1, "by_prompt": True, "target": 0.0},
     ),
     "two-raters": Method(
         "two answers to each pair: compares, and knows how sure it is [219]",
@@ -218,6 +223,11 @@ METHODS: dict[str, Method] = {
         "an output an aspect, squared distance where it is rated [133]", _ASPECTS, f"{_LOSSES}.people:aspects",
         "sequence", head=f"{_LOSSES}.people:aspects_head", options={"weights": ()}, labels="aspects",
     ),
+    "aspect-preferences": Method(
+        "an output an aspect, cross-entropy to a probability that chosen is the better one in it",
+        "pairs with aspect_preferences, name to a probability", f"{_LOSSES}.people:aspect_preferences", "pair",
+        head=f"{_LOSSES}.people:aspects_head", options={"weights": ()}, labels="aspect-preferences",
+    ),
     "gated-aspects": Method(
         "the same, and weights of the aspects that a prompt gives, from preferences", f"{_ASPECTS}; pairs for the gate",
         f"{_LOSSES}.people:gated_aspects", "sequence", head=f"{_LOSSES}.people:gated_aspects_head",
@@ -227,6 +237,12 @@ METHODS: dict[str, Method] = {
         "annotators weighed so that none pays for another's gain [130]", "pairs with annotator",
         f"{_LOSSES}.people:balanced", "pair", head=f"{_LOSSES}.people:balanced_head", options={"normalise": "none"},
         columns=("source",),
+    ),
+    "variational": Method(
+        "Bradley-Terry, and on its features a user model that is told some of a person's pairs [145]",
+        "pairs with annotator, who occurs again", f"{_LOSSES}.people:known_people", "pair",
+        options={"latent": 16, "width": 64, "context": 8, "steps": 1000, "beta": 1e-3},
+        check=f"{_RANGES}:check_annotators", beside="plaudit.training.people.variational:fit_beside",
     ),
     "community": Method(
         "embeddings of prompt and completion, a hinge on their cosines [69]", _PAIRS, f"{_LOSSES}.people:community",
@@ -292,10 +308,10 @@ class Chosen:
         if not self.method.head:
             return Head()
         named = {}
-        if self.method.labels == "aspects":
+        if "aspect" in self.method.labels:
             from plaudit.training.aspects import aspect_names
 
-            named = {"names": aspect_names(rows)}
+            named = {"names": aspect_names(rows, labels=self.method.labels)}
         found: Head = _attribute(self.method.head)(**self.options, **named)
         return found
 
@@ -311,6 +327,17 @@ class Chosen:
             return rows
         found: Sequence[Any] = _attribute(self.method.rows)(rows)
         return found
+
+    def fit_beside(self, reward: Any, rows: Sequence[Any], folder: Any) -> None:
+        """Fits and saves what the method has beside the weights, if anything.
+
+        Args:
+            reward: as it was fitted and saved.
+            rows: that it was fitted to.
+            folder: where it was saved.
+        """
+        if self.method.beside:
+            _attribute(self.method.beside)(reward, rows, folder, **self.options)
 
     def loss(self, outputs: Tensor, row: Mapping[str, Tensor], **more: Any) -> Tensor:
         """The sum over the items of a row."""

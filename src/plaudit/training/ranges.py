@@ -5,6 +5,7 @@ The losses check the same of what reaches them, but by then a step has come to i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,6 +64,30 @@ def check_levels(rows: Sequence[TrainingRow], *, levels: int, **_: Any) -> None:
     """
     for i, row in enumerate(rows):
         _check_whole(i, _ratings(row), levels)
+
+
+def check_annotators(rows: Sequence[TrainingRow], **_: Any) -> None:
+    """Refuses pairs that do not say whose they are, and pairs of people of whom nobody has two.
+
+    Args:
+        rows: what is trained on.
+
+    Raises:
+        InputError: naming the first such row.
+    """
+    people: Counter[str] = Counter()
+    for i, row in enumerate(rows):
+        if not isinstance(row, Pair) or row.annotator is None:
+            raise InputError(
+                f"row {i + 1}: this objective learns who prefers what, and takes pairs that say whose they are; "
+                "give annotator"
+            )
+        people[row.annotator] += 1
+    if max(people.values()) < 2:
+        raise InputError(
+            f"all {len(people)} annotators have one pair each: nobody can be predicted from what is known of them; "
+            "give pairs whose annotator occurs again"
+        )
 
 
 def check_two_levels(rows: Sequence[TrainingRow], *, levels: int, **_: Any) -> None:

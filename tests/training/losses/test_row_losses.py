@@ -7,10 +7,15 @@ import pytest
 import torch
 
 from plaudit.errors import InputError
-from plaudit.records import Message, Pair
-from plaudit.training.columns import pair_columns
+from plaudit.records import Message, Pair, Ranked, Rated
+from plaudit.training.columns import completion_columns, pair_columns
+from plaudit.training.losses.general import skew
+from plaudit.training.losses.lists import rank_list
 from plaudit.training.losses.pairs import agreeing, cotrained, judged
+from plaudit.training.losses.people import aspect_preferences
 from plaudit.training.losses.ratings import distribution, twice
+
+ASKED = (Message("user", "q"),)
 
 
 def pair_row(leads, weight=None, progress=1.0):
@@ -90,3 +95,90 @@ def test_judgements_of_a_row_weigh_by_their_difference():
 def test_judgements_are_numbers(judgements):
     with pytest.raises(InputError, match=r"row 3: .* the row has judgements .*; give pairs with a list of at least"):
         pair_columns(("spread",), judged_pair(judgements), [(0, 1)], index=2)
+
+
+def test_a_rating_whose_raters_differ_is_spread_as_a_gaussian():
+    """Mean 2 of 3 levels, deviation 1.
+
+    Masses between the midpoints: .24173, .38292, .24173, in sum .86639; at the centre alpha is one over the sum of
+    (level - 2) times the derivative of the mass by the mean: phi(.5) - phi(1.5) = .22255 on either side, so 2.24671;
+    beta = (1 - alpha * .86639) / 3 = -.31551; the label is .22760, .54480, .22760. Against equal chances it costs the
+    sum of p log(3 p); the rating without a deviation stands at its level, and costs log 3.
+    """
+    label = (0.22760, 0.54480, 0.22760)
+    row = {"values": torch.tensor([2.0, 2.0]), "group": torch.tensor([0, 0])}
+    row["rating_std"] = torch.tensor([1.0, math.nan])
+    found = distribution(torch.zeros(2, 3), row, levels=3, fidelity_coef=0.0, rater_std=0.5)
+    assert float(found) == pytest.approx(sum(p * math.log(3 * p) for p in label) + math.log(3), abs=2e-4)
+
+
+def test_the_fidelity_reads_the_raters_own_deviations():
+    """Ratings 3 and 1; equal outputs, so the model says one half. Phi(2 / sqrt(v + v')) is what was observed."""
+    row = {"values": torch.tensor([3.0, 1.0]), "group": torch.tensor([0, 0])}
+    plain = distribution(torch.zeros(2, 3), row, levels=3, fidelity_coef=0.0, rater_std=0.5)
+    for std, spread in (([math.nan, math.nan], 0.5**2 + 0.5**2), ([2.0, math.nan], 4 + 0.25)):
+        given = row | {"rating_std": torch.tensor(std)}
+        found = distribution(torch.zeros(2, 3), given, levels=3, fidelity_coef=1.0, rater_std=0.5)
+        base = distribution(torch.zeros(2, 3), given, levels=3, fidelity_coef=0.0, rater_std=0.5)
+        p = 0.5 * (1 + math.erf(2 / math.sqrt(spread) / math.sqrt(2)))
+        assert float(found - base) == pytest.approx(1 - math.sqrt(p / 2) - math.sqrt((1 - p) / 2), abs=1e-4)
+    assert float(plain) == pytest.approx(2 * math.log(3))
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        (Rated(ASKED, "a", 2.0, meta={"score_std": 0.5}), [0.5]),
+        (Rated(ASKED, "a", 2.0), [None]),
+        (Pair(ASKED, "a", "b", meta={"chosen_score_std": 1}), [1.0, None]),
+        (Ranked(ASKED, ("a", "b"), (2.0, 1.0), {"score_std": [None, 0.25]}), [None, 0.25]),
+        (Ranked(ASKED, ("a", "b"), (2.0, 1.0)), [None, None]),
+    ],
+)
+def test_how_much_raters_differ_may_be_left_out(row, found):
+    read = completion_columns(("rating_std",), row, index=0)["rating_std"].tolist()
+    assert [None if math.isnan(x) else x for x in read] == found
+
+
+@pytest.mark.parametrize(
+    ("row", "shown"),
+    [
+        (Rated(ASKED, "a", 2.0, meta={"score_std": -1.0}), "-1.0"),
+        (Rated(ASKED, "a", 2.0, meta={"score_std": True}), "True"),
+        (Ranked(ASKED, ("a", "b"), (2.0, 1.0), {"score_std": [0.5]}), r"\[0.5\]"),
+        (Ranked(ASKED, ("a", "b"), (2.0, 1.0), {"score_std": 0.5}), "0.5"),
+    ],
+)
+def test_a_deviation_that_is_none_is_named(row, shown):
+    with pytest.raises(InputError, match=f"row 3: score_std is {shown}; give the standard deviation of the ratings"):
+        completion_columns(("rating_std",), row, index=2)
+
+
+def test_the_curriculum_of_a_list_reaches_further_as_training_goes_on():
+    """Three equal scores: each comparison costs log 2. Neighbours are two; two places apart is one more."""
+    row = {"group": torch.tensor([0, 0, 0]), "values": torch.tensor([3.0, 2.0, 1.0])}
+    options = dict(reach=2, skip_coef=1.0, tail_coef=0.0, min_gap=0.0)
+    for curriculum, progress, compared in ((True, 0.0, 2), (True, 1.0, 3), (False, 0.0, 3)):
+        given = row | {"progress": torch.tensor(progress)}
+        found = rank_list(torch.zeros(3, 1), given, curriculum=curriculum, **options)
+        assert float(found) == pytest.approx(compared * math.log(2))
+
+
+def test_a_general_preference_may_be_drawn_to_a_target():
+    """Embeddings (2, 1) and (0, 1): score 2 * 1 - 1 * 0 = 2, over the temperature 4; (4 - 10)^2 / 2 = 18, weight 3."""
+    outputs = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
+    row = {"pairs": torch.tensor([[0, 1]]), "weight": torch.tensor([3.0])}
+    options = dict(planes=1, temperature=0.5, by_prompt=True)
+    assert float(skew(outputs, row, target=10.0, **options)) == pytest.approx(54.0)
+    assert float(skew(outputs, row, target=0.0, **options)) == pytest.approx(3 * loss(4.0))
+
+
+def test_preferences_by_aspect_count_where_there_are_some():
+    """Leads 1 and -2; the first aspect has a probability of 3/4, nothing is said of the second. Weight 2."""
+    outputs = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    row = {
+        "pairs": torch.tensor([[0, 1]]), "weight": torch.tensor([2.0]),
+        "aspects": torch.tensor([[0.75, math.nan], [math.nan, math.nan]]),
+    }  # fmt: skip
+    found = aspect_preferences(outputs, row)
+    assert float(found) == pytest.approx(2 * (0.75 * loss(1.0) + 0.25 * loss(-1.0)))

@@ -24,6 +24,6 @@ def open_variational(of: str, context: str, draws: int = 16) -> PersonalReward:
     reward, folder = open_base("personal/variational", of)
     if not (folder / FILE).is_file():
         raise MissingError(
-            f"{of}: holds no {FILE}; fit one to pairs with annotators with plaudit.training.people.fit_users"
+            f"{of}: holds no {FILE}; fit one to pairs with annotators (plaudit train --objective variational)"
         )
     return VariationalUsers.load(reward, folder).for_user(read_pairs(context), draws=draws)

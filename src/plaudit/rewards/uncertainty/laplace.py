@@ -20,7 +20,7 @@ from plaudit.errors import InputError, MissingError
 from plaudit.records.rows import Pair, Ranked
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards.base import RewardBatch, Scope
-from plaudit.rewards.models import LOGISTIC, ModelReward, batch_of
+from plaudit.rewards.models import ModelReward, batch_of, logistic
 from plaudit.rewards.readers.head import Readout
 from plaudit.rewards.uncertainty.features import check_linear, head_scores, leaf_features
 from plaudit.rewards.uncertainty.files import open_base, read_arrays, read_pairs, write_arrays
@@ -106,10 +106,10 @@ def fit_laplace(
     """
     check_linear(reward)
     # not `log_odds_per_unit`, which a calibration gives to any objective: the Hessian is that of the scores as fitted
-    if reward.head.outputs != 1 or reward.manifest.objective.partition("?")[0] not in ("", *LOGISTIC):
+    if reward.head.outputs != 1 or not logistic(reward.manifest):
         raise InputError(
             f"{reward.name}: was fitted by {reward.manifest.objective or 'something unknown'}; Laplace's Hessian is "
-            "that of Bradley-Terry with one output"
+            "that of Bradley-Terry with one output and without margins"
         )
     samples, better, worse = compared(rows)
     states = leaf_features(reward, samples)

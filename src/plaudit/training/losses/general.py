@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,25 +15,28 @@ from plaudit.rewards.preferences import shown
 from plaudit.rewards.readers.head import Head
 from plaudit.training.identity import kind_of
 from plaudit.training.objectives.general.joint import cross_encoder
-from plaudit.training.objectives.general.skew import context_scales, general_preference
+from plaudit.training.objectives.general.skew import context_scales, general_preference, general_regression
+from plaudit.training.objectives.pairs.checking import check_number
 from plaudit.training.objectives.ratings.twice import two_preferences
 
 
-def skew(outputs: Tensor, row: Mapping[str, Tensor], *, planes: int, temperature: float, by_prompt: bool) -> Tensor:
-    """General preference: the skew-symmetric score of two embeddings."""
+def skew(
+    outputs: Tensor, row: Mapping[str, Tensor], *, planes: int, temperature: float, by_prompt: bool, target: float
+) -> Tensor:
+    """General preference: the skew-symmetric score of two embeddings; with a target above 0 drawn to it by squares."""
     asked = outputs[row["pairs"][:, 0], 2 * planes :]
     scales = context_scales(asked) if by_prompt and planes > 1 else None
-    return general_preference(
-        outputs[:, : 2 * planes], row["pairs"], temperature=temperature, scales=scales, weight=row["weight"]
-    )
+    loss = partial(general_regression, target=target) if target else general_preference
+    return loss(outputs[:, : 2 * planes], row["pairs"], temperature=temperature, scales=scales, weight=row["weight"])
 
 
-def skew_head(*, planes: int, temperature: float, by_prompt: bool) -> Head:
+def skew_head(*, planes: int, temperature: float, by_prompt: bool, target: float) -> Head:
     """An embedding of `2 * planes` numbers at the completion, and a logit a plane at the prompt."""
     if planes < 1 or not 0 < temperature < float("inf"):
         raise InputError(
             f"objective general-preference: planes is {planes} and temperature {temperature}; both must be positive"
         )
+    check_number("objective general-preference", "target", target, low=0)
     asked = planes if by_prompt and planes > 1 else 0  # one plane has the scale 1 whatever its logit is
     return Head(
         "skew", 2 * planes + asked, {"planes": planes, "temperature": temperature},

@@ -10,6 +10,7 @@ from torch import Tensor
 from plaudit.training.objectives.lists.counts import borda as borda_loss
 from plaudit.training.objectives.lists.counts import borda_counts
 from plaudit.training.objectives.lists.local import rank_list as rank_list_loss
+from plaudit.training.objectives.lists.local import reach_at
 from plaudit.training.objectives.lists.luce import plackett_luce as plackett_luce_loss
 
 
@@ -39,10 +40,16 @@ def plackett_luce(outputs: Tensor, row: Mapping[str, Tensor], *, top: int) -> Te
 
 
 def rank_list(
-    outputs: Tensor, row: Mapping[str, Tensor], *, reach: int, skip_coef: float, tail_coef: float, min_gap: float
-) -> Tensor:
-    """RankList: neighbours, members up to `reach` distinct grades apart, and the tail."""
+    outputs: Tensor, row: Mapping[str, Tensor], *, reach: int, skip_coef: float, tail_coef: float, min_gap: float,
+    curriculum: bool,
+) -> Tensor:  # fmt: skip
+    """RankList: neighbours, members up to `reach` distinct grades apart, and the tail.
+
+    With the curriculum, `reach` grows from 1 to what was given while the training goes on.
+    """
     lists, grades = ordered_lists(row)
+    if curriculum:
+        reach = reach_at(float(row["progress"]), longest=reach)
     return rank_list_loss(
         outputs[:, 0], lists, grades=grades, reach=reach, skip_coef=skip_coef, tail_coef=tail_coef, min_gap=min_gap
     )

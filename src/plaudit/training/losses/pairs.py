@@ -113,13 +113,16 @@ def tie_head(**_: object) -> Head:
     return Head("first", 2, network={"completion": 1, "constants": [0.0]})
 
 
-def cotrained(outputs: Tensor, row: Mapping[str, Tensor], *, noise: float, ramp: float) -> Tensor:
+def cotrained(
+    outputs: Tensor, row: Mapping[str, Tensor], *, noise: float, ramp: float, easy_first: bool = False
+) -> Tensor:
     """Two heads, each of which learns from the pairs that the other finds easy.
 
     What is left out is chosen within the row, the part of a step that is run at once: a row of so few pairs that none
     is left out (two, with a fifth) trains on all of them. The sum is scaled up to the weight of all pairs, so that a
     step's mean stays one over pairs that count.
     """
+    del easy_first  # the order of an epoch: see `plaudit.training.curriculum`
     losses = [_losses(outputs[:, i], row["pairs"]) for i in (0, 1)]
     dropped = dropped_share(float(row["progress"]), noise=noise, ramp=ramp)
     kept = peer_selection(losses[0].detach(), losses[1].detach(), dropped=dropped)

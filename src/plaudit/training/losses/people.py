@@ -10,6 +10,8 @@ from torch import Tensor
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Ranked, Rated
 from plaudit.rewards.readers.head import Head
+from plaudit.training.objectives.pairs.logistic import bradley_terry
+from plaudit.training.objectives.pairs.soft import soft_bradley_terry_aspects
 from plaudit.training.objectives.people.aspects import aspect_regression, gated_bradley_terry
 from plaudit.training.objectives.people.balanced import balanced_sources
 from plaudit.training.objectives.people.minimum_norm import Normalise
@@ -52,6 +54,15 @@ def aspects_head(*, names: Sequence[str], weights: Sequence[float]) -> Head:
     return Head("aspects", max(len(names), 1), {"names": list(names), "weights": list(weights)})
 
 
+def aspect_preferences(outputs: Tensor, row: Mapping[str, Tensor], *, weights: Sequence[float] = ()) -> Tensor:
+    """Cross-entropy of each aspect's outputs and the probability that chosen is the better one in it."""
+    del weights  # of the score, which nothing is fitted to
+    target = row["aspects"][row["pairs"][:, 0]]
+    return soft_bradley_terry_aspects(
+        outputs, row["pairs"], target=target, known=target.isfinite(), weight=row["weight"]
+    )
+
+
 def gated_aspects(outputs: Tensor, row: Mapping[str, Tensor], *, gate_coef: float) -> Tensor:
     """The regression of the aspects, and Bradley-Terry on the score that the prompt's weights make of them.
 
@@ -86,6 +97,11 @@ def gated_aspects_head(*, names: Sequence[str], gate_coef: float) -> Head:
     k = max(len(names), 1)
     network = {"completion": k, "prompt": k, "prompt_depth": 2, "constants": [0.0]}
     return Head("gated-aspects", 2 * k + 1, {"names": list(names)}, network=network)
+
+
+def known_people(outputs: Tensor, row: Mapping[str, Tensor], **_: Any) -> Tensor:
+    """Bradley-Terry on everybody's pairs: what the features of a user model are fitted by."""
+    return bradley_terry(outputs[:, 0], row["pairs"], weight=row["weight"])
 
 
 def balanced(outputs: Tensor, row: Mapping[str, Any], *, normalise: Normalise) -> Tensor:

@@ -15,7 +15,7 @@ from plaudit.training.objectives.ratings.beliefs import belief_rating
 from plaudit.training.objectives.ratings.distribution import distribution_rating, thurstone_fidelity
 from plaudit.training.objectives.ratings.evidential import evidential_rating
 from plaudit.training.objectives.ratings.gaussian import gaussian_rating
-from plaudit.training.objectives.ratings.levels import interpolated_levels
+from plaudit.training.objectives.ratings.levels import interpolated_levels, soft_levels
 from plaudit.training.objectives.ratings.ordinal import ordered_thresholds, ordinal_rating
 from plaudit.training.objectives.ratings.quantiles import quantile_rating
 from plaudit.training.objectives.ratings.regression import huber_rating, squared_rating
@@ -77,21 +77,29 @@ def evidential_head(**_: object) -> Head:
 
 
 def distribution(
-    outputs: Tensor, row: Mapping[str, Tensor], *, levels: int, fidelity_coef: float, rater_std: float
-) -> Tensor:
-    """Divergence from a rating that is spread over the two levels beside it, and fidelity of the pairs of a prompt.
+    outputs: Tensor, row: Mapping[str, Tensor], *, levels: int, fidelity_coef: float, rater_std: float,
+    density: bool = False,
+) -> Tensor:  # fmt: skip
+    """Divergence from a rating that is spread over the levels, and fidelity of the pairs of a prompt.
 
+    Where a row says how much its raters differ, the levels are a Gaussian's with its mean and deviation
+    (`soft_levels`); elsewhere the rating is spread over the two levels beside it, and raters differ by `rater_std`.
     The loss is a mean over completions, so the pairs' part counts once a pair beside once a completion. The pairs are
     those of one prompt whose ratings differ, whether they came as pairs, in a list or as rated rows.
     """
     check_number("objective rating-distribution", "fidelity_coef", fidelity_coef, low=0)
     items, ratings = rated(row)
-    loss = distribution_rating(outputs, items=items, target=interpolated_levels(ratings, levels=levels))
+    std = row["rating_std"] if "rating_std" in row else torch.full_like(row["values"], torch.nan)
+    target = interpolated_levels(ratings, levels=levels)
+    known = std[items].isfinite()
+    if bool(known.any()):
+        soft = soft_levels(ratings, std[items].nan_to_num(0.0), levels=levels, density=density)
+        target = torch.where(known[:, None], soft, target)
+    loss = distribution_rating(outputs, items=items, target=target)
     pairs = _apart(row, items) if fidelity_coef else items[:0]
     if pairs.numel():
-        mean = row["values"][pairs]
-        std = torch.full_like(mean, rater_std)
-        loss = loss + fidelity_coef * thurstone_fidelity(outputs, pairs, mean=mean, std=std)
+        spread = torch.where(std.isfinite(), std, torch.full_like(std, rater_std))
+        loss = loss + fidelity_coef * thurstone_fidelity(outputs, pairs, mean=row["values"][pairs], std=spread[pairs])
     return loss
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -144,6 +146,21 @@ def fit_users(reward: ModelReward, rows: Sequence[Pair], *, config: UserFit | No
     return VariationalUsers(
         reward, network, center, spread, offset=float(scores.mean()), scale=float(scores.std(correction=0)) or 1.0
     )
+
+
+def fit_beside(reward: ModelReward, rows: Sequence[Pair], folder: str | Path, **options: Any) -> None:
+    """Fits a user model and saves it beside the weights of its reward model.
+
+    Args:
+        reward: as for `fit_users`.
+        rows: pairs with their `annotator`.
+        folder: where the reward model is saved.
+        options: of `UserFit`.
+
+    Raises:
+        InputError: as `fit_users`.
+    """
+    fit_users(reward, rows, config=UserFit(**options)).save(folder)
 
 
 def _drawn(
