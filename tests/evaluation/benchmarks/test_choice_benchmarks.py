@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
+from plaudit.cli.main import main
 from plaudit.errors import InputError
+from plaudit.evaluation.benchmarks import benchmark, evaluate_benchmark, read_items
 from plaudit.evaluation.benchmarks.choices.multilingual import cohen_kappa
 from plaudit.evaluation.benchmarks.choices.rewardbench import SECTIONS
 from plaudit.evaluation.benchmarks.credits import all_won, pair_credit
@@ -158,6 +160,73 @@ def test_judgebench_labels(tmp_path):
         on("judgebench", write(tmp_path / "x.jsonl", [JUDGE[0] | {"label": "A"}]), by_text({}))
 
 
+def judged(*decisions):
+    return [None if d is None else {"judgment": {"judge_model": "j"}, "decision": d} for d in decisions]
+
+
+def test_judgebench_scores_the_judgements_of_its_result_files(tmp_path, capsys):
+    # B>A in the second order means that what stands first there, B, is worse: right for A>B
+    said = [judged("A>B", "B>A"), judged("B>A", "B>A"), judged("A>B", None), [None, {"decision": None}]]
+    # rows: A right in both orders; B right: +1 and, B shown first and called worse, -1; A right and null; two nulls
+    path = write(tmp_path / "gpt.jsonl", [row | {"judgments": s} for row, s in zip(JUDGE, said, strict=True)])
+    out = tmp_path / "out.json"
+    assert main(["evaluate", "--benchmark", "judgebench", "--data", str(path), "--json", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "stored judgements on judgebench: 4 items" in shown
+    assert "3 of 8 ordered pairs have no judgement (3 abstained)" in shown
+    found = json.loads(out.read_text())
+    # ours: the two pairs without a judgement leave: 1 of 2; its code: the third is decided by one order, the fourth is
+    # not correct, and all four count: 2 of 4
+    assert (found["stored/accuracy"]["value"], found["stored/accuracy"]["n"]) == (0.5, 2)
+    assert (found["stored/published/accuracy"]["value"], found["stored/published/accuracy"]["n"]) == (0.5, 4)
+    assert found["stored/consistent"]["value"] == 0.5
+    # A is shown first, and right, in rows 1 and 3; B in the second order of row 2, where it loses
+    assert (found["stored/accuracy/right first"]["value"], found["stored/accuracy/right first"]["n"]) == (2 / 3, 3)
+    wins = write(tmp_path / "w.jsonl", [row | {"judgments": judged(row["label"], None)} for row in JUDGE])
+    three = evaluate_benchmark(benchmark("judgebench"), read_items(benchmark("judgebench"), [wins]).items, None)
+    assert math.isnan(values(three)["stored/accuracy"])
+    assert values(three)["stored/published/accuracy"] == 1.0
+
+
+def test_judgebench_judgements_in_one_order(tmp_path):
+    once = [row | {"judgments": judged(d)} for row, d in zip(JUDGE, ("A>B", "A>B", "A=B", None), strict=True)]
+    path = write(tmp_path / "rm.jsonl", once)
+    found = on("judgebench", path, by_text({"right": 1.0})).metrics
+    assert found["accuracy"].value == 1.0
+    # right, wrong, neither (not correct), null (leaves; in its code not correct)
+    assert (found["stored/accuracy"].value, found["stored/accuracy"].n) == (1 / 3, 3)
+    assert (found["stored/published/accuracy"].value, found["stored/published/accuracy"].n) == (0.25, 4)
+    mixed = write(tmp_path / "m.jsonl", [once[0], JUDGE[1] | {"judgments": judged("A>B", "A>B")}])
+    with pytest.raises(InputError, match="in one order and others in both"):
+        on("judgebench", mixed, by_text({}))
+    with pytest.raises(InputError, match="give an object with a decision, or null"):
+        on("judgebench", write(tmp_path / "b.jsonl", [JUDGE[0] | {"judgments": ["A>B"]}]), by_text({}))
+    with pytest.raises(InputError, match="judgebench: the files hold no judgement; give --reward"):
+        evaluate_benchmark(
+            benchmark("judgebench"),
+            read_items(benchmark("judgebench"), [write(tmp_path / "n.jsonl", JUDGE)]).items,
+            None,
+        )
+
+
+def test_judgebench_published_ties_and_missing_judgements(tmp_path):
+    path = write(tmp_path / "gpt.jsonl", JUDGE)
+    # every reward ties, and reads B, which is right in two of four
+    tied = values(on("judgebench", path, by_text({})))
+    assert (tied["accuracy"], tied["published/accuracy"]) == (0.0, 0.5)
+    # q0 abstains where the right one is first, and is right in the other order; q1 in both
+    shy = Prefers(
+        lambda a, b: (
+            None
+            if a.prompt[0].text == "q1" or (a.prompt[0].text == "q0" and a.text == "right")
+            else float(a.text == "right")
+        )
+    )
+    found = on("judgebench", path, shy).metrics
+    assert (found["accuracy"].value, found["accuracy"].n) == (1.0, 2)
+    assert (found["published/accuracy"].value, found["published/accuracy"].n) == (0.75, 4)
+
+
 def llmbar(tmp_path, sets):
     for name in sets:
         rows = [{"input": f"{name} {i}", "output_1": "right", "output_2": "wrong", "label": 1} for i in range(2)]
@@ -184,6 +253,18 @@ def test_llmbar_averages_orders_and_sets(tmp_path):
     part = on("llmbar", llmbar(tmp_path / "less", ("Natural", "Manual")), judge, baselines=False)
     assert math.isnan(values(part)["section/adversarial"])
     assert "missing subsets: Neighbor, GPTInst, GPTOut" in part.notes[0]
+
+
+def test_llmbar_counts_its_case_studies_in_no_number(tmp_path):
+    folder = llmbar(tmp_path, ("Natural", "Neighbor", "GPTInst", "GPTOut", "Manual"))
+    other = folder.parent / "CaseStudy" / "Base-10" / "dataset.json"
+    other.parent.mkdir(parents=True)
+    other.write_text(json.dumps([{"input": "q", "output_1": "wrong", "output_2": "right", "label": 1}] * 10))
+    # every pair of the five sets is right, all ten case studies are wrong
+    found = on("llmbar", tmp_path, Prefers(lambda a, b: float(a.text == "right")), baselines=False).metrics
+    assert (found["accuracy_of_pairs"].value, found["accuracy_of_pairs"].n) == (1.0, 10)
+    assert found["agreement"].n == 10
+    assert found["subset/Base-10"].value == 0.0
 
 
 def test_llmbar_reads_no_results_beside_the_data(tmp_path):

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from plaudit.errors import InputError
+from plaudit.evaluation.benchmarks import benchmark, read_items
 from plaudit.evaluation.benchmarks.choices.rewardbench import PRIOR_SETS, SECTIONS
 from small_benchmarks import Prefers, by_text, on, values, write
 
@@ -131,3 +132,27 @@ def test_broken_rows_are_one_line(tmp_path, row, words):
         on("rewardbench", write(tmp_path / "x.jsonl", [row]), by_text({}))
     assert words in str(error.value)
     assert "x.jsonl row 1" in str(error.value)
+
+
+def test_a_local_copy_reads_the_filtered_sets_and_tells_what_it_leaves(tmp_path):
+    write(tmp_path / "rb" / "data" / "filtered-00000-of-00001.jsonl", rows(everything()))
+    # raw holds the same pairs and those that were filtered out
+    worse = [row | {"chosen": WRONG, "rejected": RIGHT} for row in rows(everything())]
+    write(tmp_path / "rb" / "data" / "raw-00000-of-00001.jsonl", rows(everything()) + worse)
+    folder = tmp_path / "rb"
+    right = by_text({RIGHT: 1.0})
+    assert values(on("rewardbench", folder, right, baselines=False))["score"] == 1.0
+    said = read_items(benchmark("rewardbench"), [folder])
+    assert (len(said.items), said.repeated) == (2 * len(everything()), 0)
+    assert said.notes == (
+        f"{folder}: left out data/raw-00000-of-00001.jsonl, which rewardbench does not read unless named",
+    )
+    # named, it is read
+    for source in (folder / "data" / "raw-00000-of-00001.jsonl", f"{folder}#raw"):
+        assert values(on("rewardbench", source, right, baselines=False))["score"] == 0.5
+    assert len(read_items(benchmark("rewardbench"), [f"{folder}#filtered"]).items) == 2 * len(everything())
+    with pytest.raises(InputError, match="of the split 'test'"):
+        read_items(benchmark("rewardbench"), [f"{folder}#test"])
+    (folder / "data" / "filtered-00000-of-00001.jsonl").unlink()
+    with pytest.raises(InputError, match="left out data/raw"):
+        read_items(benchmark("rewardbench"), [folder])

@@ -5,7 +5,8 @@ both. A scalar reward has no order, and a tie is worth one half, as in the paper
 in one order and 1 in the other).
 
 Source: Zeng et al. 2023, "Evaluating Large Language Models at Evaluating Instruction Following"; `evaluate.py` in
-its code. `adversarial` is the unweighted mean of the four adversarial sets.
+its code. `adversarial` is the unweighted mean of the four adversarial sets; `accuracy_of_pairs` and `agreement` pool
+the pairs of the five sets.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from plaudit.records.fields import RowError
 from plaudit.records.sample import Sample
 
 ADVERSARIAL = ("Neighbor", "GPTInst", "GPTOut", "Manual")
+SETS = ("Natural", *ADVERSARIAL)
+"""The published sets."""
 PUBLISHED = {"natural": {"Natural": 1.0}, "adversarial": dict.fromkeys(ADVERSARIAL, 1.0)}
 
 
@@ -33,9 +36,8 @@ def _parse(row: SourceRow) -> Item:
     label = column(row, "label")[1]
     if str(label) not in ("1", "2") or len(answers) != 2:
         raise RowError("label", label, "give 1 or 2, with one output each")
-    names = ("Natural", *ADVERSARIAL)
     said = str(row.cells.get("subset") or row.folder or row.stem)
-    subset = next((n for n in names if n.lower() in said.lower().replace("_", "")), said)
+    subset = next((n for n in SETS if n.lower() in said.lower().replace("_", "")), said)
     samples = tuple(Sample(prompt, a, group=f"{row.file}:{row.number}") for a in answers)
     first = str(label) == "1"
     return Item(f"{row.file}:{identity(row)}", subset, samples, (first, not first))
@@ -50,9 +52,14 @@ def _statistics(items: Sequence[Item], judged: Judged) -> Found:
     else:
         # a tie or no clear answer is right in neither order
         right = np.array([np.where(np.isnan(d), math.nan, d > 0).mean() for d in both])
-        extra = [mean_of("agreement", [math.nan if np.isnan(d).any() else float(d[0] == d[1]) for d in both])]
+        same = [
+            float(d[0] == d[1]) if s in SETS and not np.isnan(d).any() else math.nan
+            for d, s in zip(both, subsets, strict=True)
+        ]
+        extra = [mean_of("agreement", same)]
     found = sections(right, subsets, PUBLISHED, overall="mean_of_natural_and_adversarial")
-    return Found((*found.statistics, mean_of("accuracy_of_pairs", right), *extra), found.notes)
+    pooled = np.where([s in SETS for s in subsets], right, math.nan)
+    return Found((*found.statistics, mean_of("accuracy_of_pairs", pooled), *extra), found.notes)
 
 
 LLMBAR = Benchmark(
@@ -66,7 +73,8 @@ LLMBAR = Benchmark(
     wanted=lambda path: "evaluators" not in path.split("/"),  # results of the paper lie beside the data
     quirks=(
         "accuracy averages the two orders (its code's correct_average), where JudgeBench calls an inconsistency wrong",
-        "its folders CaseStudy and Processed are other data: they are shown as subsets and count in no section",
+        "its folders CaseStudy and Processed are other data: they are shown as subsets and count in no other number",
+        "accuracy_of_pairs and agreement pool the pairs of the five sets (ours)",
         "the mean of natural and adversarial is ours; the paper gives the sets",
     ),
 )

@@ -73,6 +73,7 @@ REWARDBENCH = Benchmark(
     source="Lambert et al. 2024; hub allenai/reward-bench#filtered",
     parse=_parse,
     statistics=_statistics,
+    wanted=lambda path: not path.rpartition("/")[2].startswith("raw"),  # what was filtered out, and the rest again
     quirks=(
         "a tie is a loss (its code: 1 if chosen > rejected else 0); accuracy_ties_half is ours",
         "math-prm weighs 984 with 447 rows, so that mathematics weighs as much as code (its table)",
