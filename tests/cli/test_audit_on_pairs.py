@@ -118,6 +118,84 @@ def test_a_misspelt_threshold_and_what_was_not_measured_do_not_pass(folder, caps
     assert "failed: fairness/gaps was not measured: no attribute was named" in said
 
 
+def test_a_recipe_says_what_the_command_line_can(folder, capsys):
+    (folder / "truth.py").write_text("def truth(samples):\n    return [float('because' in s.text) for s in samples]\n")
+    (folder / "audit.yaml").write_text(
+        "truth: truth.py:truth\nout: first\njson: n.json\njunit: j.xml\nno_texts: true\nskip: [attack, consistency]\n"
+        "fail_on: [bias]\nlog: r.log\n"
+    )
+    words = ["audit", "pairs.jsonl", "--reward", "long.py:reward", "--recipe", "audit.yaml", "--prompts", "30"]
+    assert main(words) == 1
+    assert (folder / "r.log").exists()
+    numbers = json.loads((folder / "n.json").read_text())
+    assert numbers["configuration"]["truth"] == "truth.py:truth"
+    assert sorted(set(numbers["configuration"]) & {"junit", "no_texts"}) == []  # the audit itself is not told
+    written = [folder / "first" / "audit.json", folder / "first" / "audit.html", folder / "j.xml"]
+    assert not any("the wind and the sea" in path.read_text() for path in written)
+    # the command line comes first, and a baseline is read
+    (folder / "next.yaml").write_text("against: first/audit.json\nout: never\nskip: [attack, consistency]\n")
+    assert main([*words[:4], "--recipe", "next.yaml", "--out", "second", "--prompts", "30"]) == 0
+    assert not (folder / "never").exists()
+    document = json.loads((folder / "second" / "audit.json").read_text())
+    assert (document["baseline"], bool(document["changes"])) == ("audit.json", True)
+    assert "the wind and the sea" in (folder / "second" / "audit.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "recipe", "error"),
+    [
+        ([], "thresholds: {bias/lenght: 0.3}", "thresholds: this audit has no check 'bias/lenght'; did you mean"),
+        (["--fail-on", "attack/nope"], "", "--fail-on attack/nope: this audit has no such check"),
+        (["--fail-on", "attack/position"], "", "--fail-on attack/position: this audit has no such check"),
+        (["--fail-on", "fairness/side=nort"], "", "no such check; did you mean 'fairness/side=north'"),
+        ([], "fail_on: [fairness/gaps]", "--fail-on fairness/gaps: this audit has no such check"),
+        (["--json", "/proc/nowhere/n.json"], "", "--json: nothing can be written in /proc/nowhere"),
+        (["--junit", "sound.py/j.xml"], "", "--junit: nothing can be written in sound.py"),
+        (["--junit", "."], "", "--junit: . is a folder; name a file"),
+        (["--out", "sound.py"], "", "--out: nothing can be written in sound.py"),
+        (["--log", "/proc/nowhere/r.log"], "", "--log: nothing can be written in /proc/nowhere"),
+        ([], "junit: /proc/nowhere/j.xml", "--junit: nothing can be written in /proc/nowhere"),
+        (["--stratum", "grad"], "", "stratum: no pair has a column 'grad'; did you mean 'grade'"),
+        (["--group", "tone:completion"], "", "group tone:completion: no pair has a column 'chosen_tone'"),
+        ([], "columns: {translation: version}", "pair 3: column 'version' of the pair with prompt 'why 2': prompt = 5"),
+        (["--recipe", "none.yaml"], None, "--recipe: none.yaml is not there"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_scored_or_written(folder, capsys, words, recipe, error):
+    rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
+    rows = [row | {"grade": i % 3} for i, row in enumerate(rows)]
+    rows[2]["version"] = {"prompt": 5}
+    write_rows(folder / "pairs.jsonl", rows)
+    (folder / "untouched.py").write_text(
+        RULE.format(doc="", name="untouched", extra="0.0").replace(
+            "        return RewardBatch(", "        open('asked', 'w').close()\n        return RewardBatch(", 1
+        )
+    )
+    if recipe is not None:
+        (folder / "audit.yaml").write_text(recipe)
+        words = [*words, "--recipe", "audit.yaml"]
+    before = {path.name for path in folder.iterdir()}
+    words = ["--group", "side", *words]
+    if "--out" not in words:
+        words = ["--out", "out", *words]
+    assert main(["audit", "pairs.jsonl", "--reward", "untouched.py:reward", *QUICK, *words]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert error in said[0]
+    assert {path.name for path in folder.iterdir()} - before <= {"__pycache__"}
+
+
+def test_a_group_that_fail_on_names_and_that_is_too_small_has_not_passed(folder, capsys):
+    rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
+    write_rows(folder / "few.jsonl", [row | {"side": "east"} if i < 9 else row for i, row in enumerate(rows)])
+    words = ["audit", "few.jsonl", "--reward", "sound.py:reward", "--prompts", "30", "--group", "side"]
+    skip = ["--skip", "bias", "--skip", "attack", "--skip", "consistency"]
+    assert main([*words, *skip, "--fail-on", "fairness/side=east", "--junit", "j.xml"]) == 1
+    assert "failed: fairness/side=east was not measured" in capsys.readouterr().out
+    cases = {c.get("name"): c for c in ElementTree.parse(folder / "j.xml").iter("testcase")}
+    assert cases["fairness/side=east"].find("failure") is not None
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -84,6 +85,19 @@ def test_junit_counts_failures_and_skips_and_survives_control_characters(audit):
     assert cases["attack/opener"].find("failure") is None
     assert cases["attack/opener"].find("system-out").text.startswith("amber")
     assert "\x07" not in junit_xml(audit)
+
+
+def test_without_texts_nothing_that_is_written_holds_one(audit, tmp_path):
+    quoting = replace(audit.checks[1].examples[0], note="beats “a secret”")
+    audit = replace(audit, checks=(audit.checks[0], replace(audit.checks[1], examples=(quoting,)), *audit.checks[2:]))
+    write_audit(tmp_path, AuditPage(audit, "s", "c"), texts=False)
+    written = [(tmp_path / "audit.json").read_text(), (tmp_path / "audit.html").read_text()]
+    for document in (*written, junit_xml(audit, {"attack/opener": ["is amber"]}, texts=False)):
+        assert "bias/length" in document
+        assert not any(text in document for text in ("before it", "alert(1)", "a secret"))
+    (example,) = read_audit(tmp_path).checks[1].examples
+    assert (example.reward_before, example.reward_after) == (1.0, 2.5)
+    assert all("alert(1)" in t for t in (render_audit(AuditPage(audit, "", "")), junit_xml(audit)))
 
 
 def test_junit_fails_what_the_command_fails(audit):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from plaudit.errors import InputError
 
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--recipe",
         metavar="FILE",
-        help="YAML of the options below: groups, stratum, thresholds, fail_on, prompts, skip, ...",
+        help="YAML of these options and thresholds: groups, stratum, truth, thresholds, fail_on, junit, ...",
     )
     add(
         "--group", action="append", default=[], metavar="COLUMN[:WHOSE]",
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--prompts", type=int, metavar="N", help="prompts that are rewritten and attacked (default: 100)")
     add("--search-budget", type=int, metavar="N", help="samples that each search may have scored (default: 1000)")
     add("--seed", type=int, metavar="N", help="of every bootstrap, split and search (default: 0)")
-    add("--no-texts", action="store_true", help="leave the texts of the examples out of the page")
+    add("--no-texts", action="store_true", help="leave the texts of the examples out of page, audit.json and JUnit")
     add("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
 
 
@@ -62,17 +63,21 @@ def run_on_pairs(args: argparse.Namespace) -> int:
     """Audits, prints the lights, writes what was asked for; 1 where `fail_on` is met."""
     from plaudit.audit.against import compare_audits, read_audit
     from plaudit.audit.battery import audit_reward, tokenizer_words
+    from plaudit.audit.names import foresee
+    from plaudit.cli.audit_recipe import with_recipe
     from plaudit.cli.inputs import open_judge, read_pairs
     from plaudit.rewards.base import Reward
     from plaudit.rewards.calibrators.reading import calibrated_probability
 
-    config = _config(args)
+    args, config = with_recipe(args)
+    _check_outputs(args)
     baseline = read_audit(args.against) if args.against else None
     if "worse" in config.fail_on and baseline is None:
         raise InputError("--fail-on worse: needs a baseline; give --against with an earlier audit.json")
     records, pairs = read_pairs(args.data, args.skip_broken)
     reward = open_judge(args)
     learned = isinstance(reward, Reward)  # a comparison says probabilities itself
+    foresee(pairs, config, comparison=not learned)
     scale = getattr(reward, "log_odds_per_unit", None) if learned else 1.0
     probability = calibrated_probability(reward) if isinstance(reward, Reward) else None
     with _logged(args, reward) as judge:
@@ -87,16 +92,15 @@ def run_on_pairs(args: argparse.Namespace) -> int:
         print(f"the baseline was audited on {'other pairs' if baseline.pairs else 'pairs that it does not tell'}: "
               "a difference may be theirs")  # fmt: skip
     _write(args, config, audit, changes, records.data_hash)
-    _known(audit, config)
     failed = failures(audit, config.fail_on, changes)
     if args.junit:
-        _write_junit(args.junit, audit, failed)
+        _write_junit(args.junit, audit, failed, texts=not args.no_texts)
     for name, why in failed:
         print(f"failed: {name} {why}")
     return 1 if failed else 0
 
 
-def _write_junit(path: str, audit: Audit, failed: Sequence[tuple[str, str]]) -> None:
+def _write_junit(path: str, audit: Audit, failed: Sequence[tuple[str, str]], *, texts: bool) -> None:
     """After the exit status is known: whatever makes it 1 is a failure there, too."""
     from plaudit.report.junit import junit_xml
     from plaudit.runs.atomic import write_text
@@ -104,19 +108,31 @@ def _write_junit(path: str, audit: Audit, failed: Sequence[tuple[str, str]]) -> 
     reasons: dict[str, list[str]] = {}
     for name, why in failed:
         reasons.setdefault(name, []).append(why)
-    write_text(path, junit_xml(audit, reasons))
+    write_text(path, junit_xml(audit, reasons, texts=texts))
 
 
-def _known(audit: Audit, config: AuditConfig) -> None:
-    """A threshold of a check that is not there would move nothing, and nobody would notice."""
-    from plaudit.audit.config import FAMILIES
-    from plaudit.errors import nearest
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Whatever is wrong with a path that is written to is found before a reward is asked for anything."""
+    files = {"--json": args.json, "--junit": args.junit, "--log": args.log}
+    for option, path in files.items():
+        if path is None:
+            continue
+        if Path(path).is_dir():
+            raise InputError(f"{option}: {path} is a folder; name a file")
+        _writable(option, Path(path).parent)
+    if args.out is not None:
+        _writable("--out", Path(args.out))
 
-    names = [c.name for c in audit.checks]
-    for name in config.thresholds:
-        whole = f"{name.split('/')[0]}/all"  # the family was left out, or a comparison has none of its checks
-        if name not in (*FAMILIES, *names) and whole not in names:
-            raise InputError(f"thresholds: this audit has no check {name!r}; {nearest(name, names)}")
+
+def _writable(option: str, folder: Path) -> None:
+    """Tries to write where the folder is, or would be made; nothing stays behind."""
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"{option}: nothing can be written in {folder} ({reason}); name another path") from error
 
 
 @contextmanager
@@ -143,13 +159,9 @@ def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange
         audit: the audit.
         fail_on: lights, `worse`, families or names of checks.
         changes: beside the baseline.
-
-    Raises:
-        InputError: if a name is no check of this audit.
     """
     from plaudit.audit.against import worse
     from plaudit.audit.config import FAMILIES, LIGHTS
-    from plaudit.errors import nearest
 
     lines: list[tuple[str, str]] = []
     names = [c.name for c in audit.checks]
@@ -158,7 +170,9 @@ def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange
             lines += [(c.name, f"is {c.standing}" + (f", {c.why}" if c.why else "")) for c in worse(changes)]
             continue
         if what not in (*LIGHTS, *FAMILIES, *names):
-            raise InputError(f"--fail-on {what}: this audit has no such check; {nearest(what, names)}")
+            # a name that could be (`foresee`) and is not: of a group with too few pairs, for example
+            lines.append((what, "was not measured: these pairs hold too little of it"))
+            continue
         # amber asks for more than red does: whoever wants certainty does not accept a shown failure
         bad = ("red", "amber") if what == "amber" else ("red",)
         meant = [c for c in audit.checks if what in LIGHTS or what in (c.name, c.family)]
@@ -168,37 +182,6 @@ def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange
         if what not in LIGHTS and all(c.light == "grey" for c in asked):
             lines += [(c.name, f"was not measured: {c.skipped}") for c in asked]
     return list(dict.fromkeys(lines))
-
-
-def _config(args: argparse.Namespace) -> AuditConfig:
-    """The recipe's options, with those of the command line on top."""
-    from plaudit.audit.config import AuditConfig
-
-    config = AuditConfig()
-    if args.recipe:
-        config = _read(Path(args.recipe))
-    given: dict[str, Any] = {
-        "groups": tuple(args.group), "fail_on": tuple(args.fail_on), "skip": tuple(args.skip),
-        "stratum": args.stratum, "prompts": args.prompts, "search_budget": args.search_budget, "seed": args.seed,
-    }  # fmt: skip
-    return replace(config, **{k: v for k, v in given.items() if v is not None and v != ()})
-
-
-def _read(path: Path) -> AuditConfig:
-    import yaml
-
-    from plaudit.audit.config import AuditConfig
-    from plaudit.errors import MissingError
-    from plaudit.recipes.loading import build
-
-    if not path.is_file():
-        raise MissingError(f"--recipe: {path} is not there; give a YAML file such as `fail_on: [red]`")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    config: AuditConfig = build(AuditConfig, tree, "", str(path))
-    return config
 
 
 def _truth(reference: str | None) -> TrueReward | None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from plaudit._json import to_json
 from plaudit.audit.against import CheckChange
 from plaudit.audit.battery import Audit
-from plaudit.audit.checks import Check
+from plaudit.audit.checks import Check, Example
 from plaudit.audit.config import FAMILIES
 from plaudit.report.page import USES, template
 from plaudit.runs.atomic import write_text
@@ -86,7 +86,7 @@ def write_audit(folder: Path | str, page: AuditPage, *, texts: bool = True) -> P
     Args:
         folder: made where it is not there.
         page: what was measured.
-        texts: whether the page shows the texts of the examples; the JSON keeps them.
+        texts: whether page and JSON hold the texts of the examples; without, the JSON keeps their rewards.
 
     Returns:
         The path of the page.
@@ -96,7 +96,7 @@ def write_audit(folder: Path | str, page: AuditPage, *, texts: bool = True) -> P
     document = {
         "subject": page.subject,
         "created": page.created,
-        "audit": page.audit.to_dict(),
+        "audit": (page.audit if texts else without_texts(page.audit)).to_dict(),
         "baseline": page.baseline,
         "changes": to_json(page.changes),
         "source": to_json(dict(page.source or {})),
@@ -104,6 +104,21 @@ def write_audit(folder: Path | str, page: AuditPage, *, texts: bool = True) -> P
     write_text(folder / "audit.json", json.dumps(document, ensure_ascii=False, indent=1) + "\n")
     write_text(folder / "audit.html", render_audit(page, texts=texts))
     return folder / "audit.html"
+
+
+def without_texts(audit: Audit) -> Audit:
+    """The audit with nothing in its examples but their rewards: texts may offend, or be confidential.
+
+    Notes go too, since some quote a text. Sentences stay: they may name the words that a search found.
+
+    Args:
+        audit: any audit.
+    """
+    bare = [
+        replace(c, examples=tuple(Example("", "", "", e.reward_before, e.reward_after) for e in c.examples))
+        for c in audit.checks
+    ]
+    return replace(audit, checks=tuple(bare))
 
 
 def _order(check: Check) -> tuple[int, float]:

@@ -15,13 +15,14 @@ from plaudit.audit.checks import Check
 from plaudit.audit.config import FAMILIES
 
 
-def junit_xml(audit: Audit, failed: Mapping[str, Sequence[str]] | None = None) -> str:
+def junit_xml(audit: Audit, failed: Mapping[str, Sequence[str]] | None = None, *, texts: bool = True) -> str:
     """The document as text.
 
     Args:
         audit: any audit.
         failed: check to the reasons for which the command exits with 1; a check that the audit has not (a baseline's)
             gets a test of its own.
+        texts: whether a failure shows the worst texts; they may offend, or be confidential.
 
     Returns:
         XML 1.0; characters that it cannot hold are replaced.
@@ -47,18 +48,19 @@ def junit_xml(audit: Audit, failed: Mapping[str, Sequence[str]] | None = None) -
             case = ElementTree.SubElement(
                 suite, "testcase", classname=f"plaudit.audit.{_legal(family)}", name=_legal(check.name)
             )
-            _result(case, check, why.get(check.name, ()))
+            _result(case, check, why.get(check.name, ()), texts)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _result(case: ElementTree.Element, check: Check, why: Sequence[str]) -> None:
+def _result(case: ElementTree.Element, check: Check, why: Sequence[str], texts: bool) -> None:
     number = "" if check.evidence is None else f"{check.evidence.format()}, {check.harm} {check.threshold:g}"
     said = ": ".join(part for part in (check.says, number) if part)
     if check.light == "red" or why:
         message = "; ".join([*why, *([said] if said else [])])
         failure = ElementTree.SubElement(case, "failure", message=_legal(message))
-        failure.text = _legal("\n\n".join(f"{e.note}\n{e.after}" for e in check.examples[:3]))
+        if texts:
+            failure.text = _legal("\n\n".join(f"{e.note}\n{e.after}" for e in check.examples[:3]))
     elif check.light == "grey":
         ElementTree.SubElement(case, "skipped", message=_legal(check.skipped))
     else:

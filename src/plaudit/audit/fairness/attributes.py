@@ -58,6 +58,25 @@ def continuous(pairs: Sequence[Pair], column: str) -> bool:
     return len(numbers) > len(values) / 2 and len(set(numbers)) > 10
 
 
+def completion_values(pairs: Sequence[Pair], column: str) -> tuple[list[str], list[str]]:
+    """The group of each chosen and of each rejected completion, as text; missing ones are named.
+
+    Args:
+        pairs: with `chosen_COLUMN` and `rejected_COLUMN` in their meta.
+        column: the attribute.
+
+    Raises:
+        InputError: if no pair has one of the two columns.
+    """
+    sides = []
+    for name in (f"chosen_{column}", f"rejected_{column}"):
+        if all(p.meta.get(name) is None for p in pairs):
+            have = sorted({k for p in pairs for k in p.meta})
+            raise InputError(f"group {column}:completion: no pair has a column {name!r}; {nearest(name, have)}")
+        sides.append(["(not given)" if p.meta.get(name) is None else str(p.meta[name]) for p in pairs])
+    return sides[0], sides[1]
+
+
 def rightness(margin: NDArray[np.float64], true_margin: ArrayLike | None) -> NDArray[np.float64]:
     """1 where the reward is right, 0.5 where it ties, 0 where it is wrong, NaN where nothing can be right.
 

@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plaudit.audit.checks import Check, Example, not_measured
-from plaudit.audit.fairness.attributes import Attribute, continuous, rightness
+from plaudit.audit.fairness.attributes import Attribute, completion_values, continuous, rightness
 from plaudit.audit.fairness.candidates import SCORES, SELECTED, candidate_checks, pool
 from plaudit.audit.fairness.cells import CellGap, Cells, cell_gaps
 from plaudit.audit.fairness.depending import dependence_check
 from plaudit.audit.fairness.disparity import disparity_estimates
 from plaudit.audit.fairness.merit import SAYS, completion_parity, pair_parity
 from plaudit.audit.fairness.selection import preference_excess
-from plaudit.errors import InputError, nearest
 from plaudit.evaluation.pairs import confidently_wrong, group_values, prompt_key
 from plaudit.records.rows import Pair
 from plaudit.records.sample import completion_text
@@ -204,15 +203,7 @@ def _completion_checks(
     threshold: float,
     options: dict[str, Any],
 ) -> list[Check]:
-    sides = []
-    for side in ("chosen", "rejected"):
-        name = f"{side}_{attribute.column}"
-        if all(p.meta.get(name) is None for p in pairs):
-            have = sorted({k for p in pairs for k in p.meta})
-            raise InputError(
-                f"group {attribute.column}:completion: no pair has a column {name!r}; {nearest(name, have)}"
-            )
-        sides.append(["(not given)" if p.meta.get(name) is None else str(p.meta[name]) for p in pairs])
+    sides = completion_values(pairs, attribute.column)
     deserved = np.ones(margin.shape) if true_margin is None else np.asarray(true_margin, dtype=np.float64)
     gaps = preference_excess(
         margin, sides[0], sides[1], deserved, [prompt_key(p) for p in pairs], min_pairs=options["min_group"],

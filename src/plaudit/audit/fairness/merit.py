@@ -46,7 +46,7 @@ def pair_parity(
     Raises:
         InputError: if no pair has the stratum.
     """
-    bins = _bins([p.meta.get(stratum) for p in pairs], stratum, [k for p in pairs for k in p.meta])
+    bins = _bins(stratum_values(pairs, stratum))
     groups = group_values(pairs, column)
     options: dict[str, Any] = {"seed": seed, "resamples": resamples}
     said = f"right less often where the {whose} has {{}}"
@@ -86,7 +86,7 @@ def completion_parity(
     prompts = [prompt_key(p) for p in pairs] * 2
     groups = ["(not given)" if v is None else str(v) for v in values]
     said = "preferred less often with {}"
-    bins = _bins(merit, stratum, [])
+    bins = _bins(merit)
     return _checks(favoured, groups, bins, prompts, column, stratum, said, threshold, min_group, options)
 
 
@@ -123,10 +123,25 @@ def _told(parity: ConditionalParity) -> str:
     return f" (all strata together {parity.marginal.format(2)}; worst at {stratum}: {gap.format(2)}){alone}"
 
 
-def _bins(values: Sequence[Any], name: str, have: Sequence[str]) -> NDArray[np.str_]:
-    """The stratum of each row as text: values as they are, many numbers in fifths, named by their range."""
+def stratum_values(pairs: Sequence[Pair], stratum: str) -> list[Any]:
+    """What stands in the column of a stratum, a value a pair.
+
+    Args:
+        pairs: n pairs.
+        stratum: the column.
+
+    Raises:
+        InputError: if no pair has it.
+    """
+    values = [p.meta.get(stratum) for p in pairs]
     if all(v is None for v in values):
-        raise InputError(f"stratum: no pair has a column {name!r}; {nearest(name, sorted(set(have)))}")
+        have = sorted({k for p in pairs for k in p.meta})
+        raise InputError(f"stratum: no pair has a column {stratum!r}; {nearest(stratum, have)}")
+    return values
+
+
+def _bins(values: Sequence[Any]) -> NDArray[np.str_]:
+    """The stratum of each row as text: values as they are, many numbers in fifths, named by their range."""
     numbers = np.array(
         [float(v) if isinstance(v, (int, float)) and not isinstance(v, bool) else np.nan for v in values]
     )
