@@ -80,6 +80,8 @@ def test_refusals():
         first_fixed([1, 2], [0, 1], ["a", "a"], by="f1", fixes=1)
     with pytest.raises(ShapeError, match="2 scores and 1 labels"):
         pooled_ranking([1, 2], [1], ["a", "a"])
+    with pytest.raises(InputError, match="labels 1 or 0"):
+        pooled_ranking([1, 2], [1, 0.5], ["a", "a"])
     with pytest.raises(InputError, match="cap is 0"):
         pooled_ranking([1, 2], [1, 0], ["a", "a"], cap=0)
 
@@ -104,6 +106,49 @@ def test_a_cap_on_the_total_is_gamed_and_by_hand():
     found = pooled_ranking([9, 8, 1, 0.5], [1, 0, 1, 0], ["a", "a", "b", "b"], cap=2)
     assert (found.capped, found.gamed, found.by_class) == (0.5, 1.0, 1.0)
     assert found.gain == 0.5
+
+
+def test_ties_at_the_border_of_a_cap_share_it_by_hand():
+    # all scores equal, two classes of one positive and one negative, cap 2 of 4. Capped: a class keeps none in 1 of 6
+    # cases (0), one in 4 (precision 1 or 0: mean 1/2), both in 1 (recall 1, precision 1/2): 4/6 / 2 + 1/6 / 2 = 5/12.
+    # Dealt out alike it keeps one: 1/2. However the rows stand
+    for correct in ([1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 0, 1]):
+        found = pooled_ranking([3, 3, 3, 3], correct, ["a", "a", "b", "b"], cap=2)
+        assert (found.capped, found.gamed) == (pytest.approx(5 / 12), pytest.approx(1 / 2))
+        assert (found.by_class, found.pooled) == (0.5, 0.5)
+    # distinct scores, cap 3: the third place is one class's or the other's, half of the time each. A class with the
+    # negative first has 0 with one row and 1/2 with two: 1/4 each. The scores as they are give it to a: (1/2 + 0) / 2
+    found = pooled_ranking([9, 8, 1, 0.5], [0, 1, 0, 1], ["a", "a", "b", "b"], cap=3)
+    assert (found.capped, found.gamed) == (pytest.approx(1 / 4), pytest.approx(1 / 4))
+    # a class of one row leaves its part to the others: cap 3 is one of b, two of a
+    found = pooled_ranking([9, 8, 7, 1], [0, 1, 0, 1], ["a", "a", "a", "b"], cap=3)
+    assert (found.capped, found.gamed) == (pytest.approx(1 / 4), pytest.approx(3 / 4))
+
+
+def test_ties_at_the_border_are_the_mean_over_their_orders():
+    # the tied told apart in every way by 4,000 random orders, each without a tie at the border
+    rng = np.random.default_rng(4)
+    score, correct = rng.integers(0, 3, 24).astype(float), (rng.uniform(size=24) < 0.4).astype(float)
+    correct[:3], classes = 1, np.arange(24) % 3
+    found = pooled_ranking(score, correct, classes, cap=11)
+    drawn = []
+    for _ in range(4000):
+        # kept by a random order of the tied; the precision of what is kept counts tied rows as one step
+        order = np.argsort(-score + rng.uniform(0, 0.5, 24), kind="stable")
+        kept = np.isin(np.arange(24), order[:11])
+        drawn.append(np.mean([kept_precision(score, correct, (classes == c), kept) for c in range(3)]))
+    assert found.capped == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn) / 4000**0.5)
+    turned = rng.permutation(24)
+    again = pooled_ranking(score[turned], correct[turned], classes[turned], cap=11)
+    assert (again.capped, again.gamed) == (pytest.approx(found.capped), pytest.approx(found.gamed))
+
+
+def kept_precision(score, correct, own, kept):
+    """Average precision of the kept rows of a class, positives that were cut off missed, by scikit-learn."""
+    seen = own & kept
+    if not correct[seen].any():
+        return 0.0
+    return average_precision_score(correct[seen], score[seen]) * correct[seen].sum() / correct[own].sum()
 
 
 def test_one_normal_is_mahalanobis_and_its_widest_direction():
