@@ -73,6 +73,38 @@ def test_a_peak_that_is_not_identified_is_not_given(change, words):
     assert found.notes == (found.peak.method,)
 
 
+def test_a_peak_below_every_point_is_extrapolated():
+    # a = -0.13, b = 0.0736: peak at exp(a / b - 1) = exp(-2.766) = 0.063; six runs at d in [2, 6], reward only falling
+    rng = np.random.default_rng(0)
+    runs = np.repeat(np.arange(6), 5)
+    d = np.tile(np.linspace(2.0, 6.0, 5), 6)
+    gain = d * (-0.13 - 0.0736 * np.log(d)) + 0.002 * rng.normal(size=30)
+    found = fit_optimisation_law(d**2, gain, runs)
+    assert math.isnan(found.peak.value)
+    assert math.isnan(found.peak_reward.value)
+    assert "below the smallest d of 2: extrapolated" in found.notes[0]
+    # the start itself, where every law is 0, is no point that the peak could lie beyond
+    with_start = fit_optimisation_law(np.append(d**2, 0.0), np.append(gain, 0.0), np.append(runs, 0))
+    assert with_start.notes == found.notes
+
+
+def test_best_of_n_that_only_falls_has_no_peak():
+    found = fit_optimisation_law(*points("best-of-n", -0.3, 0.1, noise=0.05), law="best-of-n")
+    assert math.isnan(found.peak.value)
+    assert found.notes[0].startswith("the reward falls from the start (alpha -0.29")
+    assert found.peak.method == found.notes[0]
+
+
+def test_points_without_noise_have_no_interval():
+    found = fit_optimisation_law(*points("rl", 0.3, 0.1))
+    for estimate in (found.alpha, found.beta, found.peak, found.peak_reward):
+        assert math.isnan(estimate.low)
+        assert estimate.method == "no interval: every resample says the same"
+    assert found.peak.value == pytest.approx(math.e**2)
+    noisy = fit_optimisation_law(*points("rl", 0.3, 0.1, noise=0.01))
+    assert noisy.peak.low < noisy.peak.value < noisy.peak.high
+
+
 def test_distances_that_are_alike_identify_nothing():
     found = fit_optimisation_law([4.0] * 6, [1.0, 1.1, 0.9, 1.0, 1.1, 0.9])
     assert math.isnan(found.alpha.value)

@@ -4,9 +4,11 @@ With `d = sqrt KL` in root nats, best-of-n follows `R(d) = d (a - b d)`, peak at
 learning and direct alignment follow `R(d) = d (a - b log d)`, peak at `d = exp(a / b - 1)` (Gao et al. 2023). Both are
 linear in a and b, so least squares is exact and a bootstrap over runs costs sums only.
 
-A fit says where a peak is only if the data bend: where b is not told from 0 there is no peak to speak of, and where the
-peak lies beyond the largest d it is extrapolated. Both are said, and the peak is NaN, instead of a number that the next
-run overturns.
+A fit says where a peak is only if the data bend and reach it: where b is not told from 0, or the reward falls from the
+start (best-of-n with a below 0), there is no peak to speak of, and where the peak lies beyond the largest d, or below
+the smallest one but the start's own, it is extrapolated. Each is said, and the peak is NaN, instead of a number that the
+next run overturns. Where every resample says the same (points without noise) there is no interval: a width of nothing
+would claim certainty.
 
 Source: Gao et al. 2023, "Scaling Laws for Reward Model Overoptimization"; Rafailov et al. 2024 (direct alignment);
 Coste et al. 2023 (ensembles).
@@ -24,6 +26,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from plaudit.errors import InputError, ShapeError, nearest
+from plaudit.evaluation.strata import without_interval
 from plaudit.stats.bootstrap import bootstrap_totals
 from plaudit.stats.clusters import Clusters
 from plaudit.stats.estimate import Estimate
@@ -40,7 +43,7 @@ class OptimisationLaw:
 
     Attributes:
         law: `best-of-n` or `rl`.
-        alpha: slope at the start, reward a root nat.
+        alpha: slope at the start, reward a root nat; of `rl`, whose slope there has no bound, the reward at d = 1.
         beta: how fast it bends.
         peak: d of the highest true reward; NaN with the reason in `method` where it is not identified.
         peak_reward: the reward there, relative to the start; NaN with it.
@@ -110,9 +113,10 @@ def fit_optimisation_law(
     alpha, beta = of(lambda *ab: ab[0]), of(lambda *ab: ab[1])
     peak = of(lambda a, b: _peak(a, b, law)[0])
     height = of(lambda a, b: _peak(a, b, law)[1])
-    reason = _unidentified(alpha, beta, peak, float(d[known].max()))
+    reason = _unidentified(law, alpha, beta, peak, d[known & (d > 0)])
     if reason:
         peak, height = (Estimate(math.nan, n=e.n, method=reason) for e in (peak, height))
+    alpha, beta, peak, height = (without_interval(e) for e in (alpha, beta, peak, height))
     left = r[known] - (alpha.value * u[known] - beta.value * v[known])
     squares = float((r[known] ** 2).sum())
     fitted = 1 - float((left**2).sum()) / squares if squares else math.nan
@@ -146,13 +150,19 @@ def _peak(
     return at, b * at
 
 
-def _unidentified(alpha: Estimate, beta: Estimate, peak: Estimate, furthest: float) -> str:
+def _unidentified(law: str, alpha: Estimate, beta: Estimate, peak: Estimate, d: Float[np.ndarray, " n"]) -> str:
+    """Why the points do not say where the peak is; nothing where they do. At d = 0 every law is 0: that is no point."""
     if math.isnan(alpha.value):
         return "the distances are too alike to tell slope from bend: spread the checkpoints"
     if math.isnan(beta.low):
         return "one run: no interval tells the bend from none"
     if not beta.low > 0:
         return f"the bend is not told from none (beta {beta.format()}): no peak is seen"
-    if peak.value > furthest or math.isnan(peak.value):
+    if law == "best-of-n" and not alpha.value > 0:
+        return f"the reward falls from the start (alpha {alpha.format()}): there is no peak"
+    nearest_d, furthest = float(d.min()), float(d.max())
+    if peak.value > furthest:
         return f"the peak would lie at d = {peak.value:.3g}, beyond the largest d of {furthest:.3g}: extrapolated"
+    if peak.value < nearest_d:
+        return f"the peak would lie at d = {peak.value:.3g}, below the smallest d of {nearest_d:.3g}: extrapolated"
     return ""
