@@ -6,9 +6,9 @@ linear in a and b, so least squares is exact and a bootstrap over runs costs sum
 
 A fit says where a peak is only if the data bend and reach it: where b is not told from 0, or the reward falls from the
 start (best-of-n with a below 0), there is no peak to speak of, and where the peak lies beyond the largest d, or below
-the smallest one but the start's own, it is extrapolated. Each is said, and the peak is NaN, instead of a number that the
-next run overturns. Where every resample says the same (points without noise) there is no interval: a width of nothing
-would claim certainty.
+the smallest one but the start's own, it is extrapolated. Each is said, and the peak is NaN, instead of a number that
+the next run overturns. Where every resample says the same (points without noise) there is no interval: a width of
+nothing would claim certainty.
 
 Source: Gao et al. 2023, "Scaling Laws for Reward Model Overoptimization"; Rafailov et al. 2024 (direct alignment);
 Coste et al. 2023 (ensembles).

@@ -214,3 +214,50 @@ def test_what_is_refused():
         starc_distance(mdp, np.zeros((4, 3)), np.zeros((4, 3)), form="vall")
     with pytest.raises(InputError, match="norm 'l3' is not known"):
         starc_distance(mdp, np.zeros((4, 3)), np.zeros((4, 3)), norm="l3")
+
+
+def test_actions_that_are_vectors_are_as_good_as_numbers():
+    # action k is written as the k-th of three points of the plane; states as numbers, and as vectors of their own
+    rng = np.random.default_rng(7)
+    points, places = rng.normal(size=(3, 2)), rng.normal(size=(4, 5))
+    tables = rng.normal(size=(2, 4, 3, 4))
+    n, m = 40, 6
+    s, u, after = rng.integers(0, 4, n), rng.integers(0, 3, n), rng.integers(0, 4, n)
+    cover, acts = rng.integers(0, 4, m), rng.integers(0, 3, m)
+
+    def coded(x, codes):
+        return np.abs(x[:, None, :] - codes).sum(axis=2).argmin(axis=1)
+
+    def step(states, actions):
+        return (states + actions + 1) % 4
+
+    one, two = (lambda s, u, t, r=r: r[s, u, t] for r in tables)
+    by_point, by_point_two = (
+        lambda s, u, t, r=r: r[coded(s, places), coded(u, points), coded(t, places)] for r in tables
+    )
+    found = epic_distance_sampled(
+        by_point, by_point_two, (places[s], points[u], places[after]), (places[cover], points[acts]), discount=0.9
+    )
+    plain = epic_distance_sampled(one, two, (s, u, after), (cover, acts), discount=0.9)
+    assert 0 < plain < 1
+    assert found == pytest.approx(plain, abs=1e-12)
+    found = dard_distance_sampled(
+        by_point, by_point_two, (places[s], points[u], places[after]), points[acts],
+        lambda states, actions: places[step(coded(states, places), coded(actions, points))], discount=0.9,
+    )  # fmt: skip
+    plain = dard_distance_sampled(one, two, (s, u, after), acts, step, discount=0.9)
+    assert 0 < plain < 1
+    assert found == pytest.approx(plain, abs=1e-12)
+
+
+def test_columns_of_samples_that_do_not_fit_are_refused():
+    def nothing(s, u, t):
+        return np.zeros(len(s))
+
+    three, two = np.zeros(3), np.zeros((2, 2))
+    with pytest.raises(ShapeError, match=r"epic_distance_sampled: coverage: columns of \[3, 2\] rows"):
+        epic_distance_sampled(nothing, nothing, (three, three, three), (three, two), discount=0.9)
+    with pytest.raises(ShapeError, match=r"dard_distance_sampled: columns of \[3, 2, 3\] rows"):
+        dard_distance_sampled(nothing, nothing, (three, two, three), two, lambda s, u: s, discount=0.9)
+    with pytest.raises(ShapeError, match=r"dard_distance_sampled: columns of \[0\] rows"):
+        dard_distance_sampled(nothing, nothing, (three, three, three), np.zeros((0, 2)), lambda s, u: s, discount=0.9)

@@ -7,7 +7,7 @@ by visits, so that it says nothing of what was never visited.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from plaudit.evaluation.distances.tabular import pearson_distance
 
 Array = NDArray[Any]
 Callable3 = Callable[[Array, Array, Array], Float[np.ndarray, " n"]]
-"""A reward: states, actions, next states (first axis n) to n numbers."""
+"""A reward: states, actions, next states (first axis n, whatever the others are) to n numbers."""
 
 
 def epic_distance_sampled(
@@ -38,10 +38,13 @@ def epic_distance_sampled(
         transitions: states, actions, next states on which the forms are compared, n each.
         coverage: states and actions by which expectations are taken, m each, drawn independently of each
             other; the states are the next states, too.
-        discount: gamma.
+        discount: gamma, in [0, 1].
 
     Returns:
         The distance; NaN where one of the forms is constant.
+
+    Raises:
+        ShapeError: if there are not as many states, actions and next states, or none.
 
     Source: Gleave et al. 2021, section 5.
     """
@@ -64,25 +67,32 @@ def dard_distance_sampled(
         a: a reward.
         b: another.
         transitions: states, actions, next states, n each.
-        actions: samples of the coverage of actions, m.
+        actions: samples of the coverage of actions, m, numbers or arrays.
         step: samples next states of states and actions, as learned or simulated.
-        discount: gamma.
+        discount: gamma, in [0, 1].
+
+    Returns:
+        The distance; NaN where one of the forms is constant.
+
+    Raises:
+        ShapeError: if there are not as many states, actions and next states, or none.
 
     Source: Wulfe et al. 2022, section 4.
     """
-    state, _, after = (np.asarray(x) for x in transitions)
+    state, action, after = _alike("dard_distance_sampled", transitions)
+    (actions,) = _alike("dard_distance_sampled", (actions,))
     n, m = len(state), len(actions)
-    act = np.tile(actions, n)
-    one, two = step(np.repeat(state, m, axis=0), act), step(np.repeat(after, m, axis=0), act)
+    act = _tiled(actions, n)
+    one, two = (np.asarray(step(np.repeat(x, m, axis=0), act)) for x in (state, after))
     # the action of S' -> S'' is that of S'': every pair of a drawn S' and a drawn S''
     firsts = one.reshape(n, m, *one.shape[1:])
     seconds = two.reshape(n, m, *two.shape[1:])
     crossed_from = np.repeat(firsts, m, axis=1).reshape(-1, *one.shape[1:])
     crossed_to = np.tile(seconds, (1, m) + (1,) * (one.ndim - 1)).reshape(-1, *one.shape[1:])
-    crossed_by = np.tile(actions, n * m)
+    crossed_by = _tiled(actions, n * m)
     forms = []
     for r in (a, b):
-        own = np.asarray(r(*transitions), dtype=np.float64)
+        own = np.asarray(r(state, action, after), dtype=np.float64)
         from_state = np.asarray(r(np.repeat(state, m, axis=0), act, one)).reshape(n, m).mean(axis=1)
         from_after = np.asarray(r(np.repeat(after, m, axis=0), act, two)).reshape(n, m).mean(axis=1)
         crossed = np.asarray(r(crossed_from, crossed_by, crossed_to)).reshape(n, m * m).mean(axis=1)
@@ -135,21 +145,31 @@ def starc_distance_sampled(
     return float(np.sqrt((visits * (forms[0] - forms[1]) ** 2).sum() / visits.sum()))
 
 
+def _alike(who: str, columns: Sequence[Array]) -> list[Array]:
+    """The columns as arrays, which have the same number of rows and at least one."""
+    arrays = [np.asarray(c) for c in columns]
+    sizes = [len(a) if a.ndim else 0 for a in arrays]
+    if len(set(sizes)) != 1 or not sizes[0]:
+        raise ShapeError(f"{who}: columns of {sizes} rows; give as many of each, and at least one")
+    return arrays
+
+
+def _tiled(rows: Array, n: int) -> Array:
+    """All rows n times over, whatever a row is: `np.tile(rows, n)` would repeat the last axis."""
+    return np.asarray(np.tile(rows, (n,) + (1,) * (rows.ndim - 1)))
+
+
 def _epic(
     r: Callable3, transitions: tuple[Array, Array, Array], coverage: tuple[Array, Array], discount: float
 ) -> Float[np.ndarray, " n"]:
-    state, _, after = (np.asarray(x) for x in transitions)
-    cover, actions = (np.asarray(x) for x in coverage)
-    if len(cover) != len(actions) or not len(cover):
-        raise ShapeError(
-            f"epic_distance_sampled: {len(cover)} coverage states and {len(actions)} actions; give as many"
-        )
+    state, action, after = _alike("epic_distance_sampled", transitions)
+    cover, actions = _alike("epic_distance_sampled: coverage", coverage)
     m = len(cover)
 
     def potential(at: Array) -> Float[np.ndarray, " k"]:
         n = len(at)
-        told = r(np.repeat(at, m, axis=0), np.tile(actions, n), np.tile(cover, (n,) + (1,) * (cover.ndim - 1)))
+        told = r(np.repeat(at, m, axis=0), _tiled(actions, n), _tiled(cover, n))
         return np.asarray(np.asarray(told, dtype=np.float64).reshape(n, m).mean(axis=1))
 
-    own = np.asarray(r(*transitions), dtype=np.float64)
+    own = np.asarray(r(state, action, after), dtype=np.float64)
     return np.asarray(own + discount * potential(after) - potential(state) - discount * potential(cover).mean())
