@@ -71,22 +71,47 @@ def probe_accuracy(
         ShapeError: if states and labels do not fit.
         InputError: if a state is not finite, or there are fewer than two levels.
     """
+    x, y, u, v = *_states("train", train, train_labels), *_states("test", test, test_labels)
+    right = (probe_levels(x, y, u, l2=l2) == v).astype(np.float64)
+    levels, counts = np.unique(y, return_counts=True)
+    usual = (v == levels[counts.argmax()]).astype(np.float64)
+    return ProbeResult(share(right, clusters, seed=seed), share(usual, clusters, seed=seed), right)
+
+
+def probe_levels(
+    train: Float[np.ndarray, "m d"], train_labels: ArrayLike, test: Float[np.ndarray, "n d"], *, l2: float = 1.0
+) -> Int[np.ndarray, " n"]:
+    """The levels that a softmax probe on whitened states says of others.
+
+    States that do not vary say the most frequent level.
+
+    Args:
+        train: states to fit on.
+        train_labels: (m,) integer levels.
+        test: states to judge.
+        l2: penalty of the weights on whitened states, positive.
+
+    Raises:
+        ShapeError: if states and labels do not fit.
+        InputError: if a state is not finite, or there are fewer than two levels.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    x, y, u, v = *_states("train", train, train_labels), *_states("test", test, test_labels)
+    x, y = _states("train", train, train_labels)
+    u, _ = _states("test", test, np.zeros(len(test), np.int64))
     if x.shape[1] != u.shape[1]:
         raise ShapeError(f"probe_accuracy: states have widths {x.shape[1]} and {u.shape[1]}; they must be equal")
-    if len(np.unique(y)) < 2:
+    levels, counts = np.unique(y, return_counts=True)
+    if len(levels) < 2:
         raise InputError("probe_accuracy: all training labels are one level; a probe needs two")
     center = x.mean(axis=0)
     _, scale, axes = np.linalg.svd(x - center, full_matrices=False)
     kept = scale > scale.max() * 1e-10
+    if not kept.any():
+        return np.full(len(u), levels[counts.argmax()], np.int64)
     whiten = (axes[kept] / scale[kept][:, None]).T * math.sqrt(len(x))
     model = LogisticRegression(C=1.0 / l2, max_iter=2000).fit((x - center) @ whiten, y)
-    right = (model.predict((u - center) @ whiten) == v).astype(np.float64)
-    levels, counts = np.unique(y, return_counts=True)
-    usual = (v == levels[counts.argmax()]).astype(np.float64)
-    return ProbeResult(share(right, clusters, seed=seed), share(usual, clusters, seed=seed), right)
+    return np.asarray(model.predict((u - center) @ whiten), np.int64)
 
 
 def _states(who: str, states: ArrayLike, labels: ArrayLike) -> tuple[Floats, Int[np.ndarray, " n"]]:
@@ -179,6 +204,15 @@ class InferenceProbe:
         rows = np.arange(len(a))
         return Explanation(tuple(names[i] for i in best), margins[rows, best], profile, names)
 
+    def nearest(self, states: Float[np.ndarray, "n d"], name: str) -> Int[np.ndarray, " n"]:
+        """Which of a dimension's centroids is nearest, from 0 for the lowest level.
+
+        Args:
+            states: of any candidates.
+            name: of the dimension.
+        """
+        return np.asarray(_distances(np.asarray(states, np.float64), self.centroids[name]).argmin(axis=1), np.int64)
+
     def _distance(self, states: Floats, name: str) -> Floats:
         return np.asarray(_distances(states, self.centroids[name]).min(axis=1) / self.scale[name])
 
@@ -207,4 +241,5 @@ class Explanation:
 
 
 def _distances(states: Floats, centroids: Floats) -> Floats:
-    return np.asarray(np.linalg.norm(states[:, None, :] - centroids[None, :, :], axis=2))
+    # one centroid at a time: all differences at once would take the states' memory again for each
+    return np.stack([np.linalg.norm(states - c, axis=1) for c in centroids], axis=1)

@@ -25,13 +25,9 @@ WHERE: dict[str, str] = {
     "hybrid": "judged.hybrid:HYBRID",
     "processbench": "process.processbench:PROCESSBENCH",
     "path-credit": "process.paths:PATH_CREDIT",
+    "mrmbench": "mrmbench:MRMBENCH",
 }
 """Name to the module (below this package) and the attribute."""
-FUNCTIONS = {
-    "mrmbench": "probes hidden states and not rewards: see probe_accuracy and InferenceProbe in "
-    "plaudit.evaluation.benchmarks",
-}
-"""What has no rewards to judge, and where it is instead."""
 
 
 def benchmark(name: str) -> Benchmark:
@@ -40,8 +36,6 @@ def benchmark(name: str) -> Benchmark:
     Raises:
         InputError: if there is none of that name.
     """
-    if name in FUNCTIONS:
-        raise InputError(f"benchmark: {name} {FUNCTIONS[name]}")
     if name not in WHERE:
         raise InputError(f"benchmark: {name!r} is not known; {nearest(name, WHERE)}")
     module, _, attribute = WHERE[name].partition(":")
@@ -53,5 +47,4 @@ def listing() -> list[str]:
     """A line for each benchmark: name, what it measures, the columns that a row needs."""
     rows = [benchmark(name) for name in WHERE]
     width = max(len(b.name) for b in rows)
-    lines = [f"{b.name:<{width}}  {b.line}; columns: {b.columns}" for b in rows]
-    return lines + [f"{name:<{width}}  {words}" for name, words in FUNCTIONS.items()]
+    return [f"{b.name:<{width}}  {b.line}; columns: {b.columns}" for b in rows]
