@@ -28,6 +28,8 @@ def test_two_rules(data, tmp_path, capsys):
     told = capsys.readouterr().out
     assert "60 completions of 12 prompts" in told
     assert "A prefers, by" in told
+    # five completions a prompt: a quarter of them is one
+    assert "best-of-2, 4: above a quarter of the 5 completions of a prompt" in told
     assert "word word" in told
     numbers = json.loads((tmp_path / "o.json").read_text())
     assert numbers["correlation"]["value"] < 0
@@ -35,6 +37,14 @@ def test_two_rules(data, tmp_path, capsys):
     assert "reversed_pairs/kind=odd" in numbers
     assert (tmp_path / "log.a").is_file()
     assert (tmp_path / "log.b").is_file()
+
+
+def test_pools_that_are_deep_enough_are_not_called_rough(tmp_path, capsys):
+    rows = [{"prompt": f"q{p}", "completion": "word " * (n + 1)} for p in range(3) for n in range(16)]
+    (tmp_path / "deep.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    assert main(["compare", "rule/length", "rule/repetition", str(tmp_path / "deep.jsonl")]) == 0
+    # of 16 completions a quarter is four
+    assert "best-of-8, 16: above a quarter of the 16 completions" in capsys.readouterr().out
 
 
 def test_a_reward_with_itself(data, capsys):

@@ -37,6 +37,21 @@ def test_table_json_and_exit_codes(pairs, tmp_path, capsys):
     assert "missed: accuracy is 0.750" in capsys.readouterr().out
 
 
+def test_a_reward_that_prefers_nothing_is_told(pairs, tmp_path, capsys):
+    (tmp_path / "same.py").write_text(
+        "def constant(samples):\n    return [0.5] * len(samples)\n"
+        "def by_prompt(samples):\n    return [float(s.prompt[-1].text[1:]) for s in samples]\n"
+        "def longer(samples):\n    return [float(len(s.text)) for s in samples]\n"
+    )
+    told = {}
+    for name in ("constant", "by_prompt", "longer"):
+        assert main(["evaluate", str(pairs), "--reward", f"{tmp_path / 'same.py'}:{name}"]) == 0
+        told[name] = capsys.readouterr().out
+    assert "every reward is 0.5: all margins are ties, half right each" in told["constant"]
+    assert "both completions of every pair are worth the same: all margins are ties" in told["by_prompt"]
+    assert "all margins are ties" not in told["longer"]
+
+
 def test_usage_errors_are_one_line(pairs, tmp_path, capsys):
     reward = f"{tmp_path / 'mine.py'}:longer"
     assert main(["evaluate", str(pairs), "--reward", reward, "--fail-under", "acuracy=0.7"]) == 2

@@ -63,6 +63,12 @@ def _remarks(found: RewardComparison) -> list[str]:
         lines.append(
             f"{found.n_samples - found.n_used} completions are not compared: {told}{'; ' if told else ''}{alone}"
         )
+    rough = [n for n in found.costs if n > found.pool / 4]
+    if rough:
+        lines.append(
+            f"best-of-{', '.join(map(str, rough))}: above a quarter of the {found.pool} completions of a prompt, so "
+            "rough: the estimate rests on the few best ones"
+        )
     d = found.distance.value
     if d == d:
         lines.append(

@@ -51,10 +51,15 @@ class Disagreement:
 class RewardComparison:
     """Two rewards A and B on the same completions.
 
+    Numbers of best-of-n are estimated without bias from pools of completions up to n = pool, but beyond a quarter of
+    the pool they rest on the few best completions of each prompt, and their intervals, which resample prompts, are
+    rough.
+
     Attributes:
         n_samples: completions given.
         n_used: completions that both judge, in prompts with at least two of them.
         n_prompts: those prompts.
+        pool: completions that both judge of such a prompt, the median.
         outcomes: completions without a reward by side and outcome, as `a: abstained`.
         correlation: within prompts.
         rank_correlation: of ranks within prompts.
@@ -72,6 +77,7 @@ class RewardComparison:
     n_samples: int
     n_used: int
     n_prompts: int
+    pool: int
     outcomes: dict[str, int]
     correlation: Estimate
     rank_correlation: Estimate
@@ -127,7 +133,8 @@ def compare_rewards(
     pairs = _pairs(x, y, g)
     costs, kept = _best_of_n(x, y, g, std, options)
     return RewardComparison(
-        n_samples=len(samples), n_used=at.size, n_prompts=int(g.max()) + 1, outcomes=_outcomes(a, b),
+        n_samples=len(samples), n_used=at.size, n_prompts=int(g.max()) + 1, pool=int(np.median(np.bincount(g))),
+        outcomes=_outcomes(a, b),
         correlation=without_interval(within_group_correlation(x, y, g, **options)),
         rank_correlation=without_interval(within_group_correlation(x, y, g, rank=True, **options)),
         distance=without_interval(prompt_distance(x, y, g, **options)),
@@ -179,7 +186,7 @@ def _share(part: Floats, whole: Floats, options: dict[str, Any]) -> Estimate:
 def _best_of_n(
     x: Floats, y: Floats, g: Int[np.ndarray, " n"], std: tuple[float, float], options: dict[str, Any]
 ) -> tuple[dict[int, tuple[Estimate, Estimate]], dict[int, tuple[Estimate, Estimate]]]:
-    """Costs and kept shares, in B by A and in A by B, for n = 2, 4, ... up to the smallest pool of the larger half."""
+    """Costs and kept shares, in B by A and in A by B, for n = 2, 4, ... up to the median pool."""
     rows = _rows(g)
     sizes = np.array([r.size for r in rows])
     largest = int(np.median(sizes))
