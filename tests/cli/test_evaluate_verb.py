@@ -80,7 +80,10 @@ def test_a_comparison_is_evaluated_too(pairs, tmp_path, capsys):
         "    def __call__(self, first, second):\n"
         "        p = [0.8 if len(a.text) > len(b.text) else 0.2 for a, b in zip(first, second)]\n"
         "        return PreferenceBatch(np.array(p), np.zeros(len(p), dtype=np.int8))\n"
-        "compare = Longer()\n"
+        "class Even(Longer):\n"
+        "    def __call__(self, first, second):\n"
+        "        return PreferenceBatch(np.full(len(first), 0.5), np.zeros(len(first), dtype=np.int8))\n"
+        "compare, even = Longer(), Even()\n"
     )
     out, reward = tmp_path / "out.json", f"{tmp_path / 'judge.py'}:compare"
     assert main(["evaluate", str(pairs), "--reward", reward, "--json", str(out)]) == 0
@@ -88,6 +91,8 @@ def test_a_comparison_is_evaluated_too(pairs, tmp_path, capsys):
     assert stored["accuracy"]["value"] == 0.75
     # three of four rows at 0.8, the others at 0.2 for what was chosen
     assert stored["log_loss"]["value"] == pytest.approx(-(0.75 * np.log(0.8) + 0.25 * np.log(0.2)))
-    capsys.readouterr()
+    assert "all margins are ties" not in capsys.readouterr().out
+    assert main(["evaluate", str(pairs), "--reward", f"{tmp_path / 'judge.py'}:even"]) == 0
+    assert "both completions of every pair are worth the same: all margins are ties" in capsys.readouterr().out
     assert main(["evaluate", str(pairs), "--reward", reward, "--log", str(tmp_path / "log")]) == 2
     assert "compares pairs, and the log keeps rewards of samples" in capsys.readouterr().err

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if records.n_broken:
         print(f"{records.n_broken} broken rows are in {args.skip_broken}")
     _remarks(result)
-    if line := _ties_line(*sides):
+    if line := _ties_line(*sides, compared=not isinstance(reward, Reward)):
         print(line)
     if (line := calibration_line(reward)) and not args.no_probabilities:
         print(line)
@@ -145,16 +145,15 @@ def missed(table: Mapping[str, Estimate], floors: Mapping[str, float]) -> list[s
     return names
 
 
-def _ties_line(chosen: RewardBatch, rejected: RewardBatch) -> str:
+def _ties_line(chosen: RewardBatch, rejected: RewardBatch, *, compared: bool) -> str:
     """What is said where the reward prefers no completion of any pair; nothing elsewhere."""
     import numpy as np
 
     both = np.stack([chosen.reward, rejected.reward])[:, chosen.valid & rejected.valid]
     if not both.size or (both[0] != both[1]).any():
         return ""
-    what = (
-        f"every reward is {both[0, 0]:g}" if np.ptp(both) == 0 else "both completions of every pair are worth the same"
-    )
+    alike = np.ptp(both) == 0 and not compared  # of a comparison these are log-odds, which nobody has seen
+    what = f"every reward is {both[0, 0]:g}" if alike else "both completions of every pair are worth the same"
     return f"{what}: all margins are ties, half right each, and nothing is preferred"
 
 
