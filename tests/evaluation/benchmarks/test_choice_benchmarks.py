@@ -79,6 +79,57 @@ def test_rewardmath_by_steps(tmp_path):
     assert found["accuracy"] == 0.0  # the reward itself ties
 
 
+def stored(tmp_path, rows):
+    items = read_items(benchmark("rewardmath"), [write(tmp_path / "reward.jsonl", rows)]).items
+    return evaluate_benchmark(benchmark("rewardmath"), items, None, resamples=50)
+
+
+def test_rewardmath_scores_its_result_files(tmp_path):
+    sources = ["human_to_GPT-4", "modified_with_GPT-4", "google/gemma-7b-it"]
+    # the right one above both; tied with the best wrong one; below both
+    scores = [[0.9, 0.1, 0.2], [0.5, 0.5, 0.2], [0.1, 0.5, 0.4]]
+    rows = [{"problem": f"p{n}", "solution_reference": sources, "score": s} for n, s in enumerate(scores)]
+    result = stored(tmp_path, rows)
+    found = values(result)
+    assert found["stored/accuracy"] == pytest.approx(1 / 3)
+    assert found["stored/accuracy_ties_allowed"] == pytest.approx(2 / 3)
+    assert found["stored/mrr"] == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
+    assert found["baseline/random/stored/accuracy"] == pytest.approx(1 / 3)  # one of three
+    assert not any("longer" in name for name in found)  # no text, so no rule that measures it
+    assert result.n_clusters == 3
+    # steps: minima .6 and .1 against .5, .2; products .54, .09 against .5 and .2, .18
+    steps = [[[0.9, 0.6], [0.5, 1.0], [0.2, 0.9]], [[0.9, 0.1], [0.5, 1.0], [0.2, 0.9]]]
+    by = values(stored(tmp_path, [row | {"score": s} for row, s in zip(rows, steps, strict=False)]))
+    assert by["stored/accuracy/min"] == 0.5
+    assert by["stored/accuracy/prod"] == 0.5
+    assert math.isnan(by["stored/accuracy"])
+    with pytest.raises(InputError, match="6 answers have no prompt"):
+        on("rewardmath", write(tmp_path / "x.jsonl", rows[:2]), by_text({}))
+
+
+def test_rewardmath_letters_of_a_judge_that_compares(tmp_path):
+    wrong = ["modified_with_GPT-4", "google/gemma-7b-it"]
+    rows = [{"problem": f"p{n}", "solution_reference": wrong, "score": s, "chosen_position": ["A", "B"]}
+            for n, s in enumerate((["A", "B"], ["A", "A"], ["B", "A"]))]  # fmt: skip
+    found = values(stored(tmp_path, rows))
+    # both won; one lost: rank 2; both lost: rank 3
+    assert found["stored/accuracy"] == pytest.approx(1 / 3)
+    assert found["stored/mrr"] == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
+    write(tmp_path / "r" / "one.jsonl", rows)
+    write(tmp_path / "r" / "two.jsonl", rows)
+    items = read_items(benchmark("rewardmath"), [tmp_path / "r"]).items
+    with pytest.raises(InputError, match="2 result files are of as many judges"):
+        evaluate_benchmark(benchmark("rewardmath"), items, None)
+    for row, words in (
+        ({"score": ["A"]}, "1 of them for 2 solutions"),
+        ({"chosen_position": ["A"]}, "give one for each wrong solution"),
+        ({"chosen_position": None}, "one of several must be human_to_GPT-4"),
+        ({"chosen_position": None, "solution_reference": ["human_to_GPT-4", "x"]}, "give numbers, lists"),
+    ):
+        with pytest.raises(InputError, match=words):
+            stored(tmp_path, [rows[0] | row])
+
+
 def test_aggregates_by_hand():
     p = (0.9, 0.6)
     # sqrt(.54); sigmoid((log 9 + log 1.5) / 2) = sigmoid(1.30135); (9 + 1.5) / 2

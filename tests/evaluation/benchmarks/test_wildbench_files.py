@@ -101,7 +101,7 @@ def test_no_judge_is_asked_without_prompts(tmp_path):
         InputError, match="wildbench-score: 2 answers have no prompt, so no judge can be asked"
     ) as error:
         on("wildbench-score", folder, judge)
-    assert "give the rows that have the prompts as another --data" in str(error.value)
+    assert "give the data set's rows, which have them, as another --data" in str(error.value)
 
 
 def test_prompts_checklists_and_tasks_come_from_the_data_set_by_session(tmp_path):

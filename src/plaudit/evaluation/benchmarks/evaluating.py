@@ -104,7 +104,8 @@ def _rules(
     benchmark: Benchmark, items: Sequence[Item], judged: Judged, heads: Sequence[Statistic],
     shown: Mapping[str, Estimate], clusters: Clusters, options: dict[str, Any],
 ) -> dict[str, Estimate]:  # fmt: skip
-    made = text_rules(items, listed=benchmark.listed) if benchmark.rules is None else benchmark.rules(items)
+    texts = any(sample.text for item in items for sample in item.samples)  # stored judgements may come without any
+    made = benchmark.rules(items) if benchmark.rules else text_rules(items, listed=benchmark.listed) if texts else {}
     table: dict[str, Estimate] = {}
     for name, said in made.items():
         found = _said(benchmark, items, judged, [said])[0]

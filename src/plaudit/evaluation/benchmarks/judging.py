@@ -104,7 +104,7 @@ def judge_items(
     if bare:
         raise InputError(
             f"{benchmark.name if benchmark else judge.name}: {bare} answers have no prompt, so no judge can be asked; "
-            "give the rows that have the prompts as another --data, or leave --reward out to read stored judgements"
+            "give the data set's rows, which have them, as another --data, or leave --reward out for stored judgements"
         )
     if benchmark is not None and benchmark.ask is not None:
         if log is not None:
