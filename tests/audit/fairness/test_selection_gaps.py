@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -100,3 +101,21 @@ def test_wrong_shapes_and_numbers():
         selection_gaps([1.0, 2.0], ["a"], [0, 0], n=2)
     with pytest.raises(ShapeError, match="shapes"):
         preference_excess([1.0], ["a"], ["b"], [1.0, 2.0])
+
+
+def test_without_candidates_there_are_no_gaps():
+    for truth in (None, []):
+        assert selection_gaps([], [], [], n=2, truth=truth) == ()
+        assert score_gaps([], [], [], truth=truth) == {}
+    # candidates without a reward are none
+    nothing = np.full(4, np.nan)
+    assert selection_gaps(nothing, ["a", "b"] * 2, [0, 0, 1, 1], n=2, min_prompts=1) == ()
+    assert score_gaps(nothing, ["a", "b"] * 2, [0, 0, 1, 1], min_prompts=1) == {}
+
+
+@pytest.mark.parametrize("gaps", [partial(selection_gaps, n=2), score_gaps])
+def test_rows_that_differ_in_number_are_refused(gaps):
+    with pytest.raises(ShapeError, match="1 groups for 2 rewards; give one a candidate"):
+        gaps([1.0, 2.0], ["a"], [0, 0])
+    with pytest.raises(ShapeError, match="1 true rewards for 2 rewards; give one a candidate"):
+        gaps([1.0, 2.0], ["a", "b"], [0, 0], truth=[1.0])

@@ -9,8 +9,9 @@ falls as the groups drift apart, so that one number trades quality against evenn
 Source: Luo et al. 2023, "Eye Fairness"; Tian et al. 2024, "FairSeg" (the form with the standard deviation).
 
 Differs from the papers: they give the three as point estimates of one split; here a metric's interval comes from
-resampling prompts (`disparity_estimates`), because the largest gap between many small groups is never 0 by chance, and
-where a group does not vary (all right) from Wilson's interval of it, because thirty of thirty are no proof of always.
+resampling prompts (`disparity_estimates`). The largest gap between many small groups is never 0 by chance, so the end
+on the side of equal groups comes from a band that holds for all differences together (`bands`); and where a group does
+not vary (all right) from Wilson's interval of it, because thirty of thirty are no proof of always.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plaudit.audit.fairness.bands import half_widths, resampled_totals
 from plaudit.errors import InputError, ShapeError
 from plaudit.stats.bootstrap import bootstrap_mean, bootstrap_totals
 from plaudit.stats.clusters import Clusters, cluster_codes
@@ -117,8 +119,9 @@ def disparity_estimates(
         resamples: number of bootstrap resamples.
 
     Returns:
-        The disparity. Where fewer than two groups are large enough, the three measures are NaN. PSD_max of many groups
-        lies above 0 by chance: its interval is shifted so that resampling does not add that bias a second time.
+        The disparity. Where fewer than two groups are large enough, or the overall mean is 0, the three measures are
+        NaN. Intervals stay where the measures can be: from 0 on, and of values in [0, 1] the equity-scaled mean in
+        [0, 1]. Their end on the side of equal groups is the lower of the recentred quantile and the band's.
 
     Raises:
         ShapeError: if there are not as many groups as values.
@@ -139,9 +142,13 @@ def disparity_estimates(
         """One of `_measures`, over resampled prompts."""
         if len(kept) < 2:
             return Estimate(math.nan, n=0, method=f"fewer than two groups of {min_group}")
+        if total.value == 0:
+            return Estimate(math.nan, n=0, method="the overall mean is 0")
         of = partial(_measures, which=which, alpha=alpha)
         found = bootstrap_totals(of, columns, codes, seed=seed, resamples=resamples, recentre=True)
-        return _at_the_edge(found, which, total, list(means.values()), alpha) if any(edge) else found
+        if any(edge):
+            found = _at_the_edge(found, which, total, list(means.values()), alpha)
+        return _in_range(found, which, total, low[which], alpha, bounded)
 
     def mean(at: NDArray[np.bool_]) -> Estimate:
         """Of the rows of a group."""
@@ -151,6 +158,9 @@ def disparity_estimates(
     bounded = bool(known.any() and x[known].min() >= 0 and x[known].max() <= 1)
     total, means = mean(known), {g: mean(at) for g, at in zip(kept, inside, strict=True)}
     edge = [bounded and "Wilson" in m.method for m in means.values()]
+    low = (math.nan,) * 3
+    if len(kept) > 1 and total.value != 0:
+        low = _least(columns, codes, seed=seed, resamples=resamples)
     return Disparity(
         overall=total,
         groups=means,
@@ -170,11 +180,47 @@ def _measures(totals: Floats, *, which: int, alpha: float) -> Floats:
         alpha: of the equity-scaled mean.
     """
     overall, means = totals[:, 0] / totals[:, 1], totals[:, 2::2] / totals[:, 3::2]
+    scale = np.where(overall == 0, np.nan, np.abs(overall))
     if which == 0:
-        return np.asarray(means.std(axis=1) / np.abs(overall))
+        return np.asarray(means.std(axis=1) / scale)
     if which == 1:
-        return np.asarray((means.max(axis=1) - means.min(axis=1)) / np.abs(overall))
+        return np.asarray((means.max(axis=1) - means.min(axis=1)) / scale)
     return np.asarray(overall / (1 + alpha * np.abs(means - overall[:, None]).sum(axis=1)))
+
+
+def _least(
+    columns: Sequence[Floats], codes: NDArray[np.int64], *, seed: int, resamples: int
+) -> tuple[float, float, float]:
+    """The least that the groups' deviation, their range (both over the mean) and the sum of distances can be.
+
+    With `d_ab` the differences, the deviation is `sqrt(sum_{a<b} d_ab^2) / g`, and each is at least its `|d| - half`.
+    """
+    value = np.stack(columns, axis=1).sum(axis=0, keepdims=True)
+    drawn = resampled_totals(columns, codes, seed=seed, resamples=resamples)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        (overall, means), (overalls, drawn_means) = (
+            (t[:, :1] / t[:, 1:2], t[:, 2::2] / t[:, 3::2]) for t in (value, drawn)
+        )
+        a, b = np.triu_indices(means.shape[1], k=1)
+        gap, gaps = ((m[:, a] - m[:, b]) / np.abs(o) for o, m in ((overall, means), (overalls, drawn_means)))
+    sure = np.maximum(np.abs(gap[0]) - half_widths(gap[0], np.where(np.isfinite(gaps), gaps, np.nan)), 0.0)
+    away = (means - overall)[0]
+    off = np.maximum(np.abs(away) - half_widths(away, drawn_means - overalls), 0.0)
+    return float(np.sqrt((sure**2).sum()) / means.shape[1]), float(sure.max()), float(off.sum())
+
+
+def _in_range(found: Estimate, which: int, total: Estimate, least: float, alpha: float, bounded: bool) -> Estimate:
+    """The interval with the band's end where that is further out, and nothing that the measure cannot be."""
+    if math.isnan(found.low) or math.isnan(found.high):
+        return found
+    method = f"{found.method}, with a band over all groups"
+    if which < 2:
+        return replace(found, low=max(0.0, min(found.low, least)), high=max(0.0, found.high), method=method)
+    ends = [found.high, *([total.high / (1 + alpha * least)] if total.high > 0 else [])]
+    low, high = found.low, max(ends)
+    return replace(
+        found, low=max(0.0, low) if bounded else low, high=min(1.0, high) if bounded else high, method=method
+    )
 
 
 def _at_the_edge(found: Estimate, which: int, total: Estimate, means: Sequence[Estimate], alpha: float) -> Estimate:

@@ -10,8 +10,10 @@ unfair within every stratum while the strata's sizes cancel it.
 Source: "Through the lens of the EU AI Act" ([2]), socio-economic parity; the weights w_e are ours (inferred).
 
 Differs from the paper: the effort proxy is any column, or the true reward where a world knows it; the violation has
-an interval over prompts, recentred because a hinge at 0 is biased upwards by noise. A side of a stratum that does not
-vary (all favoured) has Wilson's interval, and the strata are then combined as independent ones (MOVER).
+an interval over prompts within 0 and 1. A hinge at 0 is biased upwards by noise, and more so the more strata there are:
+the interval is recentred, and its lower end is no higher than that of a band over all sets of strata (`bands`). A side
+of a stratum that does not vary (all favoured) has Wilson's interval, and the strata are then combined as independent
+ones (MOVER).
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike, NDArray
 
 from plaudit.audit.biases.gaps import edge_gap
+from plaudit.audit.fairness.bands import largest_sum, resampled_totals
 from plaudit.errors import InputError, ShapeError
 from plaudit.stats.bootstrap import bootstrap_totals
 from plaudit.stats.clusters import Clusters, cluster_codes
@@ -107,6 +110,12 @@ def conditional_parity(
     edges = {e: edge(known & (code == e)) for e in strata_both}
     gaps = {e: edges[e] or estimate(1, e) for e in strata_both}
     violation = estimate(0)
+    if not math.isnan(violation.low):
+        least = _least(columns, prompts, len(names), eps, seed=seed, resamples=resamples)
+        violation = replace(
+            violation, low=max(0.0, min(violation.low, least)), high=min(1.0, max(0.0, violation.high)),
+            method=f"{violation.method}, with a band over sets of strata",
+        )  # fmt: skip
     if any(edges.values()):
         weight = one.sum(axis=0)[strata_both].astype(np.float64)
         violation = _summed(violation, list(gaps.values()), weight / weight.sum(), eps)
@@ -116,6 +125,23 @@ def conditional_parity(
         marginal=edge(known) or estimate(2),
         uncompared=float(one[:, ~both].sum() / one.sum()) if one.any() else math.nan,
     )
+
+
+def _least(columns: Floats, prompts: NDArray[np.int64], k: int, eps: float, *, seed: int, resamples: int) -> float:
+    """The least that the violation can be: the largest sum of `w_e (-gap_e - eps)` over sets of strata."""
+
+    def terms(totals: Floats) -> Floats:
+        s1, c1, s0, c0 = (totals[:, i * k : (i + 1) * k] for i in range(4))
+        both = (c1 > 0) & (c0 > 0)
+        gap = s1 / np.maximum(c1, 1e-300) - s0 / np.maximum(c0, 1e-300)
+        weight = np.where(both, c1, 0.0)
+        total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
+        return np.asarray(np.where(both, weight / total * (-gap - eps), np.nan))
+
+    drawn = resampled_totals(list(columns.T), prompts, seed=seed, resamples=resamples)
+    value = terms(columns.sum(axis=0, keepdims=True))[0]
+    there = ~np.isnan(value)
+    return largest_sum(value[there], terms(drawn)[:, there])
 
 
 def _summed(found: Estimate, gaps: Sequence[Estimate], weight: Floats, eps: float) -> Estimate:

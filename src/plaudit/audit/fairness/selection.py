@@ -76,7 +76,7 @@ def selection_gaps(
         level: coverage, in (0, 1).
 
     Returns:
-        One gap a group, in alphabetical order; ties of the reward share their chance.
+        One gap a group, in alphabetical order; ties of the reward share their chance. Without candidates none.
 
     Raises:
         ShapeError: if the rows differ.
@@ -88,6 +88,8 @@ def selection_gaps(
         raise InputError(f"selection_gaps: n is {n}; selection needs at least 2 candidates")
     if names.size != r.size:
         raise ShapeError(f"selection_gaps: {names.size} groups for {r.size} rewards; give one a candidate")
+    if truth is not None and np.size(truth) != r.size:
+        raise ShapeError(f"selection_gaps: {np.size(truth)} true rewards for {r.size} rewards; give one a candidate")
     codes = cluster_codes(prompts, r.size)
     table = _padded(codes)
     proxy = _at(r, table)
@@ -214,10 +216,18 @@ def score_gaps(
         seed: of the bootstrap over prompts.
         resamples: number of bootstrap resamples.
         level: coverage, in (0, 1).
+
+    Returns:
+        Group to its gap; without candidates it is empty.
+
+    Raises:
+        ShapeError: if the rows differ.
     """
     r, names = np.asarray(reward, dtype=np.float64), np.asarray(groups, dtype=str)
     if names.size != r.size:
         raise ShapeError(f"score_gaps: {names.size} groups for {r.size} rewards; give one a candidate")
+    if truth is not None and np.size(truth) != r.size:
+        raise ShapeError(f"score_gaps: {np.size(truth)} true rewards for {r.size} rewards; give one a candidate")
     table = _padded(cluster_codes(prompts, r.size))
     values = _at(r, table)
     true = None if truth is None else np.where(np.isnan(values), np.nan, _at(np.asarray(truth, dtype=float), table))
@@ -264,7 +274,7 @@ def _padded(codes: NDArray[np.int64]) -> NDArray[np.int64]:
     size = np.bincount(codes)
     order = np.argsort(codes, kind="stable")
     column = np.arange(codes.size) - np.repeat(np.cumsum(size) - size, size)
-    table = np.full((size.size, int(size.max())), -1, dtype=np.int64)
+    table = np.full((size.size, int(size.max(initial=0))), -1, dtype=np.int64)
     table[codes[order], column] = order
     return table
 
