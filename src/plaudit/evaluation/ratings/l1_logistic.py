@@ -17,8 +17,10 @@ from scipy.special import expit
 
 from plaudit.errors import InputError
 
-TOLERANCE = 1e-9
-"""Largest step of a coefficient at which a fit has converged."""
+TOLERANCE = 1e-6
+"""Largest step of a coefficient at which a fit has converged: of a Newton step its square is left, about."""
+INNER = 1e-10
+"""Largest step of a coefficient at which the minimiser of a quadratic model is found."""
 LIMIT = 100
 CELLS = 1 << 16
 """Fits by rows whose predictions are held at once: what a core's cache holds."""
@@ -69,17 +71,13 @@ def fit_l1_logistic(
     return descend([Rows(features, target, weights)], c, b)
 
 
-def descend(
-    blocks: Sequence[Rows], c: float, start: Float[np.ndarray, "r f"], *, tolerance: float = TOLERANCE
-) -> Float[np.ndarray, "r f"]:
+def descend(blocks: Sequence[Rows], c: float, start: Float[np.ndarray, "r f"]) -> Float[np.ndarray, "r f"]:
     """The fits of `fit_l1_logistic`, of a loss that is the sum over several blocks of rows.
 
     Args:
         blocks: rows with weights a fit, and rows that weigh the same in all.
         c: inverse strength of the penalty.
         start: coefficients to start from.
-        tolerance: largest step of a coefficient at which a fit has converged; what is left of the way is of the order
-            of the step's square.
 
     Raises:
         InputError: if a fit does not converge.
@@ -93,7 +91,7 @@ def descend(
         for rows in blocks:
             change = np.maximum(change, _largest(step, rows.features))
         b[todo] += step * np.where(change > 1e-3, np.log1p(change) / np.maximum(change, 1e-300), 1.0)[:, None]
-        todo = todo[np.abs(step).max(axis=1) > tolerance]
+        todo = todo[np.abs(step).max(axis=1) > TOLERANCE]
         if not todo.size:
             return b
     raise InputError(
@@ -213,7 +211,7 @@ def _by_coordinate(
             gradient += move[:, None] * curve[:, j]
             x[:, j] = new
             largest = max(largest, float(np.abs(move).max()))
-        if largest < TOLERANCE / 10:
+        if largest < INNER:
             return x
     return x  # the outer steps go on from here
 

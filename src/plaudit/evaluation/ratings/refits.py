@@ -19,10 +19,8 @@ from jaxtyping import Float
 from numpy.polynomial import Polynomial
 from scipy.special import expit
 
-from plaudit.evaluation.ratings.l1_logistic import Rows, descend, lasso
+from plaudit.evaluation.ratings.l1_logistic import TOLERANCE, Rows, descend, lasso
 
-TOLERANCE = 1e-5
-"""Largest last Newton step of a coefficient: what is left is of the order of its square."""
 DEGREE = 5
 """Of the polynomials."""
 STEPS = 20
@@ -43,12 +41,12 @@ def refit_l1_logistic(
         refits: r.
 
     Returns:
-        The coefficients; as exact as a Newton step below `TOLERANCE` makes them.
+        The coefficients, as exact as those of `fit_l1_logistic`.
 
     Raises:
         InputError: if a fit does not converge.
     """
-    return descend(blocks, c, start + _near(blocks, c, start, refits), tolerance=TOLERANCE)
+    return descend(blocks, c, start + _near(blocks, c, start, refits))
 
 
 def _near(blocks: Sequence[Rows], c: float, start: Float[np.ndarray, " f"], refits: int) -> Float[np.ndarray, "r f"]:
@@ -68,7 +66,7 @@ def _near(blocks: Sequence[Rows], c: float, start: Float[np.ndarray, " f"], refi
         sound &= np.abs(new) @ widest < REACH
         new[~sound] = 0.0
         moved, change = np.abs(new - change).max(initial=0.0), new
-        if moved < TOLERANCE / 100:
+        if moved < TOLERANCE / 10:
             break
     return change
 
