@@ -208,7 +208,7 @@ class Chosen(Rule):
 def test_without_two_rewards_of_a_prompt_biases_are_grey_and_the_audit_goes_on():
     audit = audit_reward(_pairs(60), Chosen(), config=AuditConfig(**QUICK))
     grey = next(c for c in audit.checks if c.name == "bias/length")
-    assert grey.skipped == "0 prompts have two completions with a reward, and 4 are needed"
+    assert grey.skipped == "0 prompts have two completions with a reward, and 6 are needed"
     assert _lights(audit)["accuracy/unscored"] == "red"
     assert audit.verdict.use == "none"
 
@@ -382,3 +382,104 @@ def test_what_checks_will_ask_is_asked_at_once_and_changes_nothing():
     assert plain.asked == scored.calls == 6
     again = audit_reward(_pairs(60), Rule(), config=config)
     assert again.metrics() == audit.metrics()
+
+
+class Shy(Rule):
+    """Abstains on whatever claims something, but at two prompts."""
+
+    def __call__(self, samples):
+        batch = super().__call__(samples)
+        gone = np.array(["experts" in s.text and int(s.prompt[0].text.split()[-1]) > 60 for s in samples])
+        return RewardBatch(
+            np.where(gone, np.nan, batch.reward), np.where(gone, Outcome.ABSTAINED, Outcome.SCORED).astype(np.int8)
+        )
+
+
+def test_a_claim_that_few_prompts_judged_is_grey():
+    pairs = [p for i, p in enumerate(_pairs(120)) if i > 56]
+    audit = audit_reward(pairs, Shy(lambda s: 5.0 * ("experts" in s.text)), config=AuditConfig(**QUICK))
+    authority = next(c for c in audit.checks if c.name == "attack/authority")
+    assert authority.light == "grey"
+    assert authority.skipped == "too few prompts have all the rewards that it needs"
+    assert _lights(audit)["attack/tampering"] != "grey"
+
+
+def test_a_bias_that_few_prompts_judged_is_grey_and_listed():
+    class NoMarkdown(Rule):
+        def __call__(self, samples):
+            batch = super().__call__(samples)
+            gone = np.array(["**" in s.text for s in samples])
+            return RewardBatch(
+                np.where(gone, np.nan, batch.reward), np.where(gone, Outcome.ABSTAINED, Outcome.SCORED).astype(np.int8)
+            )
+
+    audit = audit_reward(_pairs(), NoMarkdown(), config=AuditConfig(**QUICK))
+    assert _lights(audit)["bias/markdown"] == "grey"
+    assert _lights(audit)["bias/length"] != "grey"
+    assert any(line.startswith("bias/markdown: ") for line in audit.verdict.not_tested)
+
+
+def test_a_reward_of_the_whole_batch_is_told_why():
+    class Whole(Rule):
+        scope = "batch"
+
+    audit = audit_reward(_pairs(60), Whole(), config=AuditConfig(**QUICK, skip=("consistency",)))
+    check = next(c for c in audit.checks if c.name == "bias/length")
+    assert check.skipped == "the reward scores the whole batch together, so no single change can be judged"
+
+
+def test_the_truth_is_asked_of_no_sample_twice_and_must_judge_samples_alone():
+    class Counted(Rule):
+        def __init__(self):
+            super().__init__()
+            self.keys = []
+
+        def __call__(self, samples):
+            self.keys += [content_hash([s.key, dict(s.meta)]) for s in samples]
+            return super().__call__(samples)
+
+    truth = Counted()
+    audit_reward(_pairs(40), Rule(), true_reward=truth, config=AuditConfig(**QUICK, groups=("side",)))
+    assert len(truth.keys) == len(set(truth.keys)) > 80
+
+    class Ranks(Rule):
+        scope = "group"
+
+    with pytest.raises(InputError, match="truth: rule scores a whole group together, and a check asks what one"):
+        audit_reward(_pairs(8), Rule(), true_reward=Ranks(), config=AuditConfig(**QUICK))
+
+
+def test_a_comparison_that_is_the_truth_shows_no_attack():
+    class Long(Rule):
+        def _one(self, sample):
+            return 0.05 * len(sample.text) + super()._one(sample)
+
+    judge = Judge(0.0)
+    judge.of = Long()
+    audit = audit_reward(_pairs(), judge, true_reward=Long(), config=AuditConfig(**QUICK))
+    assert [c.name for c in audit.checks if c.family == "attack" and c.light == "red"] == []
+    assert audit.asked == f"{audit.calls} comparisons asked"
+
+
+def test_a_share_without_reward_is_a_cause_by_its_interval():
+    class Two(Rule):
+        def __call__(self, samples):
+            batch = super().__call__(samples)
+            gone = np.array([s.prompt[0].text.endswith((" 1", " 2")) for s in samples])
+            return RewardBatch(
+                np.where(gone, np.nan, batch.reward), np.where(gone, Outcome.ABSTAINED, Outcome.SCORED).astype(np.int8)
+            )
+
+    config = AuditConfig(**QUICK, skip=("attack", "consistency", "bias"))
+    audit = audit_reward(_pairs(), Two(), config=config)  # 2 of 120: [0.005, 0.059]
+    check = next(c for c in audit.checks if c.name == "accuracy/unscored")
+    assert check.light == "amber"
+    assert "unscored" not in [c.name for c in audit.verdict.causes]
+    few = audit_reward(_pairs(30), Two(), config=config)
+    whole = audit_reward(_pairs(), Rule(), config=config)
+    # none of 120: Wilson's upper end is 3.8415 / 123.8415
+    share = next(c for c in whole.checks if c.name == "accuracy/unscored")
+    assert (share.evidence.value, share.light) == (0.0, "amber")
+    assert share.evidence.high == pytest.approx(3.8415 / 123.8415, abs=1e-4)
+    cause = next(c for c in few.verdict.causes if c.name == "unscored")  # 2 of 30: [0.018, 0.213]
+    assert cause.evidence.low > 0.01

@@ -61,7 +61,8 @@ def test_names_of_groups_are_those_of_their_values():
     assert not {"fairness/age=3", "fairness/side=north", "fairness/tone=warm", "fairness/gaps"} & set(found)
     assert "fairness/gaps" in check_names(_pairs(), AuditConfig(), comparison=False)
     assert check_names(_pairs(), AuditConfig(skip=FAMILIES[1:]), comparison=False) == (
-        "accuracy/coin", "accuracy/baseline", "accuracy/unscored", "calibration/all", "bias/all", "attack/all",
+        "accuracy/coin", "accuracy/baseline", "accuracy/unscored", "accuracy/selection",
+        "accuracy/over-optimisation", "calibration/all", "bias/all", "attack/all",
         "consistency/all", "fairness/all",
     )  # fmt: skip
 

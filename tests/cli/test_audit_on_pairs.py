@@ -257,3 +257,82 @@ def test_what_was_scored_before_a_kill_is_not_asked_again(folder, capsys):
     # the two halves together asked for no more than an undisturbed audit does (a little less: what the rehearsal asks
     # on made-up rewards it asks on known ones)
     assert first < whole <= int((folder / "asked").read_text()) - whole
+
+
+def test_a_coin_does_not_pass(folder, capsys):
+    """Its interval holds one half however many pairs there are, so it is never red."""
+    (folder / "coin.py").write_text(
+        RULE.format(doc="", name="coin", extra="0.0").replace(
+            'return ("because" in s.text) + 0.0 + (sum(map(ord, s.text)) % 7) / 50',
+            "import hashlib; return int(hashlib.sha256(s.text.encode()).hexdigest()[:6], 16) / 2**24",
+        )
+    )
+    words = ["audit", "pairs.jsonl", "--reward", "coin.py:reward", *QUICK, "--skip", "attack", "--skip", "bias"]
+    for what in ("red", "accuracy", "accuracy/coin"):
+        assert main([*words, "--fail-on", what, "--junit", "j.xml"]) == 1
+        said = capsys.readouterr().out
+        assert "Do not use this reward" in said
+        assert "failed: accuracy/coin is amber, and the verdict permits nothing: it is not shown to tell" in said
+        cases = {c.get("name"): c for c in ElementTree.parse(folder / "j.xml").iter("testcase")}
+        assert cases["accuracy/coin"].find("failure") is not None
+
+
+COUNTED = """
+import numpy as np
+from pathlib import Path
+from plaudit.rewards.base import PreferenceBatch, RewardBatch
+
+def count(name, n):
+    path = Path(name)
+    path.write_text(str(n + (int(path.read_text()) if path.exists() else 0)))
+
+class Truth:
+    name, scope, bounds, fingerprint = "truth", "sample", (-100.0, 100.0), "truth"
+    def __call__(self, samples):
+        count("truth", len(samples))
+        return RewardBatch(np.array([float("because" in s.text) for s in samples]))
+
+class Duel:
+    name, fingerprint = "duel", "duel"
+    def __call__(self, first, second):
+        count("duel", len(first))
+        p = [0.5 + 0.4 * (("because" in a.text) - ("because" in b.text)) for a, b in zip(first, second)]
+        return PreferenceBatch(np.array(p), np.zeros(len(p), dtype=np.int8))
+
+def truth():
+    return Truth()
+
+def duel():
+    return Duel()
+"""
+
+
+def test_a_comparison_and_a_truth_are_paid_for_once_over_runs(folder, capsys):
+    (folder / "counted.py").write_text(COUNTED)
+    words = ["audit", "pairs.jsonl", "--reward", "counted.py:duel", "--truth", "counted.py:truth", *QUICK]
+    assert main([*words, "--out", "out"]) == 0
+    once = [int((folder / name).read_text()) for name in ("duel", "truth")]
+    assert f"({once[0]} comparisons asked" in capsys.readouterr().out
+    assert main([*words, "--out", "out"]) == 0
+    assert [int((folder / name).read_text()) for name in ("duel", "truth")] == once
+    assert main([*words, "--log", "duel.log"]) == 0
+    assert (folder / "duel.log").is_file()
+
+
+def test_candidates_say_what_its_picks_are_worth(folder, capsys):
+    (folder / "counted.py").write_text(COUNTED)
+    rows = [
+        {"prompt": f"how {i}", "completion": f"it is {i} {'because' if j % 4 == 0 else 'and'} of {j}"}
+        for i in range(12)
+        for j in range(16)
+    ]
+    write_rows(folder / "many.jsonl", rows)
+    words = ["audit", "pairs.jsonl", "--reward", "sound.py:reward", "--truth", "counted.py:truth", *QUICK]
+    assert main([*words, "--skip", "attack", "--candidates", "many.jsonl", "--json", "n.json"]) == 0
+    # 4 of 16 are right: four draws hold one with 1 - (12 * 11 * 10 * 9) / (16 * 15 * 14 * 13) = .728; the unit is
+    # sqrt(16 / 15 * 1/4 * 3/4) = .447
+    found = json.loads((folder / "n.json").read_text())
+    assert found["accuracy/selection"]["value"] == pytest.approx((0.728 - 0.25) / 0.447, abs=0.01)
+    assert found["accuracy/over-optimisation"]["value"] == 0.0
+    write_rows(folder / "few.jsonl", [{"text": "no sample"}])
+    assert main([*words, "--candidates", "few.jsonl"]) == 2

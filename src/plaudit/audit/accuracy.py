@@ -8,8 +8,6 @@ cannot tell, and the checks are grey.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -158,7 +156,5 @@ def _unscored(e: PairEvaluation) -> Check:
     lost = ", ".join(f"{n} {k}" for k, n in e.outcomes.items() if k not in ("scored", "policy_fault"))
     says = f"share of pairs without a reward{f' ({lost})' if lost else ''}; failures can hide there"
     fix = "Find out why completions get no reward; give those that the candidate can cause the floor."
-    share = wilson(e.n_pairs - scored, e.n_pairs)
-    # a share of exactly 0 is not proof of at most 1% in few pairs, but neither is it a finding
-    share = replace(share, high=0.0) if share.value == 0 else share
+    share = wilson(e.n_pairs - scored, e.n_pairs)  # none of few pairs is no proof of at most 1%
     return Check("accuracy/unscored", says, share, Thresholds().unscored, left_out=e.n_pairs - scored, fix=fix)

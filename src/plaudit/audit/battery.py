@@ -1,9 +1,10 @@
 """An audit of a reward on preference pairs: every check that the pairs and the reward allow, and a verdict.
 
-The families, in this order: accuracy (better than a coin and than rules that never read the text, and how much got no
-reward), calibration, biases (counterfactual rewrites), attacks, consistency, fairness. Each gives checks
-(`plaudit.audit.checks`); what cannot be measured is a grey check that says why, so that an audit's list of names does
-not depend on luck. Everything is scored through one `Scored`, so no text is paid for twice.
+The families, in this order: accuracy (better than a coin and than rules that never read the text, how much got no
+reward, what its picks are truly worth), calibration, biases (counterfactual rewrites), attacks, consistency, fairness.
+Each gives checks (`plaudit.audit.checks`); what cannot be measured is a grey check that says why, so that an audit's
+list of names does not depend on luck. Everything is scored through one `Scored` (`ComparedOnce` for a comparison), and
+so is the truth, so that nothing is paid for twice.
 
 With a true reward (a world, a verifier, a second judge that is trusted) the biases are net of what a change is truly
 worth and groups are matched. Without one the checks say what the reward does, and whether it is right they cannot say.
@@ -35,13 +36,14 @@ from plaudit.audit.families import (
     consistency_checks,
 )
 from plaudit.audit.findings import Findings, Thresholds
+from plaudit.audit.selection import selection
 from plaudit.audit.subject import Subject, TrueReward
 from plaudit.audit.verdict import Verdict, judge
 from plaudit.evaluation.baselines import strongest
 from plaudit.evaluation.pairs import evaluate_pairs
 from plaudit.evaluation.results import PairEvaluation
 from plaudit.records.rows import Pair
-from plaudit.records.sample import content_hash
+from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards.base import Comparison, Reward
 from plaudit.stats.estimate import Estimate
 
@@ -61,9 +63,10 @@ class Audit:
         checks: all of them, by family.
         verdict: what the reward may be used for.
         evaluation: the reward on the pairs, in full.
-        calls: samples that were scored.
+        calls: samples that were scored; of a comparison, comparisons that were asked.
         seconds: the whole audit took.
         pairs: hash of the pairs' texts, in any order; empty in audits that were stored without.
+        asked: how much was asked of it, in words.
     """
 
     reward: str
@@ -76,6 +79,7 @@ class Audit:
     calls: int
     seconds: float
     pairs: str = ""
+    asked: str = ""
 
     def lights(self) -> dict[Light, int]:
         """Number of checks of each colour; every colour is there."""
@@ -109,6 +113,7 @@ def audit_reward(
     counterfactual: Counterfactual | None = None,
     logit_scale: float | None = None,
     probability: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
+    candidates: Sequence[Sample] = (),
     vocabulary: Sequence[str] = (),
     report: Callable[[str], object] | None = None,
 ) -> Audit:
@@ -122,6 +127,7 @@ def audit_reward(
         counterfactual: rewrites whose true worth is known (a world's); the plain ones otherwise.
         logit_scale: log-odds per reward unit, where the reward is one of log-odds; None leaves calibration out.
         probability: a calibration's map from margins to probabilities, in place of the scale.
+        candidates: many completions of each of some prompts, for what the reward's picks among them are truly worth.
         vocabulary: words that a back door may hide behind, beside those of the completions (`tokenizer_words`).
         report: told which family is being run.
 
@@ -138,6 +144,8 @@ def audit_reward(
         logit_scale=logit_scale, probability=probability, seed=config.seed, resamples=config.resamples,
     )  # fmt: skip
     checks = accuracy_checks(subject, evaluation, seed=config.seed, resamples=config.resamples)
+    picks = selection(candidates, subject, config)
+    checks += picks.checks
     _ask_ahead(subject, config, counterfactual)
     for family in FAMILIES[1:]:
         if family in config.skip:
@@ -159,11 +167,13 @@ def audit_reward(
                 min_group=config.min_group, seed=config.seed, resamples=config.resamples,
             )  # fmt: skip
     checks = [_with_threshold(_explained(c), config.thresholds) for c in checks]
-    verdict = judge(_findings(evaluation, checks, config.thresholds, untested(subject)), thresholds=_limits(config))
-    calls = subject.scored.calls if subject.scored is not None else 2 * len(pairs)
+    findings = _findings(evaluation, checks, config.thresholds, untested(subject))
+    verdict = judge(replace(findings, curve=picks.curve, turn=picks.turn), thresholds=_limits(config))
+    judge_ = subject.scored or subject.comparison
     return Audit(
-        reward.name, reward.fingerprint, len(pairs), evaluation.n_prompts, tuple(checks), verdict, evaluation, calls,
-        time.monotonic() - started, content_hash(sorted(s.key for p in pairs for s in p.samples())),
+        reward.name, reward.fingerprint, len(pairs), evaluation.n_prompts, tuple(checks), verdict, evaluation,
+        0 if judge_ is None else judge_.calls, time.monotonic() - started,
+        content_hash(sorted(s.key for p in pairs for s in p.samples())), subject.asked,
     )  # fmt: skip
 
 
@@ -240,8 +250,11 @@ def _findings(e: PairEvaluation, checks: Sequence[Check], thresholds: Mapping[st
         checks=tuple(
             c
             for c in checks
-            if c.family in ("attack", "consistency", "fairness") or (c.name in thresholds and c.name in _DEMANDS)
+            if c.family in ("attack", "consistency", "fairness")
+            or (c.name in thresholds and c.name in _DEMANDS)
+            or (c.light == "grey" and c.family in ("bias", "accuracy"))
         ),
+        unscored_share=shown.get("accuracy/unscored"),
         bias_limits={c.name.split("/", 1)[1]: c.threshold for c in checks if c.family == "bias"},
         untested=why_not,
     )

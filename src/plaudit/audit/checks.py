@@ -20,6 +20,8 @@ from plaudit.stats.estimate import Estimate
 
 Light = Literal["red", "amber", "green", "grey"]
 Harm = Literal["above", "below", "outside"]
+MILDEST_FIRST: tuple[Light, ...] = ("green", "amber", "red")
+"""Colours of what was measured."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,14 @@ class Check:
     def from_dict(cls, row: Mapping[str, Any]) -> Check:
         """The inverse of `to_dict`; the light follows from the rest."""
         return from_json(cls, {k: v for k, v in row.items() if k != "light"})
+
+
+def milder(one: Check, other: Check) -> Check:
+    """The less harmful of two answers to one question; where only one was measured, that."""
+    measured = [c for c in (one, other) if c.light != "grey"]
+    if len(measured) < 2:
+        return measured[0] if measured else one
+    return min(measured, key=lambda c: (MILDEST_FIRST.index(c.light), c.excess))
 
 
 def not_measured(name: str, says: str, why: str, *, fix: str = "") -> Check:

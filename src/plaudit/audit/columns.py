@@ -92,7 +92,7 @@ def _steps(subject: Subject, config: AuditConfig) -> Check:
     if not samples:
         fix = "Give chosen_steps and rejected_steps: lists of text that join to the completion."
         return not_measured(name, says, "no completion is given in steps (chosen_steps, rejected_steps)", fix=fix)
-    return repeated_steps(samples, subject.scored, seed=config.seed, resamples=config.resamples)
+    return repeated_steps(samples, subject.scored, truth=subject.truth, seed=config.seed, resamples=config.resamples)
 
 
 def _in_steps(pair: Pair) -> list[Sample]:

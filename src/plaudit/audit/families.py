@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from plaudit.audit.attacks.ground import FEWEST
 from plaudit.audit.biases.effects import Counterfactual, audit_biases
 from plaudit.audit.biases.results import BiasEffect
 from plaudit.audit.biases.rewrites import BIASES
-from plaudit.audit.checks import Check, Example, not_measured
+from plaudit.audit.checks import Check, Example, milder, not_measured
 from plaudit.audit.config import AuditConfig
 from plaudit.audit.findings import Thresholds
 from plaudit.audit.scored import Scored
@@ -18,10 +19,6 @@ from plaudit.audit.subject import Subject, TrueReward
 from plaudit.evaluation.results import PairEvaluation
 from plaudit.records.sample import Sample
 from plaudit.records.splitting import prompt_key
-
-ORDER = ("green", "amber", "red")
-FEWEST = 4
-"""Prompts below which no bias is measured, as no attack is made: an interval of two or three says nothing."""
 
 
 def calibration_check(e: PairEvaluation) -> Check:
@@ -50,6 +47,9 @@ def bias_checks(subject: Subject, config: AuditConfig, counterfactual: Counterfa
     if subject.scored is None:
         why = "a comparison gives no reward of one completion"
         return [not_measured("bias/all", says, why, fix="Audit it as shape/win-rate, which makes it one.")]
+    if subject.scored.scope == "batch":
+        why = "the reward scores the whole batch together, so no single change can be judged"
+        return [not_measured(f"bias/{name}", f"what added {name} moves the reward by", why) for name in BIASES]
     pairs = subject.drawn(config.prompts, seed=config.seed)
     samples = [s for p in pairs for s in p.samples()]
     known = np.isfinite(subject.scored(samples).reward)
@@ -112,6 +112,9 @@ def _bias_check(e: BiasEffect, truth_known: bool) -> Check:
         else:
             why = "no rewritten completion got a reward" if e.n_unscored else "the rewrite applies to no completion"
         return not_measured(f"bias/{e.name}", says, why)
+    if e.effect.n < FEWEST:
+        why = f"{e.effect.n} prompts have a rewritten completion with a reward, and {FEWEST} are needed"
+        return not_measured(f"bias/{e.name}", says, why)
     worth = "beyond what that is truly worth" if truth_known else "whether rightly, these numbers cannot say"
     fix = "Balance the feature in the training pairs, or add counterfactual pairs, then audit again."
     limit = Thresholds().bias
@@ -119,7 +122,7 @@ def _bias_check(e: BiasEffect, truth_known: bool) -> Check:
     if e.net is None:
         return plain
     net = replace(plain, says=f"{says}, net of what as many neutral characters move it, {worth}", evidence=e.net)
-    return min(plain, net, key=lambda c: (ORDER.index(c.light), c.excess))
+    return milder(plain, net)
 
 
 def _judged_rewrites(samples: Sequence[Sample], truth: TrueReward) -> Counterfactual:

@@ -65,10 +65,12 @@ class Findings:
             where known.
         gaps: accuracy gaps between groups, by `column=value`.
         unscored: share of pairs without a reward.
+        unscored_share: the same with its interval, where there is one.
         curve: best-of-n, where a true reward is known.
         turn: whether the true reward falls again, tested on prompts that did not choose the peak.
         consistency: correlation with the true reward within prompts.
-        checks: attacks, consistency and fairness, as an audit measured them; a red one is a cause.
+        checks: attacks, consistency and fairness, as an audit measured them: a red one is a cause; and what was not
+            measured of biases and accuracy.
         on_policy: whether the reward was tested on completions of a policy trained against it.
         bias_limits: threshold of a bias by name, where it has another one than `Thresholds.bias`.
         untested: why the pairs can say nothing of any reward's accuracy, in a clause; empty where they can.
@@ -81,6 +83,7 @@ class Findings:
     biases: Mapping[str, Estimate] = field(default_factory=dict)
     gaps: Mapping[str, Estimate] = field(default_factory=dict)
     unscored: float = 0.0
+    unscored_share: Estimate | None = None
     curve: BestOfNCurve | None = None
     turn: Turn | None = None
     consistency: Estimate | None = None

@@ -21,7 +21,7 @@ from plaudit.evaluation.pairs import group_values
 from plaudit.records.rows import Pair
 
 ALWAYS = {
-    "accuracy": ("coin", "baseline", "unscored"),
+    "accuracy": ("coin", "baseline", "unscored", "selection", "over-optimisation"),
     "calibration": ("error",),
     "attack": (*LADDER, "repeated-steps", "aligned-text", "poisoning"),
     "consistency": (*VERSIONS, "several-answers"),

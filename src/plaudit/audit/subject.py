@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from plaudit.audit.compared import ComparedOnce
 from plaudit.audit.scored import Scored
 from plaudit.errors import InputError
 from plaudit.evaluation.pairs import judged_sides, prompt_key
@@ -38,7 +39,7 @@ class Subject:
     chosen: RewardBatch
     rejected: RewardBatch
     scored: Scored | None
-    comparison: Comparison | None
+    comparison: ComparedOnce | None
     truth: TrueReward | None
     true_chosen: NDArray[np.float64] | None
     true_rejected: NDArray[np.float64] | None
@@ -54,24 +55,34 @@ class Subject:
             seed: of those orders.
 
         Raises:
-            InputError: if there is no pair.
+            InputError: if there is no pair, or the truth scores several samples together.
         """
         if not pairs:
             raise InputError("audit: there is no pair; give held-out preference pairs")
+        truth = _truth(truth)
         samples = [s for p in pairs for s in p.samples()]
         even = np.arange(0, len(samples), 2)
         true = None if truth is None else truth(samples).reward
         scored = Scored.wrap(reward) if isinstance(reward, Reward) else None
+        comparison: ComparedOnce | None = None
         if scored is not None:
             batch = scored(samples)
             chosen, rejected = batch.take(even), batch.take(even + 1)
         else:
             assert isinstance(reward, Comparison)
-            chosen, rejected = judged_sides(reward, samples[::2], samples[1::2], seed=seed)
+            comparison = ComparedOnce.wrap(reward)
+            chosen, rejected = judged_sides(comparison, samples[::2], samples[1::2], seed=seed)
         return cls(
-            pairs, chosen, rejected, scored, reward if isinstance(reward, Comparison) else None, truth,
+            pairs, chosen, rejected, scored, comparison, truth,
             None if true is None else true[even], None if true is None else true[even + 1],
         )  # fmt: skip
+
+    @property
+    def asked(self) -> str:
+        """How much was asked of what is audited, in words."""
+        if self.scored is not None:
+            return f"{self.scored.calls} samples scored"
+        return f"{0 if self.comparison is None else self.comparison.calls} comparisons asked"
 
     @property
     def judge(self) -> Reward | Comparison:
@@ -102,3 +113,15 @@ class Subject:
         keys = [prompt_key(p) for p in self.pairs]
         kept = set(sorted(set(keys), key=lambda k: content_hash([seed, k]))[:prompts])
         return [p for p, k in zip(self.pairs, keys, strict=True) if k in kept]
+
+
+def _truth(truth: TrueReward | None) -> TrueReward | None:
+    """The truth with what it has said: every check asks it, and no sample is paid for twice."""
+    if not isinstance(truth, Reward):
+        return truth
+    if truth.scope != "sample":
+        raise InputError(
+            f"truth: {truth.name} scores a whole {truth.scope} together, and a check asks what one completion is "
+            "worth; give a reward that scores samples one by one"
+        )
+    return Scored.wrap(truth)

@@ -11,7 +11,7 @@ from plaudit.audit.config import AuditConfig
 from plaudit.errors import InputError, MissingError
 from plaudit.recipes.loading import build
 
-FILES = ("truth", "against", "out", "json", "junit", "log", "skip_broken")
+FILES = ("truth", "candidates", "against", "out", "json", "junit", "log", "skip_broken")
 """Keys that stand for the option of their name, where that is not given."""
 
 
@@ -21,6 +21,9 @@ class AuditRecipe(AuditConfig):
 
     truth: str = ""
     """A reward that is trusted to know better."""
+
+    candidates: str = ""
+    """Samples, many of each prompt, that the reward selects among."""
 
     against: str = ""
     """A stored audit.json: the baseline."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from plaudit.audit.checks import Check
     from plaudit.audit.config import AuditConfig
     from plaudit.audit.subject import TrueReward
+    from plaudit.records.sample import Sample
     from plaudit.rewards.base import Comparison, Reward
 
 SHOWN = 12
@@ -44,9 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--stratum", metavar="COLUMN", help="compare groups at equal values of this column, too: conditional parity")
     add("--truth", metavar="REF", help="a reward that is trusted to know better: a verifier, a module.py:function")
     add(
+        "--candidates", metavar="FILE",
+        help="samples, many of each prompt: what the reward's picks are truly worth, with --truth",
+    )  # fmt: skip
+    add(
         "--fail-on", action="append", default=[], metavar="WHAT",
-        help="exit with 1 on red, amber, worse (than the baseline), or a check or family that is red or, named "
-        "alone, was not measured (repeatable)",
+        help="exit with 1 on red (or a verdict that forbids any use), amber, worse (than the baseline), or a check or "
+        "family that is red or, named alone, was not measured (repeatable)",
     )  # fmt: skip
     add("--log", metavar="FILE", help="durable log of rewards (default: OUT/scores-*.log; none without --out)")
     add("--against", metavar="FILE", help="a stored audit.json: is this reward no worse?")
@@ -80,10 +85,12 @@ def run_on_pairs(args: argparse.Namespace) -> int:
     foresee(pairs, config, comparison=not learned)
     scale = getattr(reward, "log_odds_per_unit", None) if learned else 1.0
     probability = calibrated_probability(reward) if isinstance(reward, Reward) else None
-    with _logged(args, reward) as judge:
+    truth = _truth(args.truth)
+    candidates = _candidates(args)
+    with _logged(args, reward) as judge, _logged_truth(args, truth) as trusted:
         audit = audit_reward(
-            pairs, judge, config=config, true_reward=_truth(args.truth), logit_scale=scale, probability=probability,
-            vocabulary=tokenizer_words(reward),
+            pairs, judge, config=config, true_reward=trusted, logit_scale=scale, probability=probability,
+            candidates=candidates, vocabulary=tokenizer_words(reward),
             report=lambda family: print(f"auditing: {family}", file=sys.stderr) if sys.stderr.isatty() else None,
         )  # fmt: skip
     changes = compare_audits(baseline, audit) if baseline is not None else ()
@@ -137,19 +144,50 @@ def _writable(option: str, folder: Path) -> None:
 
 @contextmanager
 def _logged(args: argparse.Namespace, reward: Reward | Comparison) -> Iterator[Reward | Comparison]:
-    """The reward with a durable log: what was scored before a kill is not paid for again."""
+    """The reward or comparison with a durable log: what was asked before a kill is not paid for again."""
+    from plaudit.audit.compared import ComparedOnce
     from plaudit.audit.scored import Scored
     from plaudit.rewards.base import Reward
     from plaudit.runs.log import DurableLog
 
     # of its own for each reward: another one in the same folder is another audit, and no mixed log
     path = args.log or (str(Path(args.out) / f"scores-{reward.fingerprint[:12]}.log") if args.out else None)
-    if path is None or not isinstance(reward, Reward) or reward.scope == "batch":
+    if path is None or (isinstance(reward, Reward) and reward.scope == "batch"):
         yield reward
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with DurableLog(path, fingerprint=reward.fingerprint) as log:
-        yield Scored(reward, log=log)
+        yield Scored(reward, log=log) if isinstance(reward, Reward) else ComparedOnce(reward, log=log)
+
+
+@contextmanager
+def _logged_truth(args: argparse.Namespace, truth: Reward | None) -> Iterator[TrueReward | None]:
+    """The truth with a log of its own in the audit's folder: a stronger judge may cost more than the reward."""
+    from plaudit.audit.scored import Scored
+    from plaudit.runs.log import DurableLog
+
+    if truth is None or not args.out or truth.scope != "sample":
+        yield truth
+        return
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    path = Path(args.out) / f"truth-{truth.fingerprint[:12]}.log"
+    with DurableLog(path, fingerprint=truth.fingerprint) as log:
+        yield Scored(truth, log=log)
+
+
+def _candidates(args: argparse.Namespace) -> list[Sample]:
+    """Samples to select among.
+
+    Raises:
+        InputError: if the file holds rows of another kind.
+    """
+    from plaudit.records import read
+    from plaudit.records.sample import Sample
+
+    if not args.candidates:
+        return []
+    rows = read(args.candidates, kind="samples").rows
+    return [row for row in rows if isinstance(row, Sample)]
 
 
 def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange] = ()) -> list[tuple[str, str]]:
@@ -173,6 +211,7 @@ def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange
             # a name that could be (`foresee`) and is not: of a group with too few pairs, for example
             lines.append((what, "was not measured: these pairs hold too little of it"))
             continue
+        lines += [line for line in _forbidden(audit) if what in (*LIGHTS, "accuracy", line[0])]
         # amber asks for more than red does: whoever wants certainty does not accept a shown failure
         bad = ("red", "amber") if what == "amber" else ("red",)
         meant = [c for c in audit.checks if what in LIGHTS or what in (c.name, c.family)]
@@ -184,7 +223,24 @@ def failures(audit: Audit, fail_on: Sequence[str], changes: Sequence[CheckChange
     return list(dict.fromkeys(lines))
 
 
-def _truth(reference: str | None) -> TrueReward | None:
+def _forbidden(audit: Audit) -> list[tuple[str, str]]:
+    """Checks that are not red, and for which the verdict permits nothing all the same: a coin is never shown to be one.
+
+    Its interval holds one half however many pairs there are.
+    """
+    if audit.verdict.use != "none" or audit.verdict.headline.startswith("No verdict"):
+        return []
+    fatal = {"accuracy": "accuracy/coin", "baseline": "accuracy/baseline", "unscored": "accuracy/unscored"}
+    causes = {fatal[c.name]: c.says for c in audit.verdict.causes if c.name in fatal}
+    lights = {c.name: c.light for c in audit.checks}
+    return [
+        (name, f"is {lights[name]}, and the verdict permits nothing: {says[0].lower()}{says[1:].rstrip('.')}")
+        for name, says in causes.items()
+        if lights.get(name) == "amber"
+    ]
+
+
+def _truth(reference: str | None) -> Reward | None:
     from plaudit.rewards.registry import load
 
     return None if reference is None else load(reference)
@@ -198,7 +254,7 @@ def _tell(audit: Audit, changes: Sequence[CheckChange]) -> None:
         print(verdict.limit)
     print(
         f"{lights['red']} red, {lights['amber']} amber, {lights['green']} green, {lights['grey']} not tested "
-        f"({audit.calls} samples scored, {audit.seconds:.0f} s)"
+        f"({audit.asked}, {audit.seconds:.0f} s)"
     )
     order = {"red": 0, "amber": 1, "grey": 2}
     causes = [c.name for c in verdict.causes]  # what names a reason stands before what follows from it

@@ -135,16 +135,36 @@ def compared_rows(
             "prompt": prompt_cell(a.prompt, (a.completion, b.completion)),
             "first": completion_cell(a.completion),
             "second": completion_cell(b.completion),
-            "probability": _number(batch.probability[i]),
-            "outcome": Outcome(int(batch.outcome[i])).name.lower(),
         }
-        optional = {"tie": batch.tie, "std": batch.std}
-        row.update({name: _number(values[i]) for name, values in optional.items() if values is not None})
-        if batch.aspects:
-            row["aspects"] = {name: _number(values[i]) for name, values in batch.aspects.items()}
-        if batch.detail and batch.detail[i]:
-            row["detail"] = dict(batch.detail[i])
-        yield row
+        yield row | preference_cells(batch, i)
+
+
+def preference_cells(batch: PreferenceBatch, i: int) -> dict[str, Any]:
+    """What a file or a log keeps of one preference: `probability`, `outcome` and the other columns it has."""
+    row: dict[str, Any] = {
+        "probability": _number(batch.probability[i]),
+        "outcome": Outcome(int(batch.outcome[i])).name.lower(),
+    }
+    optional = {"tie": batch.tie, "std": batch.std}
+    row.update({name: _number(values[i]) for name, values in optional.items() if values is not None})
+    if batch.aspects:
+        row["aspects"] = {name: _number(values[i]) for name, values in batch.aspects.items()}
+    if batch.detail and batch.detail[i]:
+        row["detail"] = json.loads(json.dumps(dict(batch.detail[i]), default=_plain))
+    return row
+
+
+def preferences_from_cells(rows: Sequence[Mapping[str, Any]]) -> PreferenceBatch:
+    """The inverse of `preference_cells`, over n pairs."""
+    aspects = {name: None for row in rows for name in row.get("aspects", {})}
+    return PreferenceBatch(
+        probability=_column(rows, "probability"),
+        outcome=np.array([Outcome[row["outcome"].upper()] for row in rows], dtype=np.int8),
+        tie=_optional(rows, "tie"),
+        std=_optional(rows, "std"),
+        aspects={name: _column([row.get("aspects", {}) for row in rows], name) for name in aspects},
+        detail=tuple(row.get("detail", {}) for row in rows),
+    )
 
 
 def read_compared(path: str | Path) -> Compared:
@@ -164,19 +184,7 @@ def read_compared(path: str | Path) -> Compared:
         except RowError as error:
             raise InputError(f"{path} row {at}: {error}") from error
         rows.append(cells)
-    aspects = {name: None for row in rows for name in row.get("aspects", {})}
-    return Compared(
-        tuple(first),
-        tuple(second),
-        PreferenceBatch(
-            probability=_column(rows, "probability"),
-            outcome=np.array([Outcome[row["outcome"].upper()] for row in rows], dtype=np.int8),
-            tie=_optional(rows, "tie"),
-            std=_optional(rows, "std"),
-            aspects={name: _column([row.get("aspects", {}) for row in rows], name) for name in aspects},
-            detail=tuple(row.get("detail", {}) for row in rows),
-        ),
-    )
+    return Compared(tuple(first), tuple(second), preferences_from_cells(rows))
 
 
 def reward_cells(batch: RewardBatch, i: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from plaudit.audit.attacks import (
     run_attacks,
     style,
 )
+from plaudit.audit.attacks.dressing import cut
 from plaudit.audit.attacks.ladder import LADDER, NEUTRAL
 from plaudit.audit.biases.rewrites import BIASES
 from plaudit.audit.scored import Scored
@@ -27,7 +28,7 @@ def test_neutral_words_are_enough_for_every_rung():
 
 def test_a_claim_by_hand():
     # rewards {0, 2} within prompts: unit sqrt 2; the claim is worth 3, neutral words nothing
-    rows = [pair(f"p{i}", "aa", "") for i in range(5)]
+    rows = [pair(f"p{i}", "aa", "") for i in range(6)]
     reward = Rule(lambda s: 3.0 * ("experts" in s.text) + 2.0 * (s.text == "aa"))
     found = {c.name: c for c in claims(rows, reward, resamples=50)}
     assert found["attack/authority"].evidence.value == pytest.approx(3 / np.sqrt(2))
@@ -222,3 +223,50 @@ def test_rates_that_never_vary_are_not_sure_of_nothing():
             assert (check.evidence.low, check.evidence.high) == pytest.approx((-0.1135, 0.1135), abs=1e-4)
             assert check.light == "amber"
     assert any(check.evidence is not None for check in found)
+
+
+def longer(a, b):
+    """Says that the longer text is better, the more so the longer."""
+    return 1 / (1 + np.exp((len(b.text) - len(a.text)) / 20))
+
+
+def test_what_is_merely_longer_is_held_against_a_comparison_once():
+    rows = [pair(f"p{i}", "x" * 30, "x" * 20) for i in range(40)]
+    found = {c.name: c for c in dressed(rows, Duel(longer), resamples=50)}
+    # the loser wins with 81 characters behind it, and the winner never loses by them
+    assert found["attack/rewrite-length"].evidence.value == 1.0
+    # as many neutral characters or words do the same
+    for name in ("rewrite-hedging", "rewrite-flattery", *LADDER):
+        assert found[f"attack/{name}"].evidence.value == 0.0
+        assert found[f"attack/{name}"].light == "green"
+
+
+def test_a_comparison_that_is_the_truth_is_never_dressed():
+    rows = [pair(f"p{i}", "x" * 30, "x" * 20) for i in range(40)]
+    found = dressed(rows, Duel(longer), truth=lambda samples: [len(s.text) for s in samples], resamples=50)
+    assert {c.evidence.value for c in found} == {0.0}
+    # where the truth cannot say whether it was deserved the pair is left out
+    blind = dressed(rows, Duel(longer), truth=lambda samples: [np.nan] * len(samples), resamples=50)
+    assert {c.left_out for c in blind} == {40}
+    assert {c.light for c in blind} == {"grey"} or all(np.isnan(c.evidence.value) for c in blind)
+
+
+def test_no_comparison_is_asked_twice_for_its_dresses():
+    asked = []
+    rows = [pair(f"p{i}", "x" * 30, "x" * 20) for i in range(4)]
+    dressed(rows, Duel(lambda a, b: asked.append((a.key, b.key)) or longer(a, b)), resamples=50)
+    assert len(asked) == len(set(asked))
+
+
+def test_neutral_words_of_as_many_characters():
+    """`That is what there` is 4 + 1 + 2 + 1 + 4 + 1 + 5 characters; with the space before them 5, 8, 13, 19."""
+    assert [cut(n) for n in (0, 2, 4, 6, 7, 19)] == ["", "", "That", "That", "That is", "That is what there"]
+
+
+def test_a_repetition_that_the_truth_deserves_is_none():
+    steps = [Sample(f"p{i}", "one. two.", steps=("one. ", "two.")) for i in range(8)]
+    reward = Rule(lambda s: len(s.text))
+    assert repeated_steps(steps, reward, resamples=50).light == "red"
+    assert repeated_steps(steps, reward, truth=reward, resamples=50).evidence.value == 0.0
+    unknown = repeated_steps(steps, reward, truth=Rule(lambda s: None), resamples=50)
+    assert unknown.left_out == 8

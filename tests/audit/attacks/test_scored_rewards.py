@@ -90,16 +90,20 @@ def test_a_wrong_number_of_rewards_is_named():
 
 
 def test_the_unit_and_the_effect_by_hand():
-    # two prompts with rewards {1, 3}: deviations -1, 1; SS 2 each, one degree of freedom each: unit sqrt 2
-    rows = [pair("p", "xxx", "x"), pair("q", "xxx", "x"), pair("r", "xxx", "x"), pair("s", "xxx", "x")]
+    # eight prompts with rewards {1, 3}: deviations -1, 1; SS 2 each, one degree of freedom each: unit sqrt 2
+    rows = [pair(f"p{i}", "xxx", "x") for i in range(8)]
     ground = Ground.of(rows, Rule(lambda s: len(s.text)))
     assert ground.unit == pytest.approx(np.sqrt(2))
     # a rise of 1 in two of them and of 3 in the others: mean 2, over sqrt 2
-    found = ground.effect([1.0, 1.0, 3.0, 3.0], np.arange(4), resamples=200)
+    found = ground.effect([1.0, 3.0] * 4, np.arange(8), resamples=200)
     assert found.value == pytest.approx(np.sqrt(2))
-    assert found.n == 4
-    partly = ground.effect([np.nan, 1.0, np.nan, 3.0], np.arange(4), resamples=200)
-    assert (partly.value, partly.n) == (pytest.approx(np.sqrt(2)), 2)
+    assert found.n == 8
+    partly = ground.effect([np.nan, 3.0, *[1.0, 3.0] * 2, 1.0, np.nan], np.arange(8), resamples=200)
+    assert (partly.value, partly.n) == (pytest.approx(np.sqrt(2)), 6)
+    # of five prompts there is no effect: all of them on one side are chance once in sixteen
+    few = ground.effect([3.0] * 5 + [np.nan] * 3, np.arange(8), resamples=200)
+    assert np.isnan(few.value)
+    assert few.n == 5
 
 
 def test_halves_share_no_prompt():

@@ -19,7 +19,7 @@ __getattr__, __all__ = exports(
         "back_door": "triggers",
         "claims": "ladder",
         "detects_aligned": "detection",
-        "dressed": "orders",
+        "dressed": "dressing",
         "key_rates": "keys",
         "null_model": "constant",
         "one_token": "keys",

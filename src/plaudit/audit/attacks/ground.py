@@ -26,6 +26,8 @@ from plaudit.stats.correlation import centred, within_group_std
 from plaudit.stats.estimate import Estimate
 
 Floats = NDArray[np.float64]
+FEWEST = 6
+"""Prompts below which a mean effect is not given: five of them lie on one side by chance once in sixteen."""
 Truth = Callable[[Sequence[Sample]], Any]
 """From samples to what they are truly worth: numbers (n,), or a verifier or another reward."""
 
@@ -163,7 +165,8 @@ class Ground:
     def effect(self, difference: ArrayLike, at: ArrayLike, **options: Any) -> Estimate:
         """Mean difference of rewards in within-prompt standard deviations of the reward.
 
-        The interval resamples prompts and with them the unit, so that the unit's own uncertainty is in it.
+        The interval resamples prompts and with them the unit, so that the unit's own uncertainty is in it. Of fewer
+        than `FEWEST` prompts with a difference there is none: NaN.
 
         Args:
             difference: (m,) in reward units; NaN rows are left out.
@@ -178,6 +181,9 @@ class Ground:
             size[k] += int(row)
         freedom = np.isfinite(spread) * (1 - 1 / np.maximum([size[k] for k in self.prompts], 1))[:, None]
         known = np.isfinite(d)
+        prompts = len(set(self.labels(pairs[known])))
+        if prompts < FEWEST:
+            return Estimate(np.nan, n=prompts, method=f"of {prompts} prompts, and {FEWEST} are needed")
         zero, ones = np.zeros(len(self)), np.zeros(int(known.sum()))
         columns = [
             np.concatenate([d[known], zero]), np.concatenate([ones + 1, zero]),
@@ -187,7 +193,7 @@ class Ground:
         found = bootstrap_totals(
             lambda t: np.asarray(t[:, 0] / t[:, 1] / np.sqrt(t[:, 2] / t[:, 3])), columns, clusters, **options
         )
-        return replace(found, n=len(set(self.labels(pairs[known]))))
+        return replace(found, n=prompts)
 
 
 def _order(keys: Sequence[str], seed: int) -> list[str]:

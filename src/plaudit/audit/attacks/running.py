@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plaudit.audit.attacks.constant import null_model
+from plaudit.audit.attacks.dressing import dressed
 from plaudit.audit.attacks.ground import Truth
 from plaudit.audit.attacks.keys import one_token, opener
 from plaudit.audit.attacks.ladder import claims
-from plaudit.audit.attacks.orders import dressed, position
+from plaudit.audit.attacks.orders import position
 from plaudit.audit.attacks.rewriting import repetition, style
 from plaudit.audit.attacks.searched import search
 from plaudit.audit.attacks.triggers import back_door
 from plaudit.audit.checks import Check
+from plaudit.audit.compared import ComparedOnce
 from plaudit.audit.scored import Scored
 from plaudit.errors import InputError, nearest
 from plaudit.records.rows import Pair
@@ -92,7 +94,9 @@ ATTACKS: Mapping[str, Attack] = {
     "repetition": Attack(lambda p, r, o: (repetition(p, r, **o.attack()),), "a sentence that is said again [7]"),
     "search": Attack(_search, "black-box search and its targeted form [218]; needs a true reward or verifier"),
     "position": Attack(lambda p, c, o: position(p, c, **o.common()), "the order of two completions", "comparison"),
-    "dressed": Attack(lambda p, c, o: dressed(p, c, **o.common()), "rewrites and claims of one side", "comparison"),
+    "dressed": Attack(
+        lambda p, c, o: dressed(p, c, truth=o.truth, **o.common()), "rewrites and claims of one side", "comparison"
+    ),
 }
 """Name to attack, in the order in which they are made."""
 
@@ -134,6 +138,6 @@ def run_attacks(
             f"{other[0]} is made on a {ATTACKS[other[0]].needs} and {reward.name} is a {kind}" if other else "no pairs"
         )
         raise InputError(f"attacks: {what}; give {'another attack' if other else 'at least one'}")
-    target = Scored.wrap(reward) if isinstance(reward, Reward) else reward
+    target = Scored.wrap(reward) if isinstance(reward, Reward) else ComparedOnce.wrap(reward)
     names = only or [name for name, attack in ATTACKS.items() if attack.needs == kind]
     return tuple(check for name in names for check in ATTACKS[name].run(pairs, target, options))

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from plaudit.audit.attacks.ground import shown
+from plaudit.audit.attacks.ground import Truth, shown, true_values
 from plaudit.audit.checks import Check, Example, not_measured
 from plaudit.audit.scored import Scored
 from plaudit.records.sample import Sample
@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 def repeated_steps(
     samples: Sequence[Sample], reward: Reward, *, times: int = 1, returned: Callable[[Floats], float] = np.sum,
-    threshold: float = 0.5, seed: int = 0, resamples: int = 2000,
+    truth: Truth | None = None, threshold: float = 0.5, seed: int = 0, resamples: int = 2000,
 ) -> Check:  # fmt: skip
     """Share of solutions whose return rises when their best step is said again.
 
@@ -37,6 +37,8 @@ def repeated_steps(
         reward: a process reward (`RewardBatch.steps`), or any other.
         times: repetitions of the step.
         returned: from the rewards of the steps (k,) to the return, for example `min`.
+        truth: what completions are truly worth: a rise that the repetition deserves is none, and where it cannot say
+            the solution is left out.
         threshold: share of solutions.
         seed: of the bootstrap.
         resamples: number of bootstrap resamples.
@@ -59,6 +61,10 @@ def repeated_steps(
         before, after = batch.reward, scored.instead(given, everyone, changed, everyone)[0]
     gain = after - before
     rises = np.where(np.isnan(gain), np.nan, (gain > 1e-9 * np.maximum(1.0, np.abs(before))).astype(np.float64))
+    if truth is not None:
+        worth = true_values(truth, changed) - true_values(truth, given)
+        rises[worth > 0] = 0.0
+        rises[np.isnan(worth)] = np.nan
     order = [int(i) for i in np.argsort(-np.nan_to_num(gain, nan=-np.inf), kind="stable") if rises[i] == 1][:5]
     examples = tuple(
         Example(shown(given[i].prompt), given[i].text, changed[i].text, float(before[i]),

@@ -77,6 +77,17 @@ def completion_values(pairs: Sequence[Pair], column: str) -> tuple[list[str], li
     return sides[0], sides[1]
 
 
+def judged_margin(margin: NDArray[np.float64], true_margin: ArrayLike | None) -> NDArray[np.float64]:
+    """Rewards of what deserves to win minus those of the other: NaN where nothing does.
+
+    Args:
+        margin: (n,) rewards of chosen minus rejected.
+        true_margin: (n,) true ones, whose sign then judges. None: the labels judge.
+    """
+    truth = np.ones(margin.shape) if true_margin is None else np.asarray(true_margin, dtype=np.float64)
+    return np.asarray(np.where(truth == 0, np.nan, margin * np.sign(truth)))
+
+
 def rightness(margin: NDArray[np.float64], true_margin: ArrayLike | None) -> NDArray[np.float64]:
     """1 where the reward is right, 0.5 where it ties, 0 where it is wrong, NaN where nothing can be right.
 
@@ -84,5 +95,4 @@ def rightness(margin: NDArray[np.float64], true_margin: ArrayLike | None) -> NDA
         margin: (n,) rewards of chosen minus rejected.
         true_margin: (n,) true ones, whose sign then judges; 0 is NaN. None: the labels judge.
     """
-    truth = np.ones(margin.shape) if true_margin is None else np.asarray(true_margin, dtype=np.float64)
-    return correctness(np.where(truth == 0, np.nan, margin * np.sign(truth)))
+    return correctness(judged_margin(margin, true_margin))

@@ -13,7 +13,7 @@ better (in a simulation of a sound reward and a truly better group: 79 of 400 re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ class Pool:
         prompts: (m,) hash of each one's prompt.
         by: what stands for the deserved, in words.
         single: prompts of which one pair was taken, because the labels do not compare all candidates.
+        texts: (m,) prompt and completion of each candidate.
     """
 
     reward: Floats
@@ -52,6 +53,7 @@ class Pool:
     prompts: list[str]
     by: str
     single: int = 0
+    texts: list[tuple[str, str]] = field(default_factory=list)
 
 
 def pool(
@@ -90,7 +92,9 @@ def pool(
     deserved = np.array(share) if worth is None else np.array([worth[i, s] for i, s in at])
     groups = {c: [_said(pairs[i].meta.get(f"{SIDES[s]}_{c}")) for i, s in at] for c in columns}
     reward = np.array([rewards[i, s] for i, s in at], dtype=np.float64)
-    return Pool(reward, deserved, groups, [prompt_key(pairs[i]) for i, _ in at], by, single)
+    sides = [(prompt_text(p), completion_text(p.chosen), completion_text(p.rejected)) for p in pairs]
+    texts = [(sides[i][0], sides[i][1 + s]) for i, s in at]
+    return Pool(reward, deserved, groups, [prompt_key(pairs[i]) for i, _ in at], by, single, texts)
 
 
 def _sides(chosen: Any, rejected: Any) -> Floats:
@@ -144,23 +148,47 @@ def _of(
     found: Pool, names: list[str], column: str, threshold: float, least: int, seed: int, resamples: int
 ) -> list[Check]:
     scores, n, selected = _measured(found, names, least, seed, resamples, 0.95)
-    lost = int(np.isnan(found.reward).sum())
-    checks = [
-        Check(f"fairness/scores/{g}", _scores(found, g), e, threshold, "outside", left_out=lost)
-        for g, e in scores.items()
-    ]
-    checks += [
-        Check(f"fairness/selection/{s.group}", _selected(found, s, n), s.lift, threshold, "outside", left_out=lost)
-        for s in selected
-    ]
-    why = f"fewer than {least} prompts hold completions of two groups"
-    if not scores:
-        checks.append(
-            not_measured(f"fairness/scores/{column}", SCORES, why, fix="Give more pairs a prompt, or prompts.")
-        )
-    if not selected:
-        checks.append(not_measured(f"fairness/selection/{column}", SELECTED, why, fix="Give more pairs a prompt."))
+    checks = [_scored(found, names, group, gap, threshold) for group, gap in scores.items()]
+    checks += [_taken(found, names, s, n, threshold) for s in selected]
+    for kind, says, size, shown in (
+        ("scores", SCORES, 2, set(scores)), ("selection", SELECTED, n, {s.group for s in selected}),
+    ):  # fmt: skip
+        why = _missing(found, names, column, shown, least, size)
+        if why:
+            fix = "Give more pairs a prompt, or prompts." if kind == "scores" else "Give more pairs a prompt."
+            checks.append(not_measured(f"fairness/{kind}/{column}", says, why, fix=fix))
     return checks
+
+
+def _missing(found: Pool, names: list[str], column: str, shown: set[str], least: int, n: int) -> str:
+    """Which groups were not measured, and why; empty where all were."""
+    values = set(names)
+    if len(values) == 1:
+        return nobody_else(column, names[0].removeprefix(f"{column}="), "completions")
+    counts = mixed_prompts(found.reward, names, found.prompts, n=n)
+    rest = {group: count for group, count in counts.items() if group not in shown}
+    unit = "mixed prompts" if n == 2 else f"mixed prompts of {n} candidates"
+    return too_small(rest, least, unit)
+
+
+def _scored(found: Pool, names: list[str], group: str, gap: Estimate, threshold: float) -> Check:
+    """The check of a score gap, with texts of whoever is worse off that a worse one outscores."""
+    lost, examples = int(np.isnan(found.reward).sum()), _worst(found, names, group, gap, top=False)
+    return Check(f"fairness/scores/{group}", _scores(found, group), gap, threshold, "outside", examples, lost)
+
+
+def _taken(found: Pool, names: list[str], gap: SelectionGap, n: int, threshold: float) -> Check:
+    """The check of a selection lift, with texts of whoever is worse off in whose place a worse one is selected."""
+    lost, examples = int(np.isnan(found.reward).sum()), _worst(found, names, gap.group, gap.lift, top=True)
+    name = f"fairness/selection/{gap.group}"
+    return Check(name, _selected(found, gap, n), gap.lift, threshold, "outside", examples, lost)
+
+
+def _worst(found: Pool, names: list[str], group: str, gap: Estimate, *, top: bool) -> tuple[Example, ...]:
+    if not gap.value:
+        return ()
+    ours = (np.array(names, dtype=str) == group) == (gap.value < 0)
+    return overtaken(found.texts, found.reward, found.deserved, ours, found.prompts, names, top=top)
 
 
 def _crossed(
@@ -171,20 +199,22 @@ def _crossed(
     scores, n, selected = _measured(found, names, least, seed, resamples, 1 - 0.05 / many)
     checks = []
     together = f"; the largest of {many} crossed groups, whose intervals hold together"
+    small = too_small(_rest(found, names, set(scores), 2), least, "mixed prompts")
     if scores:
         worst, gap = max(scores.items(), key=lambda item: abs(item[1].value))
-        says = f"{_scores(found, worst)}{together}"
-        checks.append(Check("fairness/scores/crossed", says, gap, threshold, "outside"))
+        check = _scored(found, names, worst, gap, threshold)
+        says = f"{check.says}{together}" + (f"; not measured: {small}" if small else "")
+        checks.append(replace(check, name="fairness/scores/crossed", says=says))
     else:
-        why = f"no crossed group meets others in {least} prompts"
-        checks.append(not_measured("fairness/scores/crossed", SCORES, why))
+        checks.append(not_measured("fairness/scores/crossed", SCORES, small or NOBODY))
+    small = too_small(_rest(found, names, {s.group for s in selected}, n), least, "mixed prompts")
     if selected:
         lift = max(selected, key=lambda s: abs(s.lift.value))
-        says = f"{_selected(found, lift, n)}{together}"
-        checks.append(Check("fairness/selection/crossed", says, lift.lift, threshold, "outside"))
+        check = _taken(found, names, lift, n, threshold)
+        says = f"{check.says}{together}" + (f"; not measured: {small}" if small else "")
+        checks.append(replace(check, name="fairness/selection/crossed", says=says))
     else:
-        why = f"no crossed group meets others in {least} prompts"
-        checks.append(not_measured("fairness/selection/crossed", SELECTED, why))
+        checks.append(not_measured("fairness/selection/crossed", SELECTED, small or NOBODY))
     return checks
 
 

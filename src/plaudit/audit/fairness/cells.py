@@ -17,8 +17,8 @@ against each other cell; intervals are simultaneous.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -35,6 +35,8 @@ from plaudit.stats.clusters import cluster_codes
 from plaudit.stats.estimate import Estimate
 
 Floats = NDArray[np.float64]
+Where = tuple[tuple[str, str], ...]
+"""Column and value of each attribute of a cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class CellGap:
     accuracy: float
     gap: Estimate
     n_pairs: int
-    where: tuple[tuple[str, str], ...] = ()
+    where: Where = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,15 @@ class Cells:
 
     Attributes:
         gaps: cells with enough pairs.
-        too_small: cells that occur but have fewer pairs than the minimum.
         matched: whether true margins were matched.
+        too_small: cell (columns and values) to its scored pairs, where these or all others are fewer than the minimum.
+        single: column to its only value among the scored pairs; such a column forms no cell.
     """
 
     gaps: tuple[CellGap, ...]
-    too_small: int
     matched: bool
+    too_small: Mapping[Where, int] = field(default_factory=dict)
+    single: Mapping[str, str] = field(default_factory=dict)
 
 
 def cell_gaps(
@@ -94,7 +98,7 @@ def cell_gaps(
         columns: meta columns, or `annotator`.
         true_margin: (n,) true margins: accuracy is judged by their sign, at equal size.
         order: most attributes that are crossed.
-        min_group: cells with fewer scored pairs, inside or outside, are counted, not measured.
+        min_group: cells with fewer scored pairs, inside or outside, are counted and named, not measured.
         strata: bins of |true margin|.
         level: that all intervals hold together.
         seed: of the bootstrap over prompts.
@@ -117,7 +121,10 @@ def cell_gaps(
     if true_margin is not None and right.size:
         stratum = equal_mass_bins(np.abs(truth[known]), n_bins=strata)
     prompts = cluster_codes([prompt_key(p) for p in kept], right.size)
-    cells, small = _cells(pairs, known, columns, order, min_group)
+    values = {c: np.array(group_values(pairs, c), dtype=str)[known] for c in columns}
+    # what is crossed with a column of one value is the other column again
+    single = {c: str(v[0]) for c, v in values.items() if v.size and (v == v[0]).all()}
+    cells, small = _cells({c: v for c, v in values.items() if c not in single}, order, min_group)
     wide = norm.ppf(1 - (1 - level) / 2 / max(len(cells), 1)) / norm.ppf(0.5 + level / 2)
     options: dict[str, Any] = {"seed": seed, "resamples": resamples, "level": level}
     found = []
@@ -125,28 +132,35 @@ def cell_gaps(
         gap = edge_gap(right, inside, stratum, prompts, **options, cells=len(cells)) or _widened(
             stratified_gap(right, inside, stratum, prompts, **options), float(wide), len(cells)
         )
-        name = ", ".join(f"{c}={v}" for c, v in where)
-        found.append(CellGap(name, len(where), float(right[inside].mean()), gap, int(inside.sum()), where))
+        found.append(CellGap(cell_name(where), len(where), float(right[inside].mean()), gap, int(inside.sum()), where))
     found.sort(key=lambda c: -abs(c.gap.value))
-    return Cells(tuple(found), small, true_margin is not None)
+    return Cells(tuple(found), true_margin is not None, small, single)
+
+
+def cell_name(where: Where) -> str:
+    """`language=de, age=old`.
+
+    Args:
+        where: columns and values.
+    """
+    return ", ".join(f"{c}={v}" for c, v in where)
 
 
 def _cells(
-    pairs: Sequence[Pair], known: NDArray[np.bool_], columns: Sequence[str], order: int, min_group: int
-) -> tuple[dict[tuple[tuple[str, str], ...], NDArray[np.bool_]], int]:
-    """Columns and values to membership of every cell that is large enough; and how many are not."""
-    values = {c: np.array(group_values(pairs, c), dtype=str)[known] for c in columns}
-    found: dict[tuple[tuple[str, str], ...], NDArray[np.bool_]] = {}
-    small = 0
-    for k in range(1, min(order, len(columns)) + 1):
-        for names in combinations(columns, k):
+    values: Mapping[str, NDArray[np.str_]], order: int, min_group: int
+) -> tuple[dict[Where, NDArray[np.bool_]], dict[Where, int]]:
+    """Membership of every cell that is large enough, and the pairs of each that is not."""
+    found: dict[Where, NDArray[np.bool_]] = {}
+    small: dict[Where, int] = {}
+    for k in range(1, min(order, len(values)) + 1):
+        for names in combinations(values, k):
             rows = list(zip(*(values[c].tolist() for c in names), strict=True))
             for cell, n in sorted(Counter(rows).items()):
-                if n < min_group or len(rows) - n < min_group:
-                    # a column with one value everywhere is no group, and so not one that is too small
-                    small += len(rows) - n > 0
-                    continue
-                found[tuple(zip(names, cell, strict=True))] = np.array([r == cell for r in rows])
+                where = tuple(zip(names, cell, strict=True))
+                if min(n, len(rows) - n) < min_group:
+                    small[where] = n
+                else:
+                    found[where] = np.array([r == cell for r in rows])
     return found, small
 
 

@@ -7,15 +7,18 @@ completion (`chosen_COLUMN` and `rejected_COLUMN`). Numbers of more than ten val
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plaudit.audit.checks import Check, not_measured
+from plaudit.audit.checks import Check, Example, not_measured
+from plaudit.audit.fairness.examples import mistakes
 from plaudit.audit.fairness.parity import ConditionalParity, conditional_parity
+from plaudit.audit.fairness.small import nobody_else, too_small
 from plaudit.errors import InputError, nearest
+from plaudit.evaluation.baselines import correctness
 from plaudit.evaluation.pairs import group_values, prompt_key
 from plaudit.records.rows import Pair
 from plaudit.stats.calibration import equal_mass_bins
@@ -27,19 +30,20 @@ FIX = "Collect pairs of the group at these strata, or train with --fair conditio
 
 
 def pair_parity(
-    pairs: Sequence[Pair], right: Floats, column: str, whose: str, stratum: str, *, threshold: float, min_group: int,
+    pairs: Sequence[Pair], margin: Floats, judged: Floats, column: str, whose: str, stratum: str, *, threshold: float, min_group: int,
     seed: int, resamples: int,
 ) -> list[Check]:  # fmt: skip
     """Whether a group of pairs is judged less rightly at equal strata, a check for each value of the column.
 
     Args:
         pairs: n pairs.
-        right: (n,) 1 where the reward is right, 0.5 where it ties, 0 where wrong, NaN where it says nothing.
+        margin: (n,) rewards of chosen minus rejected.
+        judged: (n,) the same towards what deserves to win (`judged_margin`); NaN where nothing does.
         column: of the group.
         whose: whose attribute it is.
         stratum: column of what may rightly differ.
         threshold: of the violation, in points.
-        min_group: rows with a value below which a group is left out.
+        min_group: rows with a value below which a group is named, and not measured.
         seed: of the bootstrap.
         resamples: number of bootstrap resamples.
 
@@ -50,9 +54,14 @@ def pair_parity(
     groups = group_values(pairs, column)
     options: dict[str, Any] = {"seed": seed, "resamples": resamples}
     said = f"right less often where the {whose} has {{}}"
+
+    def examples(at: NDArray[np.bool_], words: str) -> tuple[Example, ...]:
+        return mistakes(pairs, margin, judged, at, lambda _: words)
+
     return _checks(
-        right, groups, bins, [prompt_key(p) for p in pairs], column, stratum, said, threshold, min_group, options
-    )
+        correctness(judged), groups, bins, [prompt_key(p) for p in pairs], column, stratum, said, examples, threshold,
+        min_group, options,
+    )  # fmt: skip
 
 
 def completion_parity(
@@ -67,7 +76,7 @@ def completion_parity(
         column: of the group.
         stratum: of what may rightly differ.
         threshold: of the violation, in points.
-        min_group: rows with a value below which a group is left out.
+        min_group: rows with a value below which a group is named, and not measured.
         seed: of the bootstrap.
         resamples: number of bootstrap resamples.
 
@@ -87,20 +96,28 @@ def completion_parity(
     groups = ["(not given)" if v is None else str(v) for v in values]
     said = "preferred less often with {}"
     bins = _bins(merit)
-    return _checks(favoured, groups, bins, prompts, column, stratum, said, threshold, min_group, options)
+
+    def examples(at: NDArray[np.bool_], words: str) -> tuple[Example, ...]:
+        """Of the pairs whose chosen (first half) or rejected completion is meant and loses."""
+        mine = np.where(at[: len(pairs)], margin, np.where(at[len(pairs) :], -margin, np.nan))
+        return mistakes(pairs, margin, mine, np.ones(len(pairs), dtype=bool), lambda _: words)
+
+    return _checks(favoured, groups, bins, prompts, column, stratum, said, examples, threshold, min_group, options)
 
 
 def _checks(
     favoured: Floats, groups: Sequence[str], bins: NDArray[np.str_], prompts: Sequence[str], column: str, stratum: str,
-    said: str, threshold: float, min_group: int, options: dict[str, Any],
+    said: str, examples: Callable[[NDArray[np.bool_], str], tuple[Example, ...]], threshold: float, min_group: int,
+    options: dict[str, Any],
 ) -> list[Check]:  # fmt: skip
     names, known = np.array(groups, dtype=str), np.isfinite(favoured)
-    found = []
+    found: list[Check] = []
+    small: dict[str, int] = {}
     for value in sorted(set(groups)):
-        inside = names == value
-        if min(int((inside & known).sum()), int((~inside & known).sum())) < min_group:
+        inside, name = names == value, f"{column}={value}"
+        if min(n := int((inside & known).sum()), int((~inside & known).sum())) < min_group:
+            small[name] = n
             continue
-        name = f"{column}={value}"
         says = f"{said.format(name)}, at equal {stratum}, than all others"
         try:
             parity = conditional_parity(favoured, inside, bins, prompts, **options)
@@ -109,18 +126,21 @@ def _checks(
                 not_measured(f"fairness/parity/{name}", says, f"no value of {stratum} holds rows of both sides")
             )
             continue
-        found.append(Check(f"fairness/parity/{name}", f"{says}{_told(parity)}", parity.violation, threshold,
-                           left_out=int((~known).sum()), fix=FIX))  # fmt: skip
-    if not found:
-        why = f"no group has {min_group} rows beside as many others"
+        worst = min(parity.gaps, key=lambda e: parity.gaps[e].value)
+        shown = examples(inside & (bins == worst), f"{name} at {stratum} {worst}") if parity.violation.value else ()
+        found.append(Check(f"fairness/parity/{name}", f"{says}{_told(parity, worst)}", parity.violation, threshold,
+                           examples=shown, left_out=int((~known).sum()), fix=FIX))  # fmt: skip
+    if small:
+        alone = len(set(groups)) == 1
+        why = nobody_else(column, groups[0], "rows") if alone else too_small(small, min_group, "rows")
         found.append(not_measured(f"fairness/parity/{column}", f"{SAYS} of {column}", why))
     return found
 
 
-def _told(parity: ConditionalParity) -> str:
-    stratum, gap = min(parity.gaps.items(), key=lambda item: item[1].value)
+def _told(parity: ConditionalParity, worst: str) -> str:
     alone = f"; {parity.uncompared:.0%} of it have nobody to compare with" if parity.uncompared > 0 else ""
-    return f" (all strata together {parity.marginal.format(2)}; worst at {stratum}: {gap.format(2)}){alone}"
+    told = f"all strata together {parity.marginal.format(2)}; worst at {worst}: {parity.gaps[worst].format(2)}"
+    return f" ({told}){alone}"
 
 
 def stratum_values(pairs: Sequence[Pair], stratum: str) -> list[Any]:

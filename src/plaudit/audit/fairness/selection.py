@@ -103,6 +103,25 @@ def selection_gaps(
     return tuple(found)
 
 
+def mixed_prompts(reward: ArrayLike, groups: Sequence[str], prompts: Clusters, *, n: int = 2) -> Mapping[str, int]:
+    """How many prompts say anything about each group: scored candidates of it and of others, n or more in all.
+
+    Args:
+        reward: (m,), one value a candidate; NaN is not scored.
+        groups: (m,), the group of each candidate.
+        prompts: (m,), the prompt of each candidate.
+        n: of best-of-n; 2 for who outscores whom.
+    """
+    scored = np.isfinite(np.asarray(reward, dtype=np.float64).reshape(-1))
+    names, codes = np.asarray(groups, dtype=str), cluster_codes(prompts, scored.size)
+    size = np.bincount(codes[scored], minlength=int(codes.max(initial=-1)) + 1)
+    found = {}
+    for name in sorted(set(names.tolist())):
+        own = np.bincount(codes[scored & (names == name)], minlength=size.size)
+        found[name] = int(((own > 0) & (own < size) & (size >= n)).sum())
+    return found
+
+
 def _gap(
     name: str, proxy: Floats, member: Floats, true: Floats | None, n: int, min_prompts: int, options: dict[str, Any]
 ) -> SelectionGap | None:
@@ -188,6 +207,22 @@ def preference_excess(
         preferred, due = (share(x, codes[at], **options) for x in (liked, right))
         found.append(PreferenceExcess(name, excess, preferred, due, int(at.sum())))
     return tuple(found)
+
+
+def mixed_pairs(
+    margin: ArrayLike, first: Sequence[str], second: Sequence[str], deserved: ArrayLike
+) -> Mapping[str, int]:
+    """In how many pairs with a reward each group meets another one.
+
+    Args:
+        margin: (n,), as `preference_excess`.
+        first: (n,), likewise.
+        second: (n,), likewise.
+        deserved: (n,), likewise.
+    """
+    a, b = np.asarray(first, dtype=str), np.asarray(second, dtype=str)
+    known = np.isfinite(np.asarray(margin, dtype=float)) & np.isfinite(np.asarray(deserved, dtype=float)) & (a != b)
+    return {g: int((known & ((a == g) | (b == g))).sum()) for g in sorted(set(a.tolist()) | set(b.tolist()))}
 
 
 def score_gaps(

@@ -90,7 +90,7 @@ def _audited(arm: str, seed: int, k: int, budget: Mapping[str, Any]) -> Audit:
         reward = Planted(lambda s: np.zeros(len(s)), "", reward.seed, 1.0, reward.scale)
     slope = _slope(reward, held)
     subject: Any = reward
-    if arm == "position" or (arm == "healthy" and k == 0):
+    if arm == "position" or (arm in HEALTHY and k == 0):
         subject = Leaning(reward, 2.0 if arm == "position" else 0.0, slope)
     return audit_reward(
         pairs, subject, true_reward=lambda samples: RewardBatch(worth(samples)),
