@@ -220,6 +220,21 @@ def test_the_interval_is_that_of_refitting_each_resample(with_gamed):
     assert found.penalty in PENALTIES
 
 
+def test_both_win_rates_share_resamples_and_the_plain_one_always_has_a_width():
+    p, own, theirs, *_ = workload(4, n=60)
+    prompts = np.arange(60) // 2
+    found = length_controlled_winrate(p, own, theirs, prompts, resamples=80, seed=3)
+    drawn = np.concatenate(list(_counts(prompts, 80, 3))) @ p / 60
+    assert (found.plain.low, found.plain.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]))
+    assert (found.plain.value, found.plain.n) == (pytest.approx(p.mean()), 30)
+    # every prompt won once of two: no resample differs, and Wilson's interval of 15 of 30 stands in:
+    # half its width is z sqrt(1/4/30 + z^2/4/30^2) / (1 + z^2/30) = 0.1684
+    even = length_controlled_winrate(np.tile([1.0, 0.0], 30), own, theirs, prompts, resamples=80)
+    assert (even.plain.low, even.plain.high) == pytest.approx((0.5 - 0.1684, 0.5 + 0.1684), abs=2e-4)
+    # a prompt without a preference leaves the plain rate
+    assert length_controlled_winrate(np.r_[[np.nan] * 2, p[2:]], own, theirs, prompts, resamples=80).plain.n == 29
+
+
 def test_lengths_that_all_differ_by_the_same_leave_the_length_out():
     p = np.random.default_rng(0).uniform(size=30)
     found = length_controlled_winrate(p, np.full(30, 5.0), np.full(30, 9.0), resamples=0)

@@ -123,8 +123,7 @@ def length_controlled_winrate(
     predicted = expit(rows.equal @ beta)
     value = float(predicted.mean())
     if resamples > 0:
-        plain = share(p, codes, seed=seed, resamples=resamples, level=level)
-        controlled = _interval(value, rows, penalty, beta, seed, resamples, level)
+        controlled, plain = _intervals(value, rows, penalty, beta, seed, resamples, level)
     else:
         plain, controlled = (Estimate(float(x), n=known.size) for x in (p[known].mean(), value))
     psi = float(beta[1]) if difficulty is not None else math.nan
@@ -257,29 +256,39 @@ def _design(
     return p, np.stack([*features, np.ones_like(delta)], axis=1), known
 
 
-def _interval(
+def _intervals(
     value: float, rows: _Rows, penalty: float, beta: Floats, seed: int, resamples: int, level: float
-) -> Estimate:
-    """Refits on resampled prompts at the chosen penalty; the gamed rows are the benchmark's and stay as they are."""
-    k = int(rows.codes.max()) + 1
+) -> tuple[Estimate, Estimate]:
+    """The controlled and the plain win rate, from the same resamples of prompts where both have any use for them."""
+    k, known = int(rows.codes.max()) + 1, rows.p[rows.known]
+    controlled = None
     if k == 1:
-        return Estimate(value, n=1, method="one cluster: no interval")
-    if not beta.any():  # and so in nearly every resample: a width of nothing would claim certainty
-        return Estimate(value, n=k, method="no interval: the penalty took every term away")
-    known = rows.p[rows.known]
-    if np.ptp(known) == 0:
+        controlled = Estimate(value, n=1, method="one cluster: no interval")
+    elif not beta.any():  # and so in nearly every resample: a width of nothing would claim certainty
+        controlled = Estimate(value, n=k, method="no interval: the penalty took every term away")
+    elif np.ptp(known) == 0:
         # all wins (or losses, or the same preference): the refits differ by the lengths alone
         judged = int(np.unique(rows.codes[rows.known]).size)
         found = wilson(judged * value, judged, level=level)
-        return Estimate(value, found.low, found.high, judged, f"{found.method}: every judgement is {known[0]:g}")
-    drawn, equal = [], rows.equal
-    for counts in _counts(rows.codes, resamples, seed):
-        fitted = refit_l1_logistic(rows.resampled(counts), penalty, beta, len(counts))
-        predicted = 0.5 + 0.5 * np.tanh(0.5 * fitted @ equal.T)  # the sigmoid
-        drawn.append(np.einsum("rn,rn->r", counts, predicted) / counts.sum(axis=1))
-    low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2])
-    method = f"refitted, bootstrap over {k} clusters, {resamples} resamples, {level:.0%}"
-    return Estimate(value, float(low), float(high), k, method)
+        method = f"{found.method}: every judgement is {known[0]:g}"
+        controlled = Estimate(value, found.low, found.high, judged, method)
+    if controlled is not None:
+        return controlled, share(rows.p, rows.codes, seed=seed, resamples=resamples, level=level)
+    drawn = np.concatenate([_resample(counts, rows, penalty, beta) for counts in _counts(rows.codes, resamples, seed)])
+    (low, floor), (high, ceiling) = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    method = f"bootstrap over {k} clusters, {resamples} resamples, {level:.0%}"
+    controlled = Estimate(value, float(low), float(high), k, f"refitted, {method}")
+    if not (rows.known.all() and floor < ceiling):  # prompts without a preference leave the plain rate's resamples
+        return controlled, share(rows.p, rows.codes, seed=seed, resamples=resamples, level=level)
+    return controlled, Estimate(float(known.mean()), float(floor), float(ceiling), k, method)
+
+
+def _resample(counts: Float[np.ndarray, "r n"], rows: _Rows, penalty: float, beta: Floats) -> Float[np.ndarray, "r 2"]:
+    """Win rates at equal lengths, refitted at the chosen penalty, and plain ones."""
+    fitted = refit_l1_logistic(rows.resampled(counts), penalty, beta, len(counts))
+    predicted = 0.5 + 0.5 * np.tanh(0.5 * fitted @ rows.equal.T)  # the sigmoid
+    total = counts.sum(axis=1)
+    return np.stack([np.einsum("rn,rn->r", counts, predicted) / total, (counts @ rows.p) / total], axis=1)
 
 
 def _counts(codes: Int[np.ndarray, " n"], resamples: int, seed: int) -> Iterator[Float[np.ndarray, "r n"]]:
