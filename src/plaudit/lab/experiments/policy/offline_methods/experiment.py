@@ -16,7 +16,7 @@ import torch
 from plaudit.errors import InputError
 from plaudit.lab.aligning import Fitting, Shown, aligned
 from plaudit.lab.experiment import Fit
-from plaudit.lab.tabular import TabularPolicy
+from plaudit.lab.tabular import Drawn, TabularPolicy
 from plaudit.lab.worlds.tables import END, LENGTH, Tables, at_levels
 from plaudit.policy.algorithms import ALGORITHMS, algorithm
 from plaudit.policy.offline.data.checking import checked_rows
@@ -36,7 +36,8 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     """One arm on one instance; see `RunInstance`.
 
     Returns:
-        As `at_levels`, and `passed`, the chance of what the verifier passes in the end, less the start's.
+        As `at_levels`, and `passed`, the chance of what the verifier passes in the end, less the start's;
+        `sampled_tokens` and `reward_calls`, of the completions that were drawn and judged.
     """
     del fit  # no network is fitted
     if arm not in ARMS:
@@ -53,8 +54,10 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     )  # fmt: skip
     seen = [before, *history[EVERY - 1 :: EVERY]]
     kl, truth = [row["kl"] for row in seen], [row["truth"] - before["truth"] for row in seen]
+    drawn = _drawn(world, seed, budget)
     return {
-        **at_levels(kl, truth, float(budget["level"])), "passed": world.measured(policy)["passed"] - before["passed"]
+        **at_levels(kl, truth, float(budget["level"])), "passed": world.measured(policy)["passed"] - before["passed"],
+        "sampled_tokens": float(drawn.mask.sum()), "reward_calls": float(len(drawn.prompt)),
     }  # fmt: skip
 
 
@@ -68,8 +71,8 @@ def rows_of(world: Tables, worth: torch.Tensor, name: str, seed: int, budget: Ma
         seed: of the completions and the labels.
         budget: `each`, completions of a prompt, an even number; `certainty`, of labels, a unit of worth's log-odds.
     """
-    generator, each = torch.Generator().manual_seed(seed + 1), int(budget["each"])
-    drawn = world.start.sample(torch.arange(world.start.prompts), each, generator)
+    generator = torch.Generator().manual_seed(seed + 1)
+    drawn = _drawn(world, seed, budget, generator)
     score = worth[drawn.prompt, world.at(drawn.tokens)]
     chance = torch.sigmoid(float(budget["certainty"]) * (score[::2] - score[1::2]))
     first = torch.rand(len(chance), generator=generator, dtype=torch.float64) < chance
@@ -85,6 +88,14 @@ def rows_of(world: Tables, worth: torch.Tensor, name: str, seed: int, budget: Ma
         for a, b in sides
         if texts[a] != texts[b]
     ]
+
+
+def _drawn(
+    world: Tables, seed: int, budget: Mapping[str, Any], generator: torch.Generator | None = None
+) -> Drawn:  # fmt: skip
+    """The completions of the start that all methods learn from."""
+    generator = torch.Generator().manual_seed(seed + 1) if generator is None else generator
+    return world.start.sample(torch.arange(world.start.prompts), int(budget["each"]), generator)
 
 
 def shown(rows: Sequence[Any], name: str) -> Shown:

@@ -47,7 +47,8 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     Returns:
         `truth_at_kl`, the chance of a right answer where the KL from the start is the budget's `level` (where the run
         ended, if it stayed below), less that of the start; `truth_LEVEL` at other levels that were reached; `truth`,
-        `passed` (less the start's) and `kl` in the end; `updates_to_kl`, batches until that level, if it was reached.
+        `passed` (less the start's) and `kl` in the end; `updates_to_kl`, batches until that level, if it was reached;
+        `sampled_tokens` and `reward_calls` of the whole run.
     """
     del fit  # no network is fitted
     if arm not in ARMS:
@@ -64,15 +65,22 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     method = online(TABLES.get(name, name))[1]
     if name in WRAPPED:
         method = replace(method, estimator=WRAPPED[name], critic=None)
+    spent = {"sampled_tokens": 0.0, "reward_calls": 0.0}
+
+    def judge(drawn: Drawn) -> Judged:
+        spent["sampled_tokens"] += float(drawn.mask.sum())
+        spent["reward_calls"] += float(len(drawn.prompt))
+        return judged(world, drawn, verdict)
+
     history = improved(
-        policy, lambda drawn: judged(world, drawn, verdict), method, spending,
+        policy, judge, method, spending,
         generator=torch.Generator().manual_seed(seed + 1),
         watch=lambda p, done: {} if done % EVERY else world.measured(p),
     )  # fmt: skip
     seen = [before, *history[EVERY - 1 :: EVERY]]
     kl, truth = [row["kl"] for row in seen], [row["truth"] - before["truth"] for row in seen]
     level, passed = float(budget["level"]), world.measured(policy)["passed"] - before["passed"]
-    numbers = {**at_levels(kl, truth, level), "passed": passed}
+    numbers = {**at_levels(kl, truth, level), "passed": passed, **spent}
     if numbers["kl"] >= level:
         numbers["updates_to_kl"] = EVERY * float(np.interp(level, np.maximum.accumulate(kl), range(len(kl))))
     return numbers
