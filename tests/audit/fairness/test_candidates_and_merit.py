@@ -107,7 +107,9 @@ def test_a_crossed_group_of_completions_that_no_attribute_shows():
 def test_candidates_that_cannot_be_compared_are_grey():
     pairs, true_chosen, true_rejected = _four(5)
     found = _found(pairs, true_chosen, true_rejected, ["d:completion"])
-    assert found["fairness/scores/d"].skipped == "fewer than 20 prompts hold completions of two groups"
+    assert found["fairness/scores/d"].skipped == "d=n (5 mixed prompts), d=s (5 mixed prompts): fewer than 20"
+    # the largest n for which any group has enough prompts: none has, so best-of-2
+    assert found["fairness/selection/d"].skipped == found["fairness/scores/d"].skipped
     halves = _found(*_four(30), ["d:completion"], scores=False)
     assert halves["fairness/scores"].skipped == "a comparison gives no reward of one completion"
     assert candidate_checks(pool([], [], [], [])) == ()

@@ -179,7 +179,9 @@ def test_what_cannot_be_measured_is_grey_and_says_why():
     assert (none.light, none.skipped) == ("grey", "no attribute was named")
     single = {c.name: c for c in fairness_checks(pairs, chosen, rejected, [Attribute("g")])}
     assert {c.light for c in single.values()} == {"grey"}
-    assert set(single) == {"fairness/gaps", "fairness/scores", "fairness/selection", "fairness/parity"}
+    assert set(single) == {
+        "fairness/g", "fairness/spread/g", "fairness/scores", "fairness/selection", "fairness/parity",
+    }  # fmt: skip
     assert single["fairness/parity"].skipped == "no column of what may rightly differ was named"
     assert "rewards of different prompts have no common zero" in single["fairness/scores"].skipped
     with pytest.raises(InputError, match="no pair has a column 'h'"):

@@ -19,10 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plaudit.audit.checks import Check, not_measured
-from plaudit.audit.fairness.selection import SelectionGap, score_gaps, selection_gaps
+from plaudit.audit.checks import Check, Example, not_measured
+from plaudit.audit.fairness.examples import overtaken, prompt_text
+from plaudit.audit.fairness.selection import SelectionGap, mixed_prompts, score_gaps, selection_gaps
+from plaudit.audit.fairness.small import nobody_else, too_small
 from plaudit.evaluation.pairs import prompt_key
 from plaudit.records.rows import Pair
+from plaudit.records.sample import completion_text
 from plaudit.stats.estimate import Estimate
 
 Floats = NDArray[np.float64]
@@ -153,22 +156,19 @@ def _of(
     for kind, says, size, shown in (
         ("scores", SCORES, 2, set(scores)), ("selection", SELECTED, n, {s.group for s in selected}),
     ):  # fmt: skip
-        why = _missing(found, names, column, shown, least, size)
+        why = _missing(found, names, shown, least, size)
+        if len(set(names)) == 1:
+            why = nobody_else(column, names[0].removeprefix(f"{column}="), "completions")
         if why:
-            fix = "Give more pairs a prompt, or prompts." if kind == "scores" else "Give more pairs a prompt."
-            checks.append(not_measured(f"fairness/{kind}/{column}", says, why, fix=fix))
+            checks.append(not_measured(f"fairness/{kind}/{column}", says, why, fix="Give more pairs a prompt."))
     return checks
 
 
-def _missing(found: Pool, names: list[str], column: str, shown: set[str], least: int, n: int) -> str:
-    """Which groups were not measured, and why; empty where all were."""
-    values = set(names)
-    if len(values) == 1:
-        return nobody_else(column, names[0].removeprefix(f"{column}="), "completions")
+def _missing(found: Pool, names: list[str], shown: set[str], least: int, n: int) -> str:
+    """Which groups were not measured, and how many prompts each has; empty where all were."""
     counts = mixed_prompts(found.reward, names, found.prompts, n=n)
-    rest = {group: count for group, count in counts.items() if group not in shown}
-    unit = "mixed prompts" if n == 2 else f"mixed prompts of {n} candidates"
-    return too_small(rest, least, unit)
+    rest = too_small({g: count for g, count in counts.items() if g not in shown}, least, "mixed prompts")
+    return f"{rest} with {n} scored candidates" if rest and n > 2 else rest
 
 
 def _scored(found: Pool, names: list[str], group: str, gap: Estimate, threshold: float) -> Check:
@@ -199,22 +199,22 @@ def _crossed(
     scores, n, selected = _measured(found, names, least, seed, resamples, 1 - 0.05 / many)
     checks = []
     together = f"; the largest of {many} crossed groups, whose intervals hold together"
-    small = too_small(_rest(found, names, set(scores), 2), least, "mixed prompts")
+    small = _missing(found, names, set(scores), least, 2)
     if scores:
         worst, gap = max(scores.items(), key=lambda item: abs(item[1].value))
         check = _scored(found, names, worst, gap, threshold)
         says = f"{check.says}{together}" + (f"; not measured: {small}" if small else "")
         checks.append(replace(check, name="fairness/scores/crossed", says=says))
     else:
-        checks.append(not_measured("fairness/scores/crossed", SCORES, small or NOBODY))
-    small = too_small(_rest(found, names, {s.group for s in selected}, n), least, "mixed prompts")
+        checks.append(not_measured("fairness/scores/crossed", SCORES, small or "there is no candidate"))
+    small = _missing(found, names, {s.group for s in selected}, least, n)
     if selected:
         lift = max(selected, key=lambda s: abs(s.lift.value))
         check = _taken(found, names, lift, n, threshold)
         says = f"{check.says}{together}" + (f"; not measured: {small}" if small else "")
         checks.append(replace(check, name="fairness/selection/crossed", says=says))
     else:
-        checks.append(not_measured("fairness/selection/crossed", SELECTED, small or NOBODY))
+        checks.append(not_measured("fairness/selection/crossed", SELECTED, small or "there is no candidate"))
     return checks
 
 

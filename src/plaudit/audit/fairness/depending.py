@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plaudit.audit.checks import Check, not_measured
-from plaudit.audit.fairness.attributes import Attribute, continuous, rightness
+from plaudit.audit.fairness.attributes import Attribute, continuous, judged_margin, rightness
 from plaudit.audit.fairness.dependence import dependence_test
+from plaudit.audit.fairness.examples import mistakes
 from plaudit.evaluation.pairs import group_values, prompt_key
 from plaudit.records.rows import Pair
 from plaudit.stats.dependence import attribute_matrix, joint_distance_covariance
@@ -69,7 +70,14 @@ def dependence_check(
         joint = joint_distance_covariance([right[rows][some], *parts])
         says += f"; joint distance covariance, attributes among themselves included, {joint:.3g}"
     evidence = Estimate(test.p_value, n=test.n, method="permutation test")
-    return Check(name, says, evidence, P_VALUE, "below", (), left_out, fix=FIX)
+    tested = np.zeros(len(pairs), dtype=bool)
+    tested[rows] = True
+
+    def values_of(i: int) -> str:
+        return ", ".join(f"{a.column}={values[i]}" for a, values in zip(attributes, raw, strict=True))
+
+    examples = mistakes(pairs, margin, judged_margin(margin, true_margin), tested, values_of)
+    return Check(name, says, evidence, P_VALUE, "below", examples, left_out, fix=FIX)
 
 
 def _number(value: object) -> float:

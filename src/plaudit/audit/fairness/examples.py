@@ -61,6 +61,7 @@ def overtaken(
     Returns:
         At most one a prompt; those that deserve more than what beats them come first.
     """
+    won = "is selected" if top else "scores higher"
     of: dict[str, list[int]] = {}
     for i, prompt in enumerate(prompts):
         if np.isfinite(reward[i]) and np.isfinite(deserved[i]):
@@ -77,7 +78,7 @@ def overtaken(
     return tuple(
         Example(
             texts[i][0], texts[i][1], texts[j][1], float(reward[i]), float(reward[j]),
-            f"{said[i]} deserves {'more' if more else 'as much'}, {said[j]} {'is selected' if top else 'scores higher'}",
+            f"{said[i]} deserves {'more' if more else 'as much'}, {said[j]} {won}",
         )
         for more, _, i, j in sorted(found, key=lambda f: (not f[0], -f[1]))[:K]
     )  # fmt: skip

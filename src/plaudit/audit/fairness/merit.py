@@ -30,8 +30,8 @@ FIX = "Collect pairs of the group at these strata, or train with --fair conditio
 
 
 def pair_parity(
-    pairs: Sequence[Pair], margin: Floats, judged: Floats, column: str, whose: str, stratum: str, *, threshold: float, min_group: int,
-    seed: int, resamples: int,
+    pairs: Sequence[Pair], margin: Floats, judged: Floats, column: str, whose: str, stratum: str, *, threshold: float,
+    min_group: int, seed: int, resamples: int,
 ) -> list[Check]:  # fmt: skip
     """Whether a group of pairs is judged less rightly at equal strata, a check for each value of the column.
 
@@ -115,8 +115,9 @@ def _checks(
     small: dict[str, int] = {}
     for value in sorted(set(groups)):
         inside, name = names == value, f"{column}={value}"
-        if min(n := int((inside & known).sum()), int((~inside & known).sum())) < min_group:
-            small[name] = n
+        own, others = int((inside & known).sum()), int((~inside & known).sum())
+        if min(own, others) < min_group:
+            small[name] = own
             continue
         says = f"{said.format(name)}, at equal {stratum}, than all others"
         try:
