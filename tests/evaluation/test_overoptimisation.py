@@ -101,6 +101,8 @@ def test_points_without_noise_have_no_interval():
         assert math.isnan(estimate.low)
         assert estimate.method == "no interval: every resample says the same"
     assert found.peak.value == pytest.approx(math.e**2)
+    flat = fit_optimisation_law(*points("rl", 0.0, 0.0))
+    assert flat.notes == ("the bend is not told from none (beta 0.000): no peak is seen",)
     noisy = fit_optimisation_law(*points("rl", 0.3, 0.1, noise=0.01))
     assert noisy.peak.low < noisy.peak.value < noisy.peak.high
 

@@ -157,9 +157,9 @@ def _unidentified(law: str, alpha: Estimate, beta: Estimate, peak: Estimate, d: 
     if math.isnan(beta.low):
         return "one run: no interval tells the bend from none"
     if not beta.low > 0:
-        return f"the bend is not told from none (beta {beta.format()}): no peak is seen"
+        return f"the bend is not told from none (beta {without_interval(beta).format()}): no peak is seen"
     if law == "best-of-n" and not alpha.value > 0:
-        return f"the reward falls from the start (alpha {alpha.format()}): there is no peak"
+        return f"the reward falls from the start (alpha {without_interval(alpha).format()}): there is no peak"
     nearest_d, furthest = float(d.min()), float(d.max())
     if peak.value > furthest:
         return f"the peak would lie at d = {peak.value:.3g}, beyond the largest d of {furthest:.3g}: extrapolated"
