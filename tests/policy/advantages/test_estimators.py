@@ -16,6 +16,7 @@ from plaudit.policy.advantages import (
     BriefByDifficulty,
     BriefWhereMastered,
     Constrained,
+    ContrastAllowed,
     DifficultyScaled,
     Filtered,
     GroupRelative,
@@ -45,7 +46,8 @@ ALL = {
     "pf-ppo": Filtered(), "grpo-s": DifficultyScaled(),
     "rlpr": SpreadFiltered(filter=SpreadFilter(filter_from=1, ema_from=1)), "grpo-lambda": BriefWhereMastered(),
     "traac": BriefByDifficulty(), "crpg": Constrained(of=GroupRelative(scale="none")),
-    "crraft": BestAllowed(), "oreal": OneOfEachKind(), "dapo": WithinAccuracy(low=0.0, high=1.0, open=True),
+    "crraft": BestAllowed(), "codpo": ContrastAllowed(), "oreal": OneOfEachKind(),
+    "dapo": WithinAccuracy(low=0.0, high=1.0, open=True),
 }  # fmt: skip
 
 
@@ -149,7 +151,7 @@ def test_what_has_no_reward_changes_nothing_for_the_others(make_inputs, name, se
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10_000))
-@pytest.mark.parametrize("name", sorted(set(ALL) - {"oreal", "crraft"}))  # they take the first of several
+@pytest.mark.parametrize("name", sorted(set(ALL) - {"oreal", "crraft", "codpo"}))  # they take the first of several
 def test_the_order_of_completions_does_not_matter(make_inputs, name, seed):
     rng = np.random.default_rng(seed)
     inputs = full(make_inputs((3, 4, 2), seed=seed), seed)
@@ -446,3 +448,17 @@ def test_errors_say_what_is_wrong():
     ]:
         with pytest.raises(InputError, match=text):
             make()
+
+
+def test_codpo_contrasts_the_best_allowed_with_the_worst_forbidden():
+    """Group a: 0.9 is forbidden and 0.8 the best allowed; the worst forbidden is 0.2, though 0.1 is less.
+
+    Group b forbids nothing: best against worst. Group c allows nothing, and group d has one completion: left out.
+    """
+    inputs = AdvantageInputs(
+        reward=[0.9, 0.8, 0.2, 0.1, 0.5, 0.7, 0.6, 0.3, 0.4, 1.0], groups=[*"aaaabbbccd"], lengths=[1] * 10,
+        columns={"allowed": [0, 1, 0, 1, 1, 1, 1, 0, 0, 1]},
+    )  # fmt: skip
+    found = ContrastAllowed()(inputs)
+    assert found.sequence.tolist() == [0, 1, -1, 0, -1, 1, 0, 0, 0, 0]
+    assert found.included.tolist() == [False, True, True, False, True, True, False, False, False, False]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.errors import InputError, ShapeError
-from plaudit.policy.losses import TokenBatch, clipped, constrained_preference_loss, pairwise_gradient
+from plaudit.policy.losses import TokenBatch, clipped, codpo_pairs, constrained_preference_loss, pairwise_gradient
 from plaudit.shaping.constraints import contrast_allowed
 from plaudit.shaping.groups import leave_one_out, pairs_within
 
@@ -79,6 +79,32 @@ def test_codpo_by_hand():
     assert torch.autograd.grad(loss, logp)[0].tolist() == pytest.approx([-s - 0.1, -s - 0.1, s])
     nothing = torch.zeros((0, 2), dtype=torch.int64)
     assert constrained_preference_loss(logp, ref, owner, 2, nothing).item() == 0
+
+
+def test_codpo_of_a_batch_is_the_mean_over_its_pairs(make_batch):
+    """Prompt 0: the second beats the first, the third takes no part; prompt 1: the fourth beats the fifth."""
+    batch = make_batch([2, 1, 3, 2, 2], advantage=[-1.0, 1.0, 0.0, 1.0, -1.0], spread=0.5)
+    ref = batch.old_logp + torch.linspace(-0.3, 0.4, len(batch.owner), dtype=torch.float64)
+    group = torch.tensor([0.0, 0, 0, 1, 1], dtype=torch.float64)[batch.owner]
+    found = codpo_pairs(batch, group=group, ref_logp=ref, beta=0.5, likelihood=0.2)
+    pairs = torch.tensor([[1, 0], [3, 4]])
+    wanted = constrained_preference_loss(batch.logp, ref, batch.owner, batch.n, pairs, beta=0.5, likelihood=0.2)
+    by_completion = batch.sum_by(found.loss)
+    # each pair stands on both of its sides: over the four completions the mean is that over the two pairs
+    assert by_completion.sum().item() / 4 == pytest.approx(wanted.item() / 2, abs=1e-12)
+    assert by_completion[2].item() == 0
+    one = torch.autograd.grad(by_completion.sum() / 4, batch.logp, retain_graph=True)[0]
+    two = torch.autograd.grad(wanted / 2, batch.logp)[0]
+    assert torch.allclose(one, two, atol=1e-12)
+    # only one side of a pair in sight: nothing to compare with
+    alone = make_batch([2, 1], advantage=[1.0, 0.0])
+    zero = torch.zeros(3, dtype=torch.float64)
+    assert codpo_pairs(alone, group=zero, ref_logp=alone.old_logp).loss.abs().sum().item() == 0
+    twice = make_batch([2, 1], advantage=[1.0, 1.0])
+    with pytest.raises(InputError, match="codpo_pairs: a group has several better or several worse completions"):
+        codpo_pairs(twice, group=zero, ref_logp=twice.old_logp)
+    with pytest.raises(ShapeError, match=r"codpo_pairs: \(2,\) groups and \(3,\)"):
+        codpo_pairs(twice, group=zero[:2], ref_logp=twice.old_logp)
 
 
 def test_errors_say_what_is_wrong(make_batch):

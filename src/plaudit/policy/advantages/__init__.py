@@ -10,6 +10,7 @@ __getattr__, __all__ = exports(
         "Advantages": "base",
         "Compared": "compared",
         "BestAllowed": "reshaped",
+        "ContrastAllowed": "reshaped",
         "BranchCredit": "credit",
         "BriefByDifficulty": "reshaped",
         "BriefWhereMastered": "reshaped",

@@ -14,7 +14,7 @@ import numpy as np
 from plaudit.errors import InputError
 from plaudit.policy.advantages.base import AdvantageInputs, Advantages, Extent, Stateless
 from plaudit.policy.advantages.wrapping import Wrapping
-from plaudit.shaping.constraints.judges import best_allowed, constrained_reward
+from plaudit.shaping.constraints.judges import best_allowed, constrained_reward, contrast_allowed
 from plaudit.shaping.groups.baselines import leave_one_out
 from plaudit.shaping.groups.codes import Floats, Grouped
 from plaudit.shaping.groups.efficiency import efficient_reward
@@ -139,6 +139,30 @@ class BestAllowed(Stateless):
         at, worth = best_allowed(inputs.reward, allowed, ratio, inputs.grouped, kl_max=self.kl_max)
         found, kept = np.zeros(len(inputs)), np.zeros(len(inputs), dtype=bool)
         found[at], kept[at] = worth, True
+        return Advantages.of(inputs, sequence=found, included=kept)
+
+
+@final
+@dataclass(frozen=True)
+class ContrastAllowed(Stateless):
+    """The best allowed completion of each group at 1, the worst forbidden one (else the worst allowed) at -1: CODPO.
+
+    Reads `columns["allowed"]`. Groups in which nothing is allowed, or that have no second completion, are left out. The
+    advantages say which of the two is which; goes with the loss `codpo_pairs`.
+
+    Source: Xu et al. 2024, "The Perfect Blend" (CGPO), section 4 [62]; `shaping.constraints.contrast_allowed`.
+    """
+
+    extent: ClassVar[Extent] = "group"
+    needs: ClassVar[frozenset[str]] = frozenset({"allowed"})
+    siblings: ClassVar[bool] = True
+
+    def __call__(self, inputs: AdvantageInputs) -> Advantages:
+        """Only the two of each group are included."""
+        pairs = contrast_allowed(inputs.reward, inputs.need("allowed", "contrast-allowed"), inputs.grouped)
+        found, kept = np.zeros(len(inputs)), np.zeros(len(inputs), dtype=bool)
+        found[pairs[:, 0]], found[pairs[:, 1]] = 1.0, -1.0
+        kept[pairs.reshape(-1)] = True
         return Advantages.of(inputs, sequence=found, included=kept)
 
 

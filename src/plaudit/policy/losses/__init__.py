@@ -16,6 +16,7 @@ __getattr__, __all__ = exports(
         "conservative_loss": "conservative",
         "conservative_targets": "conservative",
         "conservative_token_loss": "conservative",
+        "codpo_pairs": "comparing",
         "constrained_preference_loss": "comparing",
         "decisive": "entropy",
         "dno_pairs": "playing",

@@ -1,4 +1,4 @@
-"""Losses of pairs of completions within an update: pairwise policy gradients (P3O), and DPO under constraints (CODPO).
+"""Losses of pairs of completions within an update: pairwise policy gradients (P3O), DPO under constraints (CODPO).
 
 Both work on flat tokens: a completion's log-probability is the sum over its own.
 """
@@ -102,6 +102,59 @@ def constrained_preference_loss(
     lengths = torch.bincount(owner, minlength=n).clamp(min=1).to(logp.dtype)
     mean = sum_by(logp, owner, n) / lengths
     return implicit_dpo(sum_by(logp - ref_logp, owner, n), pairs, beta=beta) - likelihood * mean[pairs[:, 0]].sum()
+
+
+def codpo_pairs(
+    batch: TokenBatch, *, group: Float[Tensor, " t"], ref_logp: Float[Tensor, " t"], beta: float = 0.1,
+    likelihood: float = 0.1,
+) -> Surrogate:  # fmt: skip
+    """`constrained_preference_loss` of the pair of each group, an equal part of it on each token of both completions.
+
+    With `sequence-sum` weights the step's loss is the mean over its pairs.
+
+    Args:
+        batch: the tokens; the better completion of a group has advantages above 0, the worse one below, as
+            `ContrastAllowed` gives them. Others take no part.
+        group: (t,) number of the prompt of each token.
+        ref_logp: (t,) under the reference, nats.
+        beta: reward units per nat.
+        likelihood: weight of the better completion's mean log-probability, at least 0.
+
+    Returns:
+        A loss a token; 0 for completions without a partner.
+
+    Raises:
+        ShapeError: if parts differ in number.
+        InputError: if a group has several better or several worse completions, or a number is out of range.
+
+    Source: Xu et al. 2024, "The Perfect Blend" (CGPO), section 4 [62].
+    """
+    if not group.shape == ref_logp.shape == batch.logp.shape:
+        raise ShapeError(f"codpo_pairs: {tuple(group.shape)} groups and {tuple(ref_logp.shape)}; give (t,) both")
+    pairs = _partners(batch, group)
+    found = batch.logp.new_zeros(batch.n)
+    for better, worse in pairs:  # of a micro-batch: a few
+        pair = torch.tensor([[better, worse]], device=batch.logp.device)
+        loss = constrained_preference_loss(
+            batch.logp, ref_logp, batch.owner, batch.n, pair, beta=beta, likelihood=likelihood
+        )
+        found = found.index_add(0, pair[0], loss.expand(2))
+    part = found / batch.lengths.clamp(min=1).to(found.dtype)
+    return Surrogate.of(part[batch.owner], batch.log_ratio().exp())
+
+
+def _partners(batch: TokenBatch, group: Tensor) -> list[tuple[int, int]]:
+    """Better and worse completion of each group that has both."""
+    sides: dict[float, dict[bool, int]] = {}
+    standing = batch.mean_by(batch.advantage).tolist()
+    label = group.new_zeros(batch.n).index_copy(0, batch.owner, group).tolist()
+    for i, (at, advantage, length) in enumerate(zip(label, standing, batch.lengths.tolist(), strict=True)):
+        if not advantage or not length:
+            continue
+        if (advantage > 0) in sides.setdefault(at, {}):
+            raise InputError("codpo_pairs: a group has several better or several worse completions; give one of each")
+        sides[at][advantage > 0] = i
+    return [(found[True], found[False]) for found in sides.values() if len(found) == 2]
 
 
 def _check_pairs(who: str, pairs: Int[Tensor, "m 2"], n: int) -> None:

@@ -149,7 +149,7 @@ def check_bounds(reward: Any, method: Method, *, shaped: Any = None) -> None:
     Raises:
         InputError: if it has none; or if what is forbidden, which is worth 0, could be worth more than what is allowed.
     """
-    if "allowed" in method.needs:
+    if {"allowed", "logp"} <= method.estimator.needs:  # it multiplies the reward by both; others only order by it
         low, high = (reward if shaped is None else shaped).bounds
         if not (low >= 0 and high <= 1):
             raise InputError(

@@ -171,7 +171,7 @@ class OnlineConfig:
             why = "where its own token rewards are"
         elif not method.reward_counts:
             why = "which its advantages do not read, so the KL would be lost"
-        elif "allowed" in method.needs:
+        elif {"allowed", "logp"} <= method.estimator.needs:
             why = "which it multiplies by the distance from the start, and where forbidden completions are worth 0"
         if why:
             raise InputError(f"{method.title}: kl_in is 'reward', {why}; give kl_in 'loss'")

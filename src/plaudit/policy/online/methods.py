@@ -195,6 +195,12 @@ ONLINE: dict[str, Online] = {
         f"{_L}.surrogates:reinforce", "sequence", {"kl_max": 10.0},
         needs="prompts; the reward, between 0 and 1, needs an aspect `allowed`, 1 or 0",
     ),
+    "codpo": Online(
+        "DPO of the best completion that judges allow against the worst that they do not [62]",
+        f"{_A}.reshaped:ContrastAllowed", f"{_L}.comparing:codpo_pairs", "sequence-sum", {},
+        {"beta": 0.1, "likelihood": 0.1}, reads=("group", "ref_logp"),
+        needs="prompts; the reward needs an aspect `allowed`, 1 or 0",
+    ),
     "pref-grpo": Online(
         "GRPO on how often a completion wins against its siblings: a comparison in place of a reward [128]",
         f"{_A}.pairwise:WinRates", _CLIPPED, "sequence", {"clip": 5.0}, _CLIP, needs=_COMPARED,
