@@ -22,7 +22,7 @@ VERBS: dict[str, str] = {
     "data": "check, convert or split preference data",
     "train": "train a reward model on preference data",
     "align": "improve a policy: online with any reward (GRPO and others), or on preference data (DPO and its family)",
-    "merge": "average two policies, weight by weight: less of what alignment cost for a little of what it gained",
+    "merge": "average two policies or two reward models, weight by weight, or go beyond the second",
     "inspect": "show a row as the reward model sees it: template, tokens, where the score is read",
     "score": "score samples with a reward",
     "evaluate": "measure a reward on preference pairs, beside content-blind baselines",

@@ -1,4 +1,4 @@
-"""`plaudit merge`: two policies of one architecture in, their average out."""
+"""`plaudit merge`: two policies, or two reward models, of one architecture in, their average out."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("first", help="folder or hub id, for example of the policy before it was aligned")
     parser.add_argument("second", help="folder or hub id, for example of the same policy after it")
     parser.add_argument(
-        "--weight", required=True, metavar="X", help="share of the second, 0 to 1; or one for each block: 0.1,0.3,0.5"
+        "--weight",
+        required=True,
+        metavar="X",
+        help="share of the second, 0 to 1; or one for each block: 0.1,0.3,0.5; of rewards also above 1",
     )
-    parser.add_argument("--out", required=True, help="folder of the merged policy")
+    parser.add_argument("--out", required=True, help="folder of the merged model")
+    parser.add_argument(
+        "--pairs", metavar="FILE", help="reward models: rows over which the reward has mean 0 and deviation 1"
+    )
     parser.add_argument(
         "--adapt", metavar="FILE", help="rows that the average should find likely: shares of blocks are searched for"
     )
@@ -41,9 +47,18 @@ def run(args: argparse.Namespace) -> int:
     from plaudit.policy.merging import merge
     from plaudit.records import read
     from plaudit.rewards.folders import check_folder
+    from plaudit.rewards.manifest import FILE
 
-    for folder in (args.first, args.second):
-        check_folder(folder)
+    found_at = [check_folder(folder) for folder in (args.first, args.second)]
+    rewards = [path is not None and (path / FILE).is_file() for path in found_at]
+    if all(rewards):
+        return _rewards(args, shares)
+    if any(rewards):
+        raise InputError(
+            f"merge: only {args.first if rewards[0] else args.second} is a reward model; give two of a kind"
+        )
+    if args.pairs:
+        raise InputError("merge: --pairs has no effect on policies; leave it out")
     rows = read(args.adapt).rows if args.adapt else None
     found = merge(
         args.first, args.second, weight=shares[0] if len(shares) == 1 else shares, out=args.out, rows=rows,
@@ -54,4 +69,19 @@ def run(args: argparse.Namespace) -> int:
         print(f"nats a token {s.uniform:.4f} with equal shares -> {s.loss:.4f}, over {s.evaluations} averages")
     print(f"share of {args.second}: {', '.join(f'{w:.3g}' for w in found.shares)}")
     print(f"saved {found.folder}")
+    return 0
+
+
+def _rewards(args: argparse.Namespace, shares: list[float]) -> int:
+    """Two reward models."""
+    from plaudit.cli.inputs import read_pairs
+    from plaudit.training.merging import merge_rewards
+
+    if args.adapt or len(shares) > 1:
+        what = "--adapt" if args.adapt else "--weight with several shares"
+        raise InputError(f"merge: {what} is for policies; give reward models one weight")
+    rows = read_pairs(args.pairs, None)[1] if args.pairs else []
+    merge_rewards(args.first, args.second, factor=shares[0], out=args.out, rows=rows)
+    print(f"{args.first} + {shares[0]:g} ({args.second} - {args.first})")
+    print(f"saved {args.out}")
     return 0
