@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+from dataclasses import fields
 from xml.etree import ElementTree
 
 import pytest
 
+from plaudit.cli import auditing
+from plaudit.cli.audit_recipe import AuditRecipe
 from plaudit.cli.main import main
 from small_data import write_rows
 
@@ -218,6 +222,32 @@ def test_mistakes_get_one_line(folder, capsys, words, error):
     assert error in said[-1]
     assert len(said) == 1
     assert not (folder / "out").exists()
+
+
+def _options():
+    parser = argparse.ArgumentParser()
+    auditing.add_arguments(parser)
+    return {name: actions for actions in parser._actions for name in actions.option_strings if name.startswith("--")}
+
+
+def test_every_option_is_a_key_of_the_recipe():
+    keys = {field.name for field in fields(AuditRecipe)} | {"group", "recipe", "help"}  # groups
+    assert {action.dest for action in _options().values()} <= keys
+
+
+def test_every_option_of_pairs_is_refused_without_them(capsys):
+    for name, action in _options().items():
+        if name != "--help":
+            value = [] if action.nargs == 0 else ["3"]
+            assert main(["audit", "--reward", "verify/math", name, *value]) == 2
+            assert f"{name}: is for an audit on pairs; name the file of pairs, too" in capsys.readouterr().err
+
+
+def test_a_verifiers_numbers_need_a_place_too(capsys):
+    assert main(["audit", "--reward", "verify/math", "--json", "/proc/nowhere/n.json"]) == 2
+    said = capsys.readouterr()
+    assert "--json: nothing can be written in /proc/nowhere" in said.err
+    assert said.out == ""
 
 
 def test_options_of_pairs_need_pairs(folder, capsys):

@@ -31,9 +31,11 @@ def run(args: argparse.Namespace) -> int:
         return run_on_pairs(args)
     _refuse_options_of_pairs(args)
     from plaudit.audit.attacks import audit_verifier, twin_metrics
+    from plaudit.cli.auditing import check_outputs
     from plaudit.cli.inputs import open_reward
     from plaudit.cli.output import show, write_json
 
+    check_outputs(args)
     reward = open_reward(args)
     audit = audit_verifier(reward)
     table = twin_metrics(audit)
@@ -49,8 +51,10 @@ def _refuse_options_of_pairs(args: argparse.Namespace) -> None:
     """An option that would be ignored is a mistake."""
     from plaudit.errors import InputError
 
-    for name in ("out", "log", "recipe", "group", "stratum", "truth", "fail_on", "against", "junit", "skip", "prompts",
-                 "search_budget", "seed", "no_texts", "skip_broken"):  # fmt: skip
+    for name in (
+        "out", "log", "recipe", "group", "stratum", "truth", "candidates", "fail_on", "against", "junit", "skip",
+        "prompts", "search_budget", "seed", "no_texts", "skip_broken",
+    ):  # fmt: skip
         given = getattr(args, name)
         if given is not None and given is not False and given != []:  # a seed of 0 is given, too
             raise InputError(f"--{name.replace('_', '-')}: is for an audit on pairs; name the file of pairs, too")

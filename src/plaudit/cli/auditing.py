@@ -75,7 +75,7 @@ def run_on_pairs(args: argparse.Namespace) -> int:
     from plaudit.rewards.calibrators.reading import calibrated_probability
 
     args, config = with_recipe(args)
-    _check_outputs(args)
+    check_outputs(args)
     baseline = read_audit(args.against) if args.against else None
     if "worse" in config.fail_on and baseline is None:
         raise InputError("--fail-on worse: needs a baseline; give --against with an earlier audit.json")
@@ -118,8 +118,15 @@ def _write_junit(path: str, audit: Audit, failed: Sequence[tuple[str, str]], *, 
     write_text(path, junit_xml(audit, reasons, texts=texts))
 
 
-def _check_outputs(args: argparse.Namespace) -> None:
-    """Whatever is wrong with a path that is written to is found before a reward is asked for anything."""
+def check_outputs(args: argparse.Namespace) -> None:
+    """Whatever is wrong with a path that is written to is found before a reward is asked for anything.
+
+    Args:
+        args: with `out`, `json`, `junit` and `log`.
+
+    Raises:
+        InputError: naming the option and its path.
+    """
     files = {"--json": args.json, "--junit": args.junit, "--log": args.log}
     for option, path in files.items():
         if path is None:
