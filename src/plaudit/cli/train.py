@@ -8,6 +8,7 @@ from typing import Any
 
 from plaudit.cli.launched import alone, first, held
 from plaudit.cli.options import add_dataclass, from_args
+from plaudit.cli.rewording import add_rewordings, with_rewordings
 from plaudit.cli.strengthening import add_strengths, with_strengths
 from plaudit.errors import InputError
 from plaudit.training.config import Backbone, FitConfig
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shifted", metavar="FILE", help="samples of a shifted policy, two or more a prompt; --meta-rate"
     )
     add_strengths(parser)
+    add_rewordings(parser)
     add_dataclass(parser, FitConfig, title="fit")
     add_dataclass(parser, Backbone, skip=("name",), title="model from scratch")
 
@@ -44,8 +46,10 @@ def run(args: argparse.Namespace) -> int:
     if not args.data or not args.out:
         raise InputError("train: give DATA and --out FOLDER (see plaudit train --help)")
     config = from_args(args, FitConfig)
-    if args.strength_by or config.freeze:
-        alone("train: --strength-by" if args.strength_by else "train: --freeze")
+    options = {"strength-by": args.strength_by, "reword-by": args.reword_by, "freeze": config.freeze}
+    for option, given in options.items():
+        if given:
+            alone(f"train: --{option}")
     backbone = Backbone(name=args.model, **{k: v for k, v in _backbone(args).items() if v is not None})
 
     from plaudit.records import read
@@ -57,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
     shifted = read(args.shifted).rows if args.shifted else ()
     with held(args.out):
-        rows = with_strengths(args, records.rows, config)
+        rows = with_rewordings(args, with_strengths(args, records.rows, config), seed=config.seed)
         trained = train_reward(rows, backbone=backbone, config=config, out=Path(args.out), shifted=shifted)
         if first():
             keep_prompts(Path(args.out), rows)
