@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     if not args.data or not args.out:
         raise InputError("train: give DATA and --out FOLDER (see plaudit train --help)")
     config = from_args(args, FitConfig)
-    options = {"strength-by": args.strength_by, "reword-by": args.reword_by, "freeze": config.freeze}
-    for option, given in options.items():
+    single = {"strength-by": args.strength_by, "reword-by": args.reword_by, "freeze": config.freeze}
+    for option, given in single.items():
         if given:
             alone(f"train: --{option}")
     backbone = Backbone(name=args.model, **{k: v for k, v in _backbone(args).items() if v is not None})

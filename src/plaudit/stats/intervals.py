@@ -63,7 +63,9 @@ def wilson(successes: float, n: int, *, level: float = 0.95) -> Estimate:
     p = successes / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return Estimate(p, max(0.0, centre - half), min(1.0, centre + half), n, f"Wilson, {level:.0%}")
+    # at 0 and 1 the end is the value itself, which rounding would leave outside
+    low, high = min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half))
+    return Estimate(p, low, high, n, f"Wilson, {level:.0%}")
 
 
 def proportion(
