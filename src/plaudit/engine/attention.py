@@ -36,6 +36,7 @@ def tree_attention(
     s_aux: Tensor | None = None,
     tree_plan: TreePlan | None = None,
     is_causal: bool | None = None,
+    attended: list[Tensor] | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """One layer's attention over a packed row (with `tree_plan`) or a plain batch (without).
@@ -53,12 +54,15 @@ def tree_attention(
         s_aux: a sink's logit for each head, (heads,).
         tree_plan: who attends to whom.
         is_causal: overrides the module's own flag.
+        attended: without a plan, of one text: what its last token attends to is added here, (t,), the mean over heads.
 
     Returns:
         The attention output (b, t, heads, d), and None: weights are never materialised for the caller.
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     extras = _Extras(scale, dropout if module.training else 0.0, softcap, s_aux)
+    if attended is not None:
+        attended.append(extras.last_row(query, key, sliding_window))
     if tree_plan is None:
         causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
         if attention_mask is None and causal and query.shape[2] > 1:
@@ -95,8 +99,22 @@ class _Extras:
             q, k, v, attn_mask=mask, dropout_p=self.dropout, is_causal=causal, scale=self.scale
         )
 
+    def last_row(self, q: Tensor, k: Tensor, window: int | None) -> Tensor:
+        """Attention weights of the last query of one text, (t,), the mean over heads."""
+        t = k.shape[2]
+        seen = None
+        if window is not None and window < t:
+            seen = (torch.arange(t, device=q.device) >= t - window)[None, None, None, :]
+        return self._weights(q[:, :, -1:], _repeat(k, q.shape[1]), seen)[0, :, 0].float().mean(dim=0)
+
     def _eager(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         k, v = _repeat(k, q.shape[1]), _repeat(v, q.shape[1])
+        weights = self._weights(q, k, mask)
+        if self.dropout:
+            weights = F.dropout(weights, self.dropout)
+        return weights @ v
+
+    def _weights(self, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
         logits = (q @ k.transpose(-1, -2)) * self.scale
         if self.softcap is not None:
             logits = self.softcap * torch.tanh(logits / self.softcap)
@@ -107,11 +125,8 @@ class _Extras:
             sink = self.sinks.to(logits.dtype).reshape(1, -1, 1, 1).expand(logits.shape[0], -1, logits.shape[2], 1)
             logits = torch.cat([logits, sink], dim=-1)
         weights = logits.softmax(dim=-1, dtype=torch.float32).to(q.dtype)
-        if self.sinks is not None:
-            weights = weights[..., :-1]  # the sink takes its share of the weight and has no value
-        if self.dropout:
-            weights = F.dropout(weights, self.dropout)
-        return weights @ v
+        # the sink takes its share of the weight and has no value
+        return weights if self.sinks is None else weights[..., :-1]
 
 
 def _by_segment(q: Tensor, k: Tensor, v: Tensor, plan: TreePlan, extras: _Extras, window: int | None) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ class Measured:
         values: of the states in which they were chosen; None without a value function.
         token_rewards: of a process reward model; None without one.
         metrics: numbers to watch.
+        columns: name to a number a completion, (n,), besides what rows and rewards say.
     """
 
     old: Floats
@@ -39,6 +40,7 @@ class Measured:
     values: Floats | None = None
     token_rewards: Floats | None = None
     metrics: Mapping[str, float] | None = None
+    columns: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def correct_of(reward: Floats, bounds: tuple[float, float]) -> Floats | None:
@@ -78,7 +80,7 @@ def inputs_of(
         token_rewards = penalty if token_rewards is None else token_rewards + penalty
         if "token_rewards" not in reads:  # it knows completions only: their sums
             reward = reward + np.add.reduceat(penalty, np.cumsum(lengths) - lengths)
-    columns = {**_columns(rollouts, reads), **shaped.aspects}
+    columns = {**_columns(rollouts, reads), **shaped.aspects, **measured.columns}
     if lacking := sorted(method.estimator.needs - KNOWN - columns.keys()):
         raise InputError(lacks(lacking[0], method))
     tasks = [r.sample.meta.get("task") for r in rollouts]

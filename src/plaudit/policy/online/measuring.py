@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from plaudit.engine.attending import last_attention
 from plaudit.errors import IntegrityError
 from plaudit.policy.advantages.base import Advantages
 from plaudit.policy.losses.implicit import implicit_rewards, right_order
 from plaudit.policy.losses.outcomes import outcome_importance, outcomes_told
+from plaudit.policy.online.compressing import kept_lengths
 from plaudit.policy.online.config import OnlineConfig, needs_reference
 from plaudit.policy.online.experience import Collector, Experience
 from plaudit.policy.online.lessons import Measured, correct_of
@@ -40,6 +44,7 @@ class Measurer:
         reference: the frozen start; None where it is the policy without its adapters, or is not needed.
         process: the model of token rewards; None without one.
         tokens: the model of what tokens have to do with outcomes; None without one.
+        tokenizer: that the completions are of, for methods that compress them.
         collect: whose log is written, and whose reward says what is right.
         options: of the run.
         rows: packs groups into rows.
@@ -50,8 +55,9 @@ class Measurer:
     def __init__(
         self, policy: Callable[[], Any], reference: Any, process: ProcessModel | None, *, collect: Collector,
         options: OnlineConfig, rows: Callable[[Sequence[Learned]], list[dict[str, Any]]], device: Any,
-        precision: Callable[[], AbstractContextManager[Any]], tokens: TokenModel | None = None,
+        precision: Callable[[], AbstractContextManager[Any]], tokens: TokenModel | None = None, tokenizer: Any = None,
     ) -> None:  # fmt: skip
+        self.tokenizer = tokenizer
         self.policy, self.reference, self.process, self.tokens = policy, reference, process, tokens
         self.collect, self.options, self.rows, self.device, self.precision = collect, options, rows, device, precision
 
@@ -78,7 +84,23 @@ class Measurer:
             # passes differ by rounding, which an estimator that normalises blows up while the model is the start
             logps = np.where(np.abs(logps - ref) <= ROUNDING * np.maximum(1, np.abs(ref)), ref, logps)
             rewards = implicit_rewards(torch.from_numpy(logps), torch.from_numpy(ref)).numpy()
-        return Measured(old, ref, values, rewards, metrics)
+        columns = {}
+        if method.compress:
+            kept = self._kept("kept_length", experience, lambda: self._compressed(experience, method.compress), again)
+            columns["kept_length"] = kept
+            left = kept / lengths_of(experience)
+            metrics = {**metrics, "kept_share": float(np.nanmean(left)) if np.isfinite(left).any() else math.nan}
+        return Measured(old, ref, values, rewards, metrics, columns)
+
+    def _compressed(self, experience: Experience, marker: str) -> Floats:
+        """Tokens of each right completion that compression would leave, (n,); NaN for the others."""
+        correct = correct_of(experience.reward.reward, self.collect.scorer.reward.bounds)
+        assert correct is not None
+        with self.precision():
+            return kept_lengths(
+                experience.flat, correct, experience.groups, attend=partial(last_attention, self.policy()),
+                tokenizer=self.tokenizer, marker=marker,
+            )  # fmt: skip
 
     def importance(
         self, experience: Experience, advantages: Advantages, *, again: bool
@@ -133,8 +155,8 @@ class Measurer:
         if key not in log:
             if again:
                 raise IntegrityError(f"log {log.path}: lacks {key}, which this run wrote; start in another folder")
-            log.put(key, read().tolist())
-        return np.array(log[key])
+            log.put(key, [None if math.isnan(x) else x for x in read().tolist()])
+        return np.array(log[key], dtype=np.float64)
 
     def _learnt(self, process: ProcessModel, experience: Experience, ref: Floats) -> tuple[Floats, dict[str, float]]:
         """The process model's log-probabilities before it learns from the batch, and how well it knew the outcomes."""

@@ -108,6 +108,8 @@ class Method:
         critic: the value function beside the policy; None for none.
         process: the model of token rewards beside it; None for none.
         tokens: the model of what tokens have to do with outcomes beside it; None for none.
+        compress: text that closes the reasoning of a completion: the length that compression would leave
+            (`kept_length`) is then told to the estimator; empty for none.
         name: as it was asked for; empty for one that the caller made.
 
     Raises:
@@ -121,6 +123,7 @@ class Method:
     critic: Critic | None = None
     process: Process | None = None
     tokens: Tokens | None = None
+    compress: str = ""
     name: str = ""
 
     def __post_init__(self) -> None:

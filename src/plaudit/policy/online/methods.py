@@ -34,6 +34,7 @@ class Online:
         critic_options: options of a value function beside the policy, see `Critic`; empty for none.
         process_options: of a model of token rewards beside it, see `Process`; empty for none.
         token_options: of a model of what tokens have to do with outcomes, see `Tokens`; empty for none.
+        compresses: whether it has the option `compress`, see `Method`.
         reads: see `Method`.
         needs: the data, in words.
     """
@@ -51,6 +52,7 @@ class Online:
     critic_options: Mapping[str, Any] = field(default_factory=dict)
     process_options: Mapping[str, Any] = field(default_factory=dict)
     token_options: Mapping[str, Any] = field(default_factory=dict)
+    compresses: bool = False
     reads: tuple[str, ...] = ()
     needs: str = "prompts, with the references that the reward reads"
 
@@ -59,7 +61,8 @@ class Online:
         """Name to default, of everything that can be set."""
         beside = {**self.inside_options, **self.critic_options, **self.process_options, **self.token_options}
         fixed = {} if self.weights == "outcome" else {"weights": self.weights}
-        return {**self.advantage_options, **beside, **self.loss_options, **fixed}
+        compress = {"compress": ""} if self.compresses else {}
+        return {**self.advantage_options, **beside, **self.loss_options, **compress, **fixed}
 
     def build(self, options: Mapping[str, Any]) -> Method:
         """The algorithm with all of its options.
@@ -84,7 +87,7 @@ class Online:
             _found(self.estimator)(**arguments), partial(_found(self.surrogate), **self.fixed, **loss), weights,
             self.reads, Critic(**chosen(self.critic_options)) if self.critic_options else None,
             Process(**chosen(self.process_options)) if self.process_options else None,
-            Tokens(**chosen(self.token_options)) if self.token_options else None,
+            Tokens(**chosen(self.token_options)) if self.token_options else None, options.get("compress", ""),
         )  # fmt: skip
 
 
@@ -174,7 +177,7 @@ ONLINE: dict[str, Online] = {
     ),
     "traac": Online(
         "right answers are paid for brevity by how hard the prompt is [31]", f"{_A}.reshaped:BriefByDifficulty",
-        _CLIPPED, "sequence", {}, _CLIP, inside=_GROUP,
+        _CLIPPED, "sequence", {}, _CLIP, inside=_GROUP, compresses=True,
     ),
     "grpo-s": Online(
         "advantages scaled by how hard a prompt's data is and how the model responds [122]",

@@ -18,7 +18,7 @@ from plaudit.engine.engine import open_gate
 from plaudit.engine.rendering import Encoder, Template
 from plaudit.engine.values import install_value_head, remove_value_head, save_value_head, value_head
 from plaudit.engine.vocabulary import install_logp_head
-from plaudit.errors import InputError
+from plaudit.errors import InputError, UnsupportedError
 from plaudit.policy.losses.kl import AdaptiveCoefficient
 from plaudit.policy.online.checking import (
     check_alone,
@@ -110,6 +110,7 @@ def improve(
             `samples.jsonl` needs; if the method asks what is right and the reward has no middle to tell it by, or what
             is allowed and the reward is not between 0 and 1; if it reads what neither prompts nor reward have; if it
             compares and is given a reward, or the other way round.
+        UnsupportedError: if the method compresses by attention and the model's tells no weights.
     """
     out = Path(out)
     template = Template.foreign(tokenizer, max_length=_longest(model, config))
@@ -126,6 +127,8 @@ def improve(
     rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     disable_dropout(model)  # with it, the tokens of a fresh sample would have another probability than they had
     gate = open_gate(model)
+    if method.compress and not gate.open:
+        raise UnsupportedError(f"{method.title}: compress reads attention, and {gate.reason}; leave compress out")
     reference = _reference(model, tokenizer, config, method)  # a copy of what the gate has opened
     other = folders.weights_hash(reference) if config.reference else ""
     key = _key(rows, config, method, core, tree, watched or {}, start + other, processes=processes)

@@ -86,7 +86,7 @@ class OnlineTrainer(RewardTrainer):
         self._measured = Measurer(
             lambda: self.accelerator.unwrap_model(self.model), reference, process, collect=collect, options=options,
             rows=self._rows, device=self.args.device, precision=self.compute_loss_context_manager,
-            tokens=tokens,
+            tokens=tokens, tokenizer=self.processing_class,
         )  # fmt: skip
         if self.accelerator.num_processes > 1:
             check_divisible(state, collect)
