@@ -8,7 +8,7 @@ import torch
 from test_online_resume import Pulled, breaking
 
 from plaudit.errors import InputError
-from plaudit.policy.advantages import GroupRelative, WithinAccuracy
+from plaudit.policy.advantages import GroupRelative, SpreadFiltered, WithinAccuracy
 from plaudit.policy.advantages.filtering import idle_groups
 from plaudit.policy.online import Experience, Method, OnlineConfig, State
 from plaudit.policy.online.entry import AlignedOnline
@@ -22,6 +22,7 @@ from plaudit.records.sample import conversation
 from plaudit.rewards.base import Outcome, RewardBatch
 from plaudit.rewards.files import read_scored, reward_cells
 from plaudit.runs.log import DurableLog
+from plaudit.shaping import SpreadFilter
 from small_policies import Sevens, losses, run, weights
 
 
@@ -53,6 +54,25 @@ def test_what_an_accuracy_filter_leaves_out_has_nothing_to_teach():
     assert idle_groups(dapo, reward, groups, correct=correct).tolist() == [True, False, False]
     assert idle_groups(WithinAccuracy(low=0.4), reward, groups, correct=correct).tolist() == [True, True, False]
     assert idle_groups(GroupRelative(), reward, groups, correct=correct).tolist() == [False] * 3
+
+
+def test_what_a_spread_filter_leaves_out_has_nothing_to_teach():
+    reward, groups = np.array([1, 0, 0.6, 0.5, 0.6, NAN]), np.array([0, 0, 1, 1, 2, 2])
+    # deviations 1/2 and 0.05 beside half of a running mean of 0.3; of the last too little is known
+    later = SpreadFiltered(filter=SpreadFilter(step=10, mean=0.3))
+    assert idle_groups(later, reward, groups).tolist() == [False, True, False]
+    assert idle_groups(SpreadFiltered(of=later), reward, groups).tolist() == [False, True, False]
+    lost = np.array([False] * 3 + [True] + [False] * 2)
+    assert idle_groups(later, reward, groups, lost=lost).tolist() == [False] * 3
+    assert idle_groups(SpreadFiltered(filter=SpreadFilter(step=9, mean=0.3)), reward, groups).tolist() == [False] * 3
+    # and so a step asks further prompts in its place
+    told = {0: (0.6, 0.5), 1: (0, 1), 2: (1, 0)}
+    collect, seen = taught(told)
+    state = State(Method(later, lambda batch: batch, "token"))
+    asked, more = [Asked(i, f"0.{i}.{i}") for i in range(2)], iter([Asked(2, "0.102.2")])
+    _, numbers = refilled(asked, collect, more, rounds=2, state=state, bounds=(0.0, 1.0))
+    assert seen == [[0, 1], [2]]
+    assert numbers == {"refilled": 1, "idle": pytest.approx(1 / 3), "short": 0}
 
 
 def test_further_prompts_are_all_others_once_and_new_in_every_step():
