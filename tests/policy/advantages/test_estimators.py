@@ -263,6 +263,15 @@ def test_prime_by_hand():
     assert StreamCredit(whiten=False)(four).token == pytest.approx(np.array([2, -2, -2, 2]) / 3)
 
 
+def test_prime_says_nothing_of_a_completion_alone():
+    # the second group has one reward that counts; its token rewards and its own count nowhere
+    given = batch([1, 0, 1, np.nan], [0, 0, 1, 1], [1, 1, 2, 1], token_rewards=[0.5, 0.5, 9, 9, 9])
+    found = StreamCredit()(given)
+    assert found.token == pytest.approx([1, -1, 0, 0, 0], abs=1e-6)
+    assert found.metrics["largest_process_return"] == 0.5
+    assert found.included.tolist() == [True, True, True, False]
+
+
 def test_pref_grpo_by_hand():
     scores = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 7.0, 10.0])
     pairs = pairs_within([0] * 8)
@@ -327,6 +336,16 @@ def test_rounding_is_not_blown_up_to_outliers():
     assert np.abs(WithoutOutliers(of=inner)(given).token).max() < 2
     tiny = batch(noise, range(50))
     assert np.abs(WithoutOutliers(of=inner)(tiny).token).max() < 1e-4
+
+
+def test_z_scores_know_nothing_of_who_is_alone():
+    # 1/2 and -1/2 have deviation sqrt(1/2) over n - 1; the two that are alone would make it sqrt(1/6)
+    given = batch([1, 0, 1, 0, np.nan], [0, 0, 1, 2, 2])
+    found = WithoutOutliers(of=GroupRelative(scale="none"))(given)
+    assert found.sequence == pytest.approx([math.sqrt(0.5), -math.sqrt(0.5), 0, 0, 0])
+    # long completions weigh more in the mean over tokens, which is then not 0
+    tokens = batch([1, 0, 1], [0, 0, 1], [2, 4, 3], tokens=[1, 2, 3, 4, 5, 6, 7, 8, 9])
+    assert WithoutOutliers(of=BranchCredit())(tokens).token[6:].tolist() == [0, 0, 0]
 
 
 def test_pf_ppo_by_hand():

@@ -137,6 +137,26 @@ def test_outcome_and_process_streams_by_hand():
     assert both.std() == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.parametrize("missing", [True, False])
+def test_whitening_knows_nothing_of_who_is_alone(missing):
+    # 1, 0, 0 by leave one out: 1, -1/2, -1/2; the first has two tokens, the others one each: 1, 1, -1/2, -1/2 has mean
+    # 1/4 and deviation 3/4
+    values, mask = np.zeros((5, 2)), np.array([[1, 1], [1, 0], [1, 0], [1, 1], [1, 1]], dtype=bool)
+    values[0, 1], values[3:, 0] = 1.0, 7.0
+    groups = [0, 0, 0, 1, 1 if missing else 2]
+    values[4, 1] = np.nan if missing else 0.0  # a sibling without a reward is none
+    expected = np.zeros((5, 2))
+    expected[:3] = [[1, 1], [-1, 0], [-1, 0]]
+    found = stream_advantages([Stream(values)], mask, groups, whiten=True)
+    assert found == pytest.approx(expected, abs=1e-6)
+    # a stream without a baseline compares nobody: there it has a say
+    alone = stream_advantages([Stream(np.eye(2), baseline="none")], np.ones((2, 2), bool), [0, 1], whiten=True)
+    # returns 1, 0 and 1, 1: mean 3/4, deviation sqrt(3)/4
+    assert alone == pytest.approx(np.array([[1, -3], [1, 1]]) / np.sqrt(3), abs=1e-6)
+    unweighted = [Stream(values), Stream(np.where(mask, 1.0, 0.0), weight=0.0, baseline="none")]
+    assert stream_advantages(unweighted, mask, groups, whiten=True) == pytest.approx(expected, abs=1e-6)
+
+
 @settings(deadline=None)
 @given(st.sampled_from(["mean", "leave-one-out", "standardised", "process-leave-one-out"]), st.data())
 def test_streams_by_group_move_with_their_rows_and_say_nothing_of_one(baseline, data):

@@ -71,7 +71,7 @@ class StreamCredit(Stateless):
     gamma: float = 1.0
     """Discount of both."""
     normalise: bool = True
-    """Divides process rewards by the greatest size of a return of theirs in the batch."""
+    """Divides process rewards by the greatest size of a return of theirs in the batch, of those with a sibling."""
     whiten: bool = True
     """Brings the sum to mean 0 and deviation 1 over all tokens."""
 
@@ -90,7 +90,7 @@ class StreamCredit(Stateless):
         return "batch" if self.whiten or self.normalise else "group"
 
     def __call__(self, inputs: AdvantageInputs) -> Advantages:
-        """As it says; completions without an outcome or without tokens have no advantage and enter no baseline."""
+        """As it says; completions without an outcome, without tokens or without a sibling enter no statistic."""
         process = np.asarray(inputs.need("token_rewards", "stream-credit"))
         process = np.where(inputs.included[inputs.owner], process, np.nan)
         mask, place = _rectangle(inputs)
@@ -99,7 +99,7 @@ class StreamCredit(Stateless):
         ends[(np.cumsum(inputs.lengths) - 1)[some]] = inputs.reward[some]
         largest = 0.0
         if process.size:
-            kept = np.nan_to_num(process)
+            kept = np.where(inputs.comparable[inputs.owner], np.nan_to_num(process), 0.0)
             largest = float(np.abs(token_returns(kept, inputs.lengths)).max())
         if self.normalise and largest > 0:
             process = process / largest

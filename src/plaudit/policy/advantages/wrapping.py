@@ -111,10 +111,16 @@ class WithoutOutliers(Wrapping):
             raise InputError(f"without-outliers: threshold is {self.threshold}; give a positive number of deviations")
 
     def made(self, inputs: AdvantageInputs, inner: Advantages) -> Advantages:
-        """Scores what is included: completions if the inner advantages are theirs, else tokens."""
+        """Scores what is included: completions if the inner advantages are theirs, else tokens.
+
+        Where the one inside compares siblings, a completion that takes part alone keeps its 0 and enters no statistic.
+        """
         by_token = inner.token is not None
         value = np.asarray(inner.token if by_token else inner.sequence)
-        counted = inner.included[inputs.owner] if by_token else inner.included
+        there, groups = inner.included, inputs.grouped
+        if self.siblings:
+            there = there & (np.bincount(groups.code[there], minlength=groups.count) >= 2)[groups.code]
+        counted = there[inputs.owner] if by_token else there
         known = value[counted]
         spread = float(known.std(ddof=1)) if known.size > 1 and np.ptp(known) > 0 else 0.0
         if not spread:

@@ -108,7 +108,8 @@ def stream_advantages(
             enters the baseline of none.
         mask: True where there is a token; 0 elsewhere.
         groups: a label a completion.
-        whiten: mean 0 and deviation 1 over all tokens of the batch in the end.
+        whiten: mean 0 and deviation 1 over all tokens of the batch in the end. Where every stream has a baseline,
+            completions without a sibling leave that mean and deviation, and keep their 0.
         epsilon: added to that deviation.
 
     Raises:
@@ -130,10 +131,16 @@ def stream_advantages(
     for stream in streams:
         total += stream.weight * _advantage(stream, told, groups)
     total = np.where(told, total, 0.0)
-    if whiten and told.any():
-        known = total[told]
-        total = np.where(told, (total - known.mean()) / (known.std() + epsilon), 0.0)
+    if whiten:
+        says = told & (_comparable(there, groups)[:, None] | any(s.baseline == "none" and s.weight for s in streams))
+        known = total[says]
+        total = np.where(says, (total - known.mean()) / (known.std() + epsilon), 0.0) if known.size else total
     return total
+
+
+def _comparable(there: Bool[np.ndarray, " n"], groups: Labels | Groups) -> Bool[np.ndarray, " n"]:
+    """Whether a completion and at least one of its siblings are there."""
+    return Grouped.of("stream_advantages", np.where(there, 0.0, np.nan), groups).comparable
 
 
 def _advantage(stream: Stream, mask: np.ndarray, groups: Labels | Groups) -> Floats:
