@@ -42,7 +42,7 @@ def run(tiny, out, name, *, reward=None, rounds=2, prompts=0, pairs="extremes", 
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["raft", "superhf", "dpo", "sppo", "inpo?eta=0.5&tau=0.1", "prdp", "gpo"])
+@pytest.mark.parametrize("name", ["raft", "superhf", "dpo", "sppo", "inpo?eta=0.5&tau=0.1", "prdp", "gpo", "kto"])
 def test_rounds(name, tiny, tmp_path):
     reward = Letters([])
     found = run(tiny, tmp_path, name, reward=reward)
@@ -120,10 +120,10 @@ def test_a_policy_that_judges_itself_needs_no_reward(tiny, tmp_path):
         run(tiny, tmp_path / "b", "scir", reward=Letters([]))
 
 
-def experience(rewards, outcomes=None, texts=None):
-    """Two completions of each of several prompts."""
-    samples = [Sample((Message("user", f"q{i // 2}"),), (texts or "abcdefgh")[i]) for i in range(len(rewards))]
-    rollouts = tuple(tuple([None] * 2) for _ in range(len(rewards) // 2))
+def experience(rewards, outcomes=None, texts=None, each=2):
+    """So many completions of each of several prompts."""
+    samples = [Sample((Message("user", f"q{i // each}"),), (texts or "abcdefgh")[i]) for i in range(len(rewards))]
+    rollouts = tuple(tuple([None] * each) for _ in range(len(rewards) // each))
     batch = RewardBatch(np.array(rewards), None if outcomes is None else np.array(outcomes, dtype=np.int8))
 
     class Said(Experience):
@@ -146,6 +146,21 @@ def test_what_has_no_reward_teaches_nothing():
     assert measured["outcomes"] == {"timed_out": 1}
     # one text, judged twice with noise, is no pair
     assert module._taught(experience([1.0, 2.0], texts="xx"), algorithm("dpo"), "extremes", None) == []
+
+
+def test_labels_of_a_round():
+    # mean 2.2: the best and the worst, or whatever is above and below it
+    said = experience([1.0, 3.0, 4.0, 2.0, 1.0, 2.5], each=6)
+    (row,) = module._taught(said, algorithm("kto"), "extremes", None)
+    assert (row.completions, row.scores) == (("c", "a"), (1.0, 0.0))
+    (row,) = module._taught(said, algorithm("kto"), "all", None)
+    assert dict(zip(row.completions, row.scores, strict=True)) == {"a": 0, "b": 1, "c": 1, "d": 0, "e": 0, "f": 1}
+    # neither wanted nor not: at the mean, and without a reward
+    said = experience([1.0, 2.0, 3.0, float("nan")], [0, 0, 0, Outcome.ABSTAINED], each=4)
+    (row,) = module._taught(said, algorithm("kto"), "all", None)
+    assert (row.completions, row.scores) == (("a", "c"), (0.0, 1.0))
+    assert module._taught(experience([1.0, 1.0]), algorithm("kto"), "all", None) == []
+    assert module._taught(experience([1.0, 2.0], texts="xx"), algorithm("kto"), "extremes", None) == []
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 Between the rounds stands a plain run of `align` on rows that the policy wrote itself, so every algorithm that learns
 from scores or preferences can be iterated: RAFT and SuperHF imitate the best, SPPO, INPO, DPO and the regressions take
-pairs, SCIR needs no reward at all. A reward that is named with `{policy}` is the policy's own, of the round:
-self-rewarding.
+pairs, KTO takes labels, SCIR needs no reward at all. A reward that is named with `{policy}` is the policy's own, of the
+round: self-rewarding.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ POLICY = "{policy}"
 """What stands in a reward's reference for the policy of the round."""
 KEEPS = ("inpo", "prdp", "superhf")
 """Algorithms whose reference stays the policy that the first round began from; the others' is that of their round."""
-SHOWN = ("sft", "dft", "asft", "weighted-sft", "dpa", "kto")
-"""Algorithms that want demonstrations, labels or aspects, which a reward does not give."""
+SHOWN = ("sft", "dft", "asft", "weighted-sft", "dpa")
+"""Algorithms that want demonstrations or aspects, which a reward does not give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ class RoundsConfig:
     prompts: int = 0
     """Prompts of a round, in turn; 0 for all of them in every round."""
     pairs: Literal["extremes", "all"] = "extremes"
-    """Of each prompt the best against the worst, or every pair of different rewards."""
+    """Of each prompt the best against the worst, or every pair of different rewards. Where labels are read: the best
+    wanted and the worst not, or all above the mean of their prompt wanted, and all below it not."""
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.prompts < 0:
@@ -239,6 +240,10 @@ def _taught(
             kept = [scores.index(max(scores)), scores.index(min(scores))]
             if texts[kept[0]] == texts[kept[1]]:  # one text, judged twice: noise of the reward
                 continue
+        if named.algorithm.data == "labels":
+            mean = sum(scores) / len(scores)
+            kept = [i for i in kept if scores[i] != mean]
+            scores = [float(score > mean) for score in scores]
         found.append(
             Ranked(samples[0].prompt, tuple(texts[i] for i in kept), tuple(scores[i] for i in kept), meta=meta)
         )
