@@ -81,7 +81,9 @@ def test_the_command_runs_in_two_processes(tmp_path, start, asked):
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("2 batches of 4 prompts with 3 completions each") == 1
     told = {p.name for p in (tmp_path / "run").iterdir()}
-    assert told >= {"model", "samples.jsonl", "samples-1.jsonl", "rollouts.log", "rollouts-1.log"}
+    assert told >= {"model", "samples.jsonl", "rollouts.log", "rollouts-1.log"}
+    assert len((tmp_path / "run" / "samples.jsonl").read_text().splitlines()) == 2 * 4 * 3
+    assert "24 completions sampled" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_help_lists_both_kinds(capsys):

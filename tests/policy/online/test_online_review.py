@@ -84,7 +84,7 @@ def test_the_coefficient_of_the_kl_is_that_of_all_processes(tmp_path, monkeypatc
         alone.append(moved(self, *parts))
         with monkeypatch.context() as patched:
             # another process whose KL is large: 12 completions of 100 nats
-            patched.setattr(OnlineTrainer, "_everywhere", lambda _, mine: ([*mine, (1200.0, 12)], 0))
+            patched.setattr(OnlineTrainer, "everywhere", lambda _, mine: ([*mine, (1200.0, 12)], 0))
             together.append(moved(self, *parts))
         return alone[-1]
 

@@ -94,7 +94,7 @@ def test_entropies_count_by_token_whatever_the_weights_of_the_loss(how):
     )
     trainer = SimpleNamespace(
         _now=State(Method(GroupRelative(), clipped, how)), options=OnlineConfig(entropy_coef=2.0, max_tokens=10),
-        watch=Watch(), _everywhere=lambda mine: (mine, 0),
+        watch=Watch(), everywhere=lambda mine: (mine, 0),
     )  # fmt: skip
     (weighted,) = OnlineTrainer._weighted(trainer, [group])
     by_hand = {

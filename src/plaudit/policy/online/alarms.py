@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from plaudit.errors import PlauditError
-from plaudit.rewards.base import RewardBatch
 
 ALARM = 0.05
 """Share of a batch without a reward from which on a warning is logged."""
@@ -15,13 +14,15 @@ LONGEST = 10
 _logger = logging.getLogger(__name__)
 
 
-def alarmed(reward: RewardBatch, before: int, faults: Iterable[str]) -> int:
+def alarmed(known: int, total: int, before: int, faults: Mapping[str, int], *, aloud: bool = True) -> int:
     """Says when completions of a batch have no reward, and stops the run when none has had one for long.
 
     Args:
-        reward: of the batch.
+        known: completions of the batch that have a reward, in all processes.
+        total: completions of the batch.
         before: batches without any reward just before this one.
-        faults: what went wrong, in words.
+        faults: what went wrong, in words, and for how many completions.
+        aloud: whether to log a warning: one of several processes does.
 
     Returns:
         Batches without any reward, this one included; 0 where it has one.
@@ -29,10 +30,10 @@ def alarmed(reward: RewardBatch, before: int, faults: Iterable[str]) -> int:
     Raises:
         PlauditError: at the tenth.
     """
-    lost = 1 - float(reward.valid.mean())
-    count = before + 1 if lost == 1 else 0
-    if lost >= ALARM:
-        _logger.warning("%.0f%% of %d completions have no reward", 100 * lost, len(reward))
+    lost = 1 - known / total
+    count = 0 if known else before + 1
+    if lost >= ALARM and aloud:
+        _logger.warning("%.0f%% of %d completions have no reward", 100 * lost, total)
     if count >= LONGEST:
         told = "; ".join(faults) or "it abstains"
         raise PlauditError(

@@ -32,6 +32,7 @@ class Measured:
         values: of the states in which they were chosen; None without a value function.
         token_rewards: of a process reward model; None without one.
         metrics: numbers to watch.
+        over: metrics that are means over some of the completions, to over how many.
         columns: name to a number a completion, (n,), besides what rows and rewards say.
     """
 
@@ -40,6 +41,7 @@ class Measured:
     values: Floats | None = None
     token_rewards: Floats | None = None
     metrics: Mapping[str, float] | None = None
+    over: Mapping[str, float] = field(default_factory=dict)
     columns: Mapping[str, Floats] = field(default_factory=dict)
 
 

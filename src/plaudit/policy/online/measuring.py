@@ -84,13 +84,14 @@ class Measurer:
             # passes differ by rounding, which an estimator that normalises blows up while the model is the start
             logps = np.where(np.abs(logps - ref) <= ROUNDING * np.maximum(1, np.abs(ref)), ref, logps)
             rewards = implicit_rewards(torch.from_numpy(logps), torch.from_numpy(ref)).numpy()
-        columns = {}
+        columns, over = {}, {}
         if method.compress:
             kept = self._kept("kept_length", experience, lambda: self._compressed(experience, method.compress), again)
             columns["kept_length"] = kept
             left = kept / lengths_of(experience)
             metrics = {**metrics, "kept_share": float(np.nanmean(left)) if np.isfinite(left).any() else math.nan}
-        return Measured(old, ref, values, rewards, metrics, columns)
+            over = {"kept_share": float(np.isfinite(left).sum())}
+        return Measured(old, ref, values, rewards, metrics, over, columns)
 
     def _compressed(self, experience: Experience, marker: str) -> Floats:
         """Tokens of each right completion that compression would leave, (n,); NaN for the others."""

@@ -6,6 +6,7 @@ import copy
 import os
 import re
 import shutil
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -67,8 +68,8 @@ class OnlineRun:
         history: metrics of each update, in order.
         prompts: that were asked from.
         left_out: numbers (from 0) of prompts that leave no room for a completion.
-        faults: what went wrong with rewards, and how often, in this process.
-        distinct_tokens: tokens run forward and backward by this process since it started.
+        faults: what went wrong with the reward, and for how many completions, in all processes since they started.
+        distinct_tokens: tokens run forward and backward by all processes since they started.
         tree: whether prefix trees were used, and if not, why.
     """
 
@@ -159,15 +160,20 @@ def improve(
             model, tokenizer, asked, config=_as_fit(config), out=out, key=key, progress=progress, collator=collated,
             kind=kind,
         )  # fmt: skip
-        write(out / f"samples{f'-{rank}' if rank else ''}.jsonl", said(asked, question, log, refills=refills))
+        rows_said = said(asked, question, log, refills=refills, everywhere=lambda mine: trainer.everywhere(mine)[0])
+        if rank:  # its part goes to the first process, which writes
+            deque(rows_said, maxlen=0)
+        else:
+            write(out / "samples.jsonl", rows_said)
+    faults, tokens_run = trainer.faults(), sum(trainer.everywhere([trainer.distinct_tokens])[0])
     record = {
         "algorithm": method.title, "method": _made_of(method), "config": asdict(config), "reward": core.name,
-        "reward_hash": reward.fingerprint, "key": key, "start": start, "versions": versions(), "faults": scorer.faults,
+        "reward_hash": reward.fingerprint, "key": key, "start": start, "versions": versions(), "faults": faults,
     }  # fmt: skip
     policy = _published(trainer, tokenizer, out, record, process, tokens)
     return OnlineRun(
-        policy, tuple(r for r in trainer.state.log_history if "loss" in r), len(kept), tuple(long), scorer.faults,
-        trainer.distinct_tokens, "prefix trees" if gate.open else gate.reason,
+        policy, tuple(r for r in trainer.state.log_history if "loss" in r), len(kept), tuple(long), faults,
+        tokens_run, "prefix trees" if gate.open else gate.reason,
     )  # fmt: skip
 
 

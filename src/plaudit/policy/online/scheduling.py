@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -62,24 +63,30 @@ def further(step: str, *, prompts: int, config: OnlineConfig, rank: int = 0) -> 
 
 def said(
     asked: Sequence[Asked], questions: Callable[[Asked], Question], log: DurableLog, *,
-    refills: Callable[[str], Iterator[Asked]],
+    refills: Callable[[str], Iterator[Asked]], everywhere: Callable[[list[Any]], list[Any]] = list,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """Rows of a scored file: every completion of a run with its reward, in the order in which they were learnt from.
+    """Rows of a scored file: every completion of a run with its reward, step by step, in the order of their places.
 
     Args:
         asked: the schedule.
         questions: from its entries to what was asked.
-        log: of the run; entries that it lacks were another process's.
-        refills: from a step to what it may have asked besides.
+        log: of this process; entries that it lacks were another's.
+        refills: from a step to what this process may have asked besides.
+        everywhere: from this process's part of a step to the parts of all; by default there is one process.
     """
     steps: dict[str, list[Asked]] = {}
     for one in dict.fromkeys(asked):
         steps.setdefault(one.key.partition(".")[0], []).append(one)
-    for one in (x for step, own in steps.items() for x in (*own, *refills(step))):
-        question = questions(one)
-        if reward_key("", question) in log:
-            rollouts = [Rollout.from_dict(question, row) for row in log[drawn_key(question)]]
-            yield from scored_rows([r.sample for r in rollouts], batch_from_cells(log[reward_key("", question)]))
+    for step, own in steps.items():
+        part = []
+        for one in (*own, *refills(step)):
+            question = questions(one)
+            if reward_key("", question) in log:
+                rollouts = [Rollout.from_dict(question, row) for row in log[drawn_key(question)]]
+                batch = batch_from_cells(log[reward_key("", question)])
+                part.append((int(one.key.split(".")[1]), [*scored_rows([r.sample for r in rollouts], batch)]))
+        for _, rows in sorted(everywhere(part), key=itemgetter(0)):
+            yield from rows
 
 
 def collated(batch: Sequence[Asked]) -> dict[str, Any]:

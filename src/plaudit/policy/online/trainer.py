@@ -7,6 +7,7 @@ completions is first used it is collected; the updates after it, `passes` times 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -40,7 +41,7 @@ from plaudit.policy.online.reading import placed
 from plaudit.policy.online.refilling import refilled
 from plaudit.policy.online.state import Asked, State, check_divisible
 from plaudit.policy.online.token_model import TokenModel
-from plaudit.policy.online.watching import COUNTS, Watch
+from plaudit.policy.online.watching import FILLER, Watch, numbers_of
 from plaudit.policy.rollout import Question
 from plaudit.training.trainer import RewardTrainer
 
@@ -137,10 +138,7 @@ class OnlineTrainer(RewardTrainer):
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Adds what was watched to what the Trainer reports."""
         if "loss" in logs:
-            everywhere, _ = self._everywhere([self.watch.told()])
-            names = dict.fromkeys(name for told in everywhere for name in told)
-            found = {name: [told[name] for told in everywhere if name in told] for name in names}
-            logs |= {k: float(np.sum(v) if k in COUNTS else np.mean(v)) for k, v in found.items()}
+            logs |= numbers_of(self.everywhere([self.watch.told()])[0])
         super().log(logs, *args, **kwargs)
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
@@ -182,7 +180,7 @@ class OnlineTrainer(RewardTrainer):
                 asked, lambda some: self.collect([self.questions(one) for one in some]), more,
                 rounds=self.options.refill, state=self._now, bounds=bounds,
             )  # fmt: skip
-        lost = alarmed(experience.reward, self._now.lost, self.collect.scorer.faults)
+        lost = self._alarmed(experience)
         shaped = self._now.shaped(experience.reward, experience.samples)
         measured = self._measured(experience, self._now.method, again=again)
         inputs = inputs_of(
@@ -193,13 +191,27 @@ class OnlineTrainer(RewardTrainer):
         importance, told_of = self._measured.importance(experience, advantages, again=again)
         if not again:
             told = replace(advantages, metrics={**advantages.metrics, **(measured.metrics or {}), **told_of, **spent})
-            self.watch.collected(experience, shaped, told, measured.old, measured.ref)
+            self.watch.collected(experience, shaped, told, measured.old, measured.ref, over=measured.over)
         self._next = replace(self._moved_on(experience, inputs, measured.old, measured.ref), lost=lost)
         found, self._spare = learned_of(
             experience, advantages, inputs, method=self._now.method, drop_unfinished=self.options.drop_unfinished,
             importance=importance,
         )  # fmt: skip
         return found
+
+    def _alarmed(self, experience: Experience) -> int:
+        """Batches without any reward in any process up to this one; says so, and stops all of them after too many."""
+        valid = experience.reward.valid
+        told, _ = self.everywhere([(int(valid.sum()), len(valid))])
+        known, total = map(sum, zip(*told, strict=True))
+        return alarmed(known, total, self._now.lost, self.faults(), aloud=self.is_world_process_zero())
+
+    def faults(self) -> dict[str, int]:
+        """What went wrong with the reward, and for how many completions, in all processes since they started."""
+        found = Counter[str]()
+        for told in self.everywhere([dict(self.collect.scorer.faults)])[0]:
+            found.update(told)
+        return dict(found)
 
     def _penalty(self, measured: Measured) -> NDArray[np.float64] | None:
         """What each token loses of its reward for the KL, where it is taken from there."""
@@ -216,7 +228,7 @@ class OnlineTrainer(RewardTrainer):
             for g in groups
             for o, c in zip(g.columns["often"], g.columns.get("correct", g.columns["often"]), strict=True)
         ]
-        everyone = self._everywhere(mine)
+        everyone = self.everywhere(mine)
         lengths, often, right = (np.array([row[k] for row in everyone[0]]) for k in (0, 1, 2))
         weight, even, how = np.zeros(0), np.zeros(0), self._now.method.weights
         if len(lengths):
@@ -236,8 +248,8 @@ class OnlineTrainer(RewardTrainer):
             found.append(replace(g, columns={**g.columns, **own}))
         return found
 
-    def _everywhere(self, mine: list[Any]) -> tuple[list[Any], int]:
-        """The entries of all processes, and where this one's begin."""
+    def everywhere(self, mine: list[Any]) -> tuple[list[Any], int]:
+        """The entries of all processes, and where this one's begin; all of them must ask at the same place."""
         if self.accelerator.num_processes == 1:
             return mine, 0
         from accelerate.utils import gather_object  # type: ignore[import-untyped]
@@ -257,10 +269,10 @@ class OnlineTrainer(RewardTrainer):
         """Micro-batches with as many rows in every process, or their gradients would wait for each other for ever."""
         if self.accelerator.num_processes == 1 or self._spare is None:
             return parts
-        everywhere, _ = self._everywhere([[len(rows) for rows in parts]])
+        everywhere, _ = self.everywhere([[len(rows) for rows in parts]])
         most = [max(counts) for counts in zip(*everywhere, strict=True)]
         # a row of weight 0 has a gradient of 0, and takes part in the exchange
-        return [[*rows, *(self._rows([self._spare])[0] for _ in range(n - len(rows)))]
+        return [[*rows, *({**self._rows([self._spare])[0], FILLER: True} for _ in range(n - len(rows)))]
                 for rows, n in zip(parts, most, strict=True)]  # fmt: skip
 
     # --- the loss of a row
@@ -303,7 +315,7 @@ class OnlineTrainer(RewardTrainer):
         """The state after a batch was seen."""
         now, kl = self._now, self._now.kl
         if kl is not None and self.options.kl_target and ref is not None:
-            told, _ = self._everywhere([(float((old - ref).sum()), len(inputs))])  # one coefficient for all processes
+            told, _ = self.everywhere([(float((old - ref).sum()), len(inputs))])  # one coefficient for all processes
             total, count = map(sum, zip(*told, strict=True))
             kl = kl.updated(total / max(count, 1), count)
         method = replace(now.method, estimator=now.method.estimator.updated(inputs))
