@@ -91,10 +91,20 @@ def test_what_is_cut_off_and_what_is_not_judged():
 
     hidden = _lights(*_run(lambda s, i, k: f"answer {i} {k}", outcome=silent))
     assert hidden["run/unjudged"].light == "red"
-    assert hidden["run/unjudged"].evidence.value == pytest.approx(0.25)
+    # groups 12 to 59 come after the first fifth, and from group 30 on one in four is silent
+    assert hidden["run/unjudged"].evidence.value == pytest.approx(0.25 * 30 / 48)
     # a fault of the policy is judged: it is worth the floor
     fault = _lights(*_run(lambda s, i, k: f"a {i} {k}", outcome=lambda s, k: Outcome.SCORED))
     assert fault["run/unjudged"].evidence.value == 0.0
+
+
+def test_a_judge_that_was_away_in_the_middle_of_a_run():
+    def away(share, k):
+        return Outcome.INSTRUMENT_FAULT if 0.25 < share < 0.5 else Outcome.SCORED
+
+    check = _lights(*_run(lambda s, i, k: f"answer {i} {k}", outcome=away))["run/unjudged"]
+    assert check.light == "red"
+    assert check.evidence.value == pytest.approx(15 / 48)  # groups 15 to 29, of 12 to 59
 
 
 def test_a_watched_reward_that_fell_while_the_other_rose():

@@ -1,6 +1,7 @@
 """A policy's run looked at afterwards: did the reward rise because the policy got better, or because it found a hole?
 
-The first fifth of a run's groups is held against the last: what the completions have become while the reward rose.
+The first fifth of a run's groups is held against the last (for judgements that were not given against all others):
+what the completions have become while the reward rose.
 This is said **after the fact**. None of it is an early warning: by the time that an interval excludes anything, the
 updates were made. And none of it needs a true reward, except where a held-out one was watched.
 
@@ -14,7 +15,7 @@ Checks are in the family `run`:
 | `run/repetition` | share of repeated word 4-grams, late minus early | above 0.1 |
 | `run/sameness` | share of completions that answer another prompt word for word, late minus early | above 0.1 |
 | `run/unfinished` | share cut off by the length limit, late minus early | above 0.1 |
-| `run/unjudged` | share without a judgement (abstained, timed out, instrument fault), late minus early | above 0.01 |
+| `run/unjudged` | share abstained, timed out or lost to an instrument, all later fifths minus the first | above 0.01 |
 """
 
 from __future__ import annotations
@@ -60,14 +61,14 @@ def aftermath(
     Returns:
         Checks in the order of the table; grey ones where the run was too short, or nothing was watched.
     """
-    early, late = _parts(samples)
+    early, late, rest = _parts(samples)
     checks = list(_watched(history))
     said = "the last fifth of the run's groups against the first"
     if len(early) < FEWEST:
         why = f"the run has {len(early) * PART} groups or little more, and {FEWEST * PART} are needed"
         names = ("length", "pays-length", "repetition", "sameness", "unfinished", "unjudged")
         return (*checks, *(not_measured(f"run/{name}", f"{name}, {said}", why) for name in names))
-    view = _View(samples, batch, early, late, {"seed": seed, "resamples": resamples})
+    view, since = (_View(samples, batch, early, x, {"seed": seed, "resamples": resamples}) for x in (late, rest))
     tokens = np.array([float(s.meta.get("tokens", len(s.text.split()))) for s in samples])
     lost = (Outcome.ABSTAINED, Outcome.TIMED_OUT, Outcome.INSTRUMENT_FAULT)
     unjudged = np.isin(batch.outcome, [int(o) for o in lost]).astype(np.float64)
@@ -83,20 +84,22 @@ def aftermath(
                    _difference, [_same(samples, early, late)], 0.1, fix="Raise kl_coef, or reward variety."),
         view.check("unfinished", "share of completions cut off by the length limit, late minus early", _difference,
                    [cut], 0.1, fix="Raise max_tokens, or make an unfinished completion worth the floor."),
-        view.check("unjudged", "share of completions without a judgement, late minus early", _difference, [unjudged],
-                   0.01, fix="Find out what the judge cannot judge: failures can hide there."),
+        # a judge that was away in the middle of a run is as little seen at its ends as what hid there
+        since.check("unjudged", "share of completions without a judgement, all later fifths minus the first",
+                    _difference, [unjudged], 0.01,
+                    fix="Find out what the judge cannot judge: failures can hide there."),
     ]  # fmt: skip
     return tuple(checks)
 
 
-def _parts(samples: Sequence[Sample]) -> tuple[list[list[int]], list[list[int]]]:
-    """Rows of the groups of the first and of the last fifth, in the order of the run."""
+def _parts(samples: Sequence[Sample]) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
+    """Rows of the groups of the first fifth, of the last, and of all but the first, in the order of the run."""
     groups: dict[str, list[int]] = {}
     for i, s in enumerate(samples):
         groups.setdefault(s.group if s.group is not None else str(i), []).append(i)
     rows = list(groups.values())
     size = len(rows) // PART
-    return rows[:size], rows[len(rows) - size :]
+    return rows[:size], rows[len(rows) - size :], rows[size:]
 
 
 class _View:

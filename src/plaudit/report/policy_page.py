@@ -18,8 +18,10 @@ from plaudit.records.sample import Sample
 from plaudit.report import charts
 from plaudit.report.audit_page import WORDS
 from plaudit.report.page import both_widths, template
+from plaudit.rewards.base import Outcome
 from plaudit.rewards.files import read_scored
 from plaudit.runs.atomic import write_text
+from plaudit.runs.history import batches_of
 
 PANELS = (
     ("Reward", "mean over what counts", ("reward", "shaped")),
@@ -51,10 +53,12 @@ class PolicyRun:
     Attributes:
         folder: its name.
         record: `alignment.json`: algorithm, configuration, reward, versions.
-        history: a mapping an update.
+        history: a mapping a batch of completions: the first of its updates.
         checks: the audit after the fact.
         said: completions, early and late.
         completions: how many were sampled.
+        updates: of the policy; a batch may serve for several.
+        outcomes: what became of completions, to the share of them; what did not occur is left out.
     """
 
     folder: str
@@ -63,6 +67,8 @@ class PolicyRun:
     checks: tuple[Check, ...]
     said: tuple[Said, ...]
     completions: int
+    updates: int
+    outcomes: Mapping[str, float]
 
 
 def is_policy_run(folder: Path | str) -> bool:
@@ -95,12 +101,15 @@ def read_policy_run(folder: Path | str, *, seed: int = 0) -> PolicyRun:
         rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     except ValueError as error:
         raise InputError(f"report: {folder}: a file is not JSON ({error}); train again, or restore it") from error
-    history = tuple(row for row in rows if "reward" in row)
+    history = tuple(batches_of(rows))
     scored = read_scored(folder / "samples.jsonl")
     checks = aftermath(scored.samples, scored.batch, history, seed=seed)
     outcomes = [int(o) for o in scored.batch.outcome]
+    counts = {o: outcomes.count(o) for o in Outcome}
+    shares = {o.name.lower().replace("_", " "): n / len(outcomes) for o, n in counts.items() if n}
     said = _read(scored.samples, scored.batch.reward.tolist(), outcomes)
-    return PolicyRun(folder.name, record, history, checks, said, len(scored.samples))
+    updates = sum("loss" in row for row in rows)
+    return PolicyRun(folder.name, record, history, checks, said, len(scored.samples), updates, shares)
 
 
 def render_policy_run(run: PolicyRun, *, texts: bool = True) -> str:
@@ -148,7 +157,7 @@ def _panels(history: Sequence[Mapping[str, float]]) -> list[tuple[str, Markup]]:
         names = sorted(n for n in present if n.startswith(prefix))
         panels += [(title, axis, names[i : i + 4]) for i in range(0, len(names), 4)]
     moved = [n for n in sorted(present) if n.startswith("outcome/") and any(row.get(n) for row in history)]
-    panels.append(("Outcomes other than scored", "share of completions", moved[:4]))
+    panels.insert(1, ("Outcomes other than scored", "share of completions", moved[:4]))  # beside the reward
     found = []
     for title, axis, names in panels:
         if names == ["reward", "shaped"] and all(row.get("reward") == row.get("shaped") for row in history):
@@ -166,22 +175,21 @@ def _panels(history: Sequence[Mapping[str, float]]) -> list[tuple[str, Markup]]:
 
 
 def _ends(history: Sequence[Mapping[str, float]]) -> list[tuple[str, float, float]]:
-    """Mean of the first and of the last tenth of the updates, of the numbers that a reader asks for first."""
+    """Mean of the first and of the last tenth of the batches, of the numbers that a reader asks for first."""
     size = max(1, len(history) // 10)
-    names = ["reward", *sorted({n for row in history for n in row if n.startswith("watched/")}), "kl", "length"]
+    present = sorted({name for row in history for name in row if row.get(name) or not name.startswith("outcome/")})
+    names = ["reward", *(n for n in present if n.startswith(("outcome/", "watched/"))), "kl", "length"]
 
     def mean(rows: Sequence[Mapping[str, float]], name: str) -> float:
         values = [row[name] for row in rows if name in row]
         return sum(values) / len(values) if values else math.nan
 
-    found = [(n.replace("/", ": "), mean(history[:size], n), mean(history[-size:], n)) for n in names]
-    return [row for row in found if not math.isnan(row[1])]
+    found = [(n.replace("/", ": ").replace("_", " "), mean(history[:size], n), mean(history[-size:], n)) for n in names]
+    return [row for row in found if not (math.isnan(row[1]) and math.isnan(row[2]))]
 
 
 def _read(samples: Sequence[Sample], rewards: Sequence[float], outcomes: Sequence[int], k: int = 4) -> tuple[Said, ...]:
     """Best and worst completions of the first and of the last tenth of the run."""
-    from plaudit.rewards.base import Outcome
-
     size = max(k, len(samples) // 10)
     found = []
     for when, part in (

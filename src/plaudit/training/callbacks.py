@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 
 from plaudit.errors import InputError
 from plaudit.runs.atomic import write_text
+from plaudit.runs.history import batches_of
 from plaudit.runs.progress import Progress
 from plaudit.training.checkpoints import seal
 
@@ -66,9 +67,16 @@ SHOWN = ("loss", "accuracy", "reward", "kl", "length", "included")
 """Metrics that the progress line shows, where a run has them."""
 
 
-def told(row: dict[str, float]) -> str:
-    """The latest of them in one line: `loss 0.412, reward 0.31`."""
-    return ", ".join(f"{name} {row[name]:.3g}" for name in SHOWN if name in row)
+def told(row: Mapping[str, float]) -> str:
+    """The latest of them in one line, with outcomes that occurred: `loss 0.412, reward 0.31, timed out 0.25`."""
+    said = {name: row[name] for name in SHOWN if name in row}
+    said |= {n.removeprefix("outcome/").replace("_", " "): row[n] for n in sorted(row) if _occurred(n, row)}
+    return ", ".join(f"{name} {value:.3g}" for name, value in said.items())
+
+
+def _occurred(name: str, row: Mapping[str, float]) -> bool:
+    """Whether a number is the share of an outcome, and above 0."""
+    return name.startswith("outcome/") and bool(row.get(name))
 
 
 FOLLOWED = ("reward", "shaped", "kl", "length", "entropy", "reward_std", "finished", "distinct", "included")
@@ -81,9 +89,9 @@ def followed(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     Args:
         history: a mapping a logged step.
     """
-    rows = [row for row in history if "reward" in row]
+    rows = batches_of(history)
     names = {name for row in rows for name in row}
-    outcomes = sorted(n for n in names if n.startswith("outcome/") and any(row.get(n) for row in rows))
+    outcomes = sorted(n for n in names if any(_occurred(n, row) for row in rows))
     watched = sorted(n for n in names if n.startswith("watched/"))
     shown = [FOLLOWED[0], *watched, *FOLLOWED[1:], *outcomes]
     return {name: [row[name] for row in rows if name in row] for name in shown if name in names}
