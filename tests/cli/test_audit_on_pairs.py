@@ -95,9 +95,8 @@ def test_rows_that_are_no_pairs_are_named_with_their_file(folder, capsys):
     (folder / "samples.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     assert main(["audit", "samples.jsonl", "--reward", "sound.py:reward"]) == 2
     said = capsys.readouterr().err
-    assert (
-        "samples.jsonl: samples cannot become pairs; they can become prompts. Here rows with prompt, chosen and" in said
-    )
+    assert "samples.jsonl: samples cannot become pairs; " in said
+    assert "they can become prompts. Here rows with prompt, chosen and" in said
 
 
 def test_a_recipe_holds_groups_thresholds_and_what_fails(folder, capsys):

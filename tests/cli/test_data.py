@@ -56,6 +56,19 @@ def test_convert_and_skip_broken(pairs, tmp_path, capsys):
     assert json.loads(aside.read_text())["row"] == 41
 
 
+def test_convert_a_scored_file(tmp_path, capsys):
+    scored, out = tmp_path / "scored.jsonl", tmp_path / "pairs.jsonl"
+    rows = [{"prompt": "q", "completion": c, "reward": r, "outcome": "scored"} for c, r in (("a", 0.0), ("b", 1.0))]
+    rows.append({"prompt": "q", "completion": "c", "reward": None, "outcome": "timed_out"})
+    scored.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["data", "convert", str(scored), "--to", "pairs", "--out", str(out)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].endswith("1 rows of pairs from 3 of samples")
+    assert said[1] == "  1 rows gave none: their prompt has no second, different reward"
+    (pair,) = read(out).rows
+    assert (pair.chosen, pair.rejected, pair.margin) == ("b", "a", 1.0)
+
+
 def test_convert_to_conversational(pairs, tmp_path):
     out = tmp_path / "c.jsonl"
     assert main(["data", "convert", str(pairs), "--to", "conversational", "--out", str(out)]) == 0

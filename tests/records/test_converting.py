@@ -14,7 +14,10 @@ from plaudit.records import (
     kind_of,
     routes,
 )
-from plaudit.records.converting import _ROUTES
+from plaudit.records.converting import _BY_REWARD, _ROUTES
+from plaudit.records.rewarded import SAMPLED
+from plaudit.training.policies.sampled import SAMPLED as TRAINED
+from plaudit.training.policies.sampled import sampled_ids
 
 Q, R = (Message("user", "q"),), (Message("user", "r"),)
 
@@ -64,6 +67,66 @@ def test_ratings_of_one_prompt_become_a_ranking():
     assert [(p.chosen, p.rejected) for p in convert(rows, "pairs").rows] == [("b", "a")]
 
 
+def rewarded():
+    """A scored file: one without a reward, one alone, two alike."""
+    told = [(Q, "a", 1.0), (R, "x", 3.0), (Q, "b", None), (Q, "c", 4.0), (Q, "d", 2)]
+    cells = {"outcome": "scored", "language": "en"}
+    rows = [Sample(q, text, "ref", "g", meta={"reward": r, "detail": {"i": text}, **cells}) for q, text, r in told]
+    same = [Sample((Message("user", "s"),), text, meta={"reward": 0.5}) for text in "yz"]
+    return [*rows, *same]
+
+
+def test_rewards_of_one_prompt_become_pairs():
+    done = convert(rewarded(), "pairs", by_reward=True)
+    assert [(p.chosen, p.rejected, p.margin) for p in done.rows] == [("c", "d", 2), ("c", "a", 3), ("d", "a", 1)]
+    assert [(p.chosen_score, p.rejected_score) for p in done.rows] == [(4, 2), (4, 1), (2, 1)]
+    # what is said of single completions has no place beside two
+    assert done.rows[0].meta == {"outcome": "scored", "language": "en", "reference": "ref"}
+    assert (done.unused, done.why) == (4, "their prompt has no second, different reward")
+    (best,) = convert(rewarded(), "pairs", pairs="best-worst", by_reward=True).rows
+    assert (best.chosen, best.rejected) == ("c", "a")
+    good, bad = convert([best], "unpaired").rows
+    assert (good.completion, good.label, bad.completion, bad.label) == ("c", True, "a", False)
+
+
+def test_rewards_of_one_prompt_become_a_ranking_or_ratings():
+    ranked = convert(rewarded(), "ranked", by_reward=True)
+    assert [(r.completions, r.scores) for r in ranked.rows] == [(("a", "c", "d"), (1, 4, 2)), (("y", "z"), (0.5, 0.5))]
+    assert ranked.rows[0].meta["detail"] == [{"i": "a"}, {"i": "c"}, {"i": "d"}]
+    assert (ranked.unused, ranked.why) == (2, "they have no reward, or their prompt has no second one")
+    rows = [*rewarded(), Sample(Q, "e", meta={"reward": 0.0, "aspects": {"brief": 1.0, "true": None}})]
+    rated = convert(rows, "rated", by_reward=True)
+    assert [(r.completion, r.score) for r in rated.rows][:3] == [("a", 1), ("x", 3), ("c", 4)]
+    assert rated.rows[-1] == Rated(Q, "e", 0.0, {"brief": 1.0})
+    assert (len(rated.rows), rated.unused, rated.why) == (7, 1, "they have no reward")
+
+
+def test_pairs_of_samples_know_what_was_sampled():
+    """A pair carries the tokens of all completions of its prompt: what `plaudit align` reads."""
+    assert SAMPLED == TRAINED
+
+    def sample(text, ids, reward, vocabulary="v"):
+        column = {"vocabulary": vocabulary, "completions": [[text, ids]]}
+        return Sample(Q, text, meta={"reward": reward, SAMPLED: column})
+
+    (pair,) = convert([sample("a", [1], 0.0), sample("b", [2, 3], 1.0)], "pairs", by_reward=True).rows
+    assert pair.meta == {SAMPLED: {"vocabulary": "v", "completions": [["a", [1]], ["b", [2, 3]]]}}
+    assert sampled_ids(("b", "a"), (pair.meta,) * 2, vocabulary="v") == ((2, 3), (1,))
+    (pair,) = convert([sample("a", [1], 0.0), sample("b", [2], 1.0, "w")], "pairs", by_reward=True).rows
+    assert pair.meta == {}  # ids of two vocabularies: the text is what is known
+
+
+def test_samples_are_compared_by_a_reward_only_where_that_is_asked():
+    for to in ("pairs", "ranked", "rated"):
+        with pytest.raises(InputError, match=f"samples cannot become {to}; plaudit score gives them a reward, which c"):
+            convert([Sample(Q, "a"), Sample(Q, "b")], to, by_reward=True)
+        with pytest.raises(InputError, match=r"plaudit data convert takes their reward.*they can become prompts$"):
+            convert(rewarded(), to)
+    rows = [Sample(Q, "a", meta={"reward": 1}), Sample(Q, "b", meta={"reward": []})]
+    with pytest.raises(InputError, match=r"convert: sample 2: reward = \[\]: it is list; give a number"):
+        convert(rows, "pairs", by_reward=True)
+
+
 def test_steps_join_to_the_completion():
     (sample,) = convert([Stepwise(Q, ("one", "two"), (1.0, 0.0))], "samples").rows
     assert (sample.completion, sample.steps) == ("one\ntwo", ("one\n", "two"))
@@ -77,8 +140,10 @@ def test_prompts_are_listed_once():
 
 
 def test_an_impossible_conversion_lists_the_possible_ones():
-    with pytest.raises(InputError, match="samples cannot become pairs; they can become prompts"):
-        convert([Sample(Q, "a")], "pairs")
+    with pytest.raises(InputError, match="samples cannot become unpaired; they can become prompts"):
+        convert([Sample(Q, "a")], "unpaired", by_reward=True)
+    with pytest.raises(InputError, match="samples cannot become unpaired; they can become pairs, prompts, ranked, r"):
+        convert(rewarded(), "unpaired", by_reward=True)
     with pytest.raises(InputError, match="pairs cannot become rated; they can become prompts, samples, unpaired"):
         convert([Pair(Q, "a", "b")], "rated")
     with pytest.raises(InputError, match="rows of one kind are needed, got pairs, samples"):
@@ -92,10 +157,11 @@ def test_every_route_gives_the_kind_that_it_names():
         "unpaired": [Unpaired(Q, "a", True), Unpaired(Q, "b", False)],
         "rated": [Rated(Q, "a", 1.0), Rated(Q, "b", 0.0)],
         "stepwise": [Stepwise(Q, ("a",), (1.0,))],
+        "samples": [Sample(Q, "a", meta={"reward": 1.0}), Sample(Q, "b", meta={"reward": 0.0})],
     }
-    for source, to in _ROUTES:
-        assert to in routes(source)
-        rows = convert(examples[source], to).rows
+    for source, to in [*_ROUTES, *_BY_REWARD]:
+        assert to in routes(source, by_reward=True)
+        rows = convert(examples[source], to, by_reward=True).rows
         assert rows
         assert {kind_of(row) for row in rows} == {to}
 

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pairs",
         choices=["all", "best-worst"],
         default="all",
-        help="which pairs a ranking gives (default: all of different scores)",
+        help="which pairs a ranking, or the rewards of a prompt's samples give (default: all of different scores)",
     )
     converting.add_argument("--separator", default="\n", help="what joins the steps of stepwise rows")
     _add_skip(converting)
@@ -180,7 +180,7 @@ def _convert(args: argparse.Namespace) -> int:
     if args.to == "conversational":
         rows, unused, why = tuple(conversational(row) for row in records.rows), 0, ""
     else:
-        done = convert(records.rows, args.to, pairs=args.pairs, separator=args.separator)
+        done = convert(records.rows, args.to, pairs=args.pairs, separator=args.separator, by_reward=True)
         rows, unused, why = done.rows, done.unused, done.why
     if not rows:
         raise InputError(f"data convert: none of the {len(records)} rows gives a row of {args.to}: {why}")

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from plaudit.errors import InputError, nearest
 from plaudit.records.formats import COLUMNS, Kind, kind_of
+from plaudit.records.rewarded import agreed, rated_by_reward, together, with_aspects
 from plaudit.records.rows import Pair, PromptOnly, Ranked, Rated, Row, Stepwise, Unpaired
 from plaudit.records.sample import Completion, Sample, completion_messages, content_hash
-from plaudit.records.splitting import prompt_key
+from plaudit.records.splitting import by_prompt, prompt_key
 
 Which = Literal["all", "best-worst"]
 
@@ -35,7 +36,9 @@ class Conversion:
     why: str = ""
 
 
-def convert(rows: Sequence[Row], to: Kind, *, pairs: Which = "all", separator: str = "\n") -> Conversion:
+def convert(
+    rows: Sequence[Row], to: Kind, *, pairs: Which = "all", separator: str = "\n", by_reward: bool = False
+) -> Conversion:
     """Rows of one format as rows of another.
 
     Args:
@@ -43,12 +46,15 @@ def convert(rows: Sequence[Row], to: Kind, *, pairs: Which = "all", separator: s
         to: the kind that is wanted.
         pairs: from a ranking, `all` pairs of different scores, or the `best-worst` one alone.
         separator: what stands between the steps of a stepwise row when they become one completion.
+        by_reward: whether samples can become pairs, ranked and rated rows by their column `reward`. What a reward said
+            would otherwise pass for what people said, without a word.
 
     Returns:
         The new rows, and how many old ones gave none.
 
     Raises:
-        InputError: if there are no rows, their kinds differ, or there is no way between the two kinds.
+        InputError: if there are no rows, their kinds differ, there is no way between the two kinds, or a reward is
+            no number.
     """
     kinds = {kind_of(row) for row in rows}
     if len(kinds) != 1:
@@ -60,17 +66,27 @@ def convert(rows: Sequence[Row], to: Kind, *, pairs: Which = "all", separator: s
         return Conversion(tuple(rows))
     if to == "prompts":
         return _prompts(rows)
-    route = _ROUTES.get((kind, to))
+    rewarded = kind == "samples" and any(isinstance(row, Sample) and "reward" in row.meta for row in rows)
+    route = {**_ROUTES, **(_BY_REWARD if by_reward and rewarded else {})}.get((kind, to))
     if route is None:
-        ways = ", ".join(routes(kind))
+        ways = ", ".join(routes(kind, by_reward=by_reward and rewarded))
         why = f"they can become {ways}" if ways else "their rows have no completion (or it is null)"
+        if (kind, to) in _BY_REWARD:
+            how = "plaudit data convert takes their reward" if rewarded else "plaudit score gives them a reward"
+            why = f"{how}, which compares them; without it {why}"
         raise InputError(f"convert: {kind} cannot become {to}; {why}")
     return route(rows, pairs, separator)
 
 
-def routes(kind: Kind) -> list[str]:
-    """The kinds that rows of a kind can become."""
-    return sorted({to for source, to in _ROUTES if source == kind} | ({"prompts"} - {kind}))
+def routes(kind: Kind, *, by_reward: bool = False) -> list[str]:
+    """The kinds that rows of a kind can become.
+
+    Args:
+        kind: of the rows.
+        by_reward: whether samples have a reward that may compare them.
+    """
+    known = {**_ROUTES, **(_BY_REWARD if by_reward else {})}
+    return sorted({to for source, to in known if source == kind} | ({"prompts"} - {kind}))
 
 
 def conversational(row: Row) -> Row:
@@ -168,7 +184,7 @@ def _pairs_to_samples(rows: Sequence[Any], _pairs: Which, _separator: str) -> Co
 def _unpaired_to_pairs(rows: Sequence[Any], _pairs: Which, _separator: str) -> Conversion:
     made: list[Row] = []
     unused = 0
-    for group in _by_prompt(rows):
+    for group in by_prompt(rows):
         good, bad = [r for r in group if r.label], [r for r in group if not r.label]
         unused += 0 if good and bad else len(group)
         made += [Pair(g.prompt, g.completion, b.completion, meta={**b.meta, **g.meta}) for g in good for b in bad]
@@ -182,7 +198,7 @@ def _unpaired_to_samples(rows: Sequence[Any], _pairs: Which, _separator: str) ->
 def _rated_to_ranked(rows: Sequence[Any], _pairs: Which, _separator: str) -> Conversion:
     made: list[Row] = []
     unused = 0
-    for group in _by_prompt(rows):
+    for group in by_prompt(rows):
         scored = [r for r in group if r.score is not None]
         if len(scored) < 2:
             unused += len(group)
@@ -219,17 +235,28 @@ def _stepwise_to_samples(rows: Sequence[Any], _pairs: Which, separator: str) -> 
     return Conversion(tuple(sample(row) for row in rows))
 
 
+def _samples_to_rated(rows: Sequence[Any], _pairs: Which, _separator: str) -> Conversion:
+    made = [with_aspects(r) for r in rated_by_reward(rows) if r.score is not None]
+    unused = len(rows) - len(made)
+    return Conversion(tuple(made), unused, "they have no reward" if unused else "")
+
+
+def _samples_to_ranked(rows: Sequence[Any], pairs: Which, separator: str) -> Conversion:
+    found = _rated_to_ranked(together(rated_by_reward(rows)), pairs, separator)
+    return replace(found, why=found.why.replace("score", "reward"))
+
+
+def _samples_to_pairs(rows: Sequence[Any], pairs: Which, separator: str) -> Conversion:
+    # what is said of each completion has no place beside two of them: what all agree on stays
+    rated = [r for group in by_prompt(together(rated_by_reward(rows))) for r in agreed(group)]
+    found = _rated_to_pairs(rated, pairs, separator)
+    return replace(found, why=found.why.replace("score", "reward"))
+
+
 def _each(rows: Sequence[Any], given: Callable[[Any], dict[str, Any]]) -> Conversion:
     return Conversion(
         tuple(Sample(r.prompt, r.completion, group=prompt_key(r), meta={**r.meta, **given(r)}) for r in rows)
     )
-
-
-def _by_prompt(rows: Sequence[Any]) -> list[list[Any]]:
-    groups: dict[str, list[Any]] = {}
-    for row in rows:
-        groups.setdefault(prompt_key(row), []).append(row)
-    return list(groups.values())
 
 
 def _shared_meta(rows: Sequence[Any]) -> dict[str, Any]:
@@ -253,4 +280,9 @@ _ROUTES: dict[tuple[Kind, Kind], Callable[[Sequence[Any], Which, str], Conversio
     ("rated", "pairs"): _rated_to_pairs,
     ("rated", "samples"): _rated_to_samples,
     ("stepwise", "samples"): _stepwise_to_samples,
+}
+_BY_REWARD: dict[tuple[Kind, Kind], Callable[[Sequence[Any], Which, str], Conversion]] = {
+    ("samples", "rated"): _samples_to_rated,
+    ("samples", "ranked"): _samples_to_ranked,
+    ("samples", "pairs"): _samples_to_pairs,
 }

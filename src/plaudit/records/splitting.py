@@ -30,6 +30,14 @@ def prompt_key(row: Row) -> str:
     return content_hash([message.to_dict() for message in row.prompt])
 
 
+def by_prompt(rows: Sequence[R]) -> list[list[R]]:
+    """The rows of each prompt, in the order in which prompts first occur."""
+    groups: dict[str, list[R]] = {}
+    for row in rows:
+        groups.setdefault(prompt_key(row), []).append(row)
+    return list(groups.values())
+
+
 def split_by_prompt(rows: Sequence[R], fractions: Mapping[str, float], *, seed: int = 0) -> dict[str, list[R]]:
     """Rows in named parts, every prompt in one part only.
 

@@ -14,7 +14,7 @@ from plaudit.errors import InputError, MissingError
 from plaudit.policy.algorithms import ALGORITHMS
 from plaudit.policy.offline.config import AlignConfig
 from plaudit.policy.offline.trainer import AlignTrainer
-from plaudit.records import Message, Ranked
+from plaudit.records import Message, Ranked, Sample
 from plaudit.records.rows import PromptOnly, Rated, Unpaired
 from plaudit.training import stepping
 from plaudit.training.policies import fitting
@@ -206,7 +206,6 @@ def test_token_rewards_come_from_two_contrary_instructions(aligned, preferences,
     """Beside probabilities of each completion read alone, without trees or the training's encoding."""
     from plaudit.policy.offline import contrast
     from plaudit.policy.offline.data.scored import told
-    from plaudit.records import Sample
     from plaudit.rewards.likelihood.language import LanguageModel
     from plaudit.training.policies.encoding import encode_policy_groups
 
@@ -277,6 +276,8 @@ for name in names:
             r"row 1 is a unpaired row, and it learns from pairs.*\(plaudit data convert --to pairs, or --algorithm kto",
         ),
         ([Rated(ASKED, "a", 1.0)], "simpo", "row 1 is a rated row, and it learns from pairs"),
+        ([Sample(ASKED, "a", meta={"reward": 1.0})], "kto", r"row 1 is a sample .*\(plaudit data convert --to pairs\)"),
+        ([Sample(ASKED, "a")], "kto", "row 1 is a sample row, and .*scores 0 and 1$"),
         ([PromptOnly(ASKED)], "sft", "algorithm sft: row 1 is a promptonly row, and it learns from samples"),
         ([Ranked(ASKED, ("a", "b"), (1.0, 1.0))], "dpo", "row 1: all 2 completions have the same score"),
         ([Ranked(ASKED, ("a", "b"), (3.0, 1.0))], "kto", r"row 1: scores \[3.0, 1.0\] are no labels"),

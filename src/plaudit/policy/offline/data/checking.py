@@ -84,4 +84,5 @@ def _way(row: Any, data: Data) -> str:
     """What would help."""
     if isinstance(row, Unpaired) and data == "pairs":
         return " (plaudit data convert --to pairs, or --algorithm kto)"
-    return " (plaudit data convert --to pairs)" if isinstance(row, Rated) else ""
+    rewarded = isinstance(row, Sample) and "reward" in row.meta
+    return " (plaudit data convert --to pairs)" if isinstance(row, Rated) or rewarded else ""
