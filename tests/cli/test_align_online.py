@@ -9,6 +9,7 @@ import pytest
 
 from plaudit.cli.launched import first, held
 from plaudit.cli.main import main
+from plaudit.cli.rounds import FILES
 from plaudit.errors import PlauditError
 from plaudit.lab.worlds.arithmetic.symbols import build_tokenizer
 from plaudit.rewards.likelihood.saved import write_causal
@@ -86,9 +87,15 @@ def test_the_command_runs_in_two_processes(tmp_path, start, asked):
     assert "24 completions sampled" in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_help_lists_both_kinds(capsys):
+def test_help_lists_both_kinds_and_the_ways_to_run_them(capsys):
     assert main(["align", "help"]) == 0
     said = capsys.readouterr().out
+    start = said.index("in several runs that belong together")
+    assert start > said.index("grpo\n")
+    for option in ("--rounds N", *(f"--{name.replace('_', '-')} FILE" for name in FILES)):
+        summary, needs = said[said.index(f"\n{option}\n  ", start) :].splitlines()[2:4]
+        assert summary.startswith("  "), option
+        assert needs.startswith("  from "), option
     assert said.index("from preferences:") < said.index("dpo\n") < said.index("from a reward") < said.index("grpo\n")
 
 
@@ -102,6 +109,10 @@ def test_help_lists_both_kinds(capsys):
         (["--algorithm", "dpo", "--completions", "4"], "--completions has no effect on dpo"),
         (["--reward", "verify/maths"], "did you mean 'verify/math'"),
         (["--reward", "verify/math", "--completions", "0"], "completions is 0"),
+        (["--reward", "verify/math", "--warmup", "5"], "warmup is 5.0; it is a share of the updates, in [0, 1)"),
+        (["--reward", "verify/math", "--warmup", "-0.5"], "warmup is -0.5; give a number of at least 0"),
+        (["--reward", "verify/math", "--unfinished-reward", "nan"], "unfinished_reward is nan; give a finite number"),
+        (["--algorithm", "dpo", "--unfinished-reward", "-10"], "--unfinished-reward has no effect on dpo"),
         (["--reward", "verify/math", "--max-tokens", "4000"], "none of 8 prompts leaves room for 4000 tokens"),
     ],
 )

@@ -83,7 +83,7 @@ def aftermath(
         view.check("sameness", "share of completions that answer another prompt word for word, late minus early",
                    _difference, [_same(samples, early, late)], 0.1, fix="Raise kl_coef, or reward variety."),
         view.check("unfinished", "share of completions cut off by the length limit, late minus early", _difference,
-                   [cut], 0.1, fix="Raise max_tokens, or make an unfinished completion worth the floor."),
+                   [cut], 0.1, fix="Raise max_tokens, or make what is cut off worth less: --unfinished-reward."),
         # a judge that was away in the middle of a run is as little seen at its ends as what hid there
         since.check("unjudged", "share of completions without a judgement, all later fifths minus the first",
                     _difference, [unjudged], 0.01,

@@ -18,6 +18,30 @@ from plaudit.policy.offline.config import AlignConfig
 from plaudit.policy.online.config import OnlineConfig
 from plaudit.policy.online.methods import ONLINE
 
+WAYS: Mapping[str, tuple[str, str]] = {
+    "--rounds N": (
+        "an algorithm from preferences on the policy's own completions, which the reward judges, round after round",
+        "prompts and --reward REF",
+    ),
+    "--stages FILE": (
+        "runs one after the other, each from the policy before; what has fallen is trained again [190]",
+        "prompts (or those of the file), --reward REF (or the file's) and a YAML file of stages and measures",
+    ),
+    "--game FILE": (
+        "helpful and sneaky provers against verifiers, in rounds [217]",
+        "prompts, --reward REF that says what is right, and a YAML file of the game, its verifiers and their reader",
+    ),
+    "--self-play FILE": (
+        "the policy conjectures problems and learns from its proofs, in rounds [208]",
+        "problems, --reward REF that checks a proof, and a YAML file of the subject, the rounds and the fit",
+    ),
+    "--irl FILE": (
+        "a reward from demonstrations, learnt and spent in turns [122]",
+        "demonstrations (samples, wanted rows or pairs) and a YAML file of the rounds and the reward models",
+    ),
+}
+"""Several runs that belong together: the option, a summary, and what it needs."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
@@ -42,6 +66,9 @@ def run(args: argparse.Namespace) -> int:
         _listed("from preferences", ALGORITHMS)
         print()
         _listed("from a reward (--reward REF), on the policy's own completions", ONLINE)
+        print("\nin several runs that belong together (docs: Aligning a policy):")
+        for option, (summary, needs) in WAYS.items():
+            print(f"{option}\n  {summary}\n  from {needs}")
         return 0
     missing = [w for w, v in (("DATA", args.data), ("--model REF", args.model), ("--out FOLDER", args.out)) if not v]
     if missing:

@@ -39,7 +39,7 @@ def add_dataclass(parser: argparse.ArgumentParser, kind: type, *, skip: Collecti
             group.add_argument(name, action="store_true", help=text)
         else:
             group.add_argument(
-                name, type=_type(field), default=None, metavar=_metavar(field),
+                name, type=_type(field, hints[field.name]), default=None, metavar=_metavar(field, hints[field.name]),
                 choices=_choices(hints[field.name]),
                 help=f"{text} (default: {field.default})".strip(),
             )  # fmt: skip
@@ -55,13 +55,16 @@ def from_args(args: argparse.Namespace, kind: type, *, skip: Collection[str] = (
     return kind(**given)
 
 
-def _type(field: Field[Any]) -> type:
-    return str if field.default is MISSING or field.default is None else type(field.default)
+def _type(field: Field[Any], hint: Any) -> type:
+    """Of the default; of `float | None` the one that is not None."""
+    if field.default is not MISSING and field.default is not None:
+        return type(field.default)
+    return next((kind for kind in (int, float) if kind in typing.get_args(hint)), str)
 
 
 def _choices(hint: Any) -> tuple[Any, ...] | None:
     return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else None
 
 
-def _metavar(field: Field[Any]) -> str:
-    return {int: "N", float: "X", str: "NAME"}.get(_type(field), "VALUE")
+def _metavar(field: Field[Any], hint: Any) -> str:
+    return {int: "N", float: "X", str: "NAME"}.get(_type(field, hint), "VALUE")

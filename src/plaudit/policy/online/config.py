@@ -79,6 +79,8 @@ class OnlineConfig:
     """Column of prompts that a reward judges together, such as the wordings of a question: one group to the reward."""
     drop_unfinished: bool = False
     """Whether completions that the limit of tokens ended are left out of the loss; their rewards still count."""
+    unfinished_reward: float | None = None
+    """What completions that the limit of tokens ended are worth, whatever the reward says (Tulu 3: -10)."""
     reward_seconds: float = 120.0
     """Longest time of one call of the reward."""
     reward_tries: int = 2
@@ -118,6 +120,10 @@ class OnlineConfig:
         for name, known in (("kl_in", get_args(KlPlace)), ("kl_estimator", get_args(KlEstimator))):
             if getattr(self, name) not in known:
                 raise InputError(f"{name} {getattr(self, name)!r} is not known; {nearest(getattr(self, name), known)}")
+        if not self.warmup < 1:
+            raise InputError(f"warmup is {self.warmup}; it is a share of the updates, in [0, 1)")
+        if self.unfinished_reward is not None and not math.isfinite(self.unfinished_reward):
+            raise InputError(f"unfinished_reward is {self.unfinished_reward}; give a finite number")
         if not self.top_p <= 1:
             raise InputError(f"top_p is {self.top_p}; give a probability above 0, at most 1")
         if self.minibatches > self.batch_size * self.accumulation:
@@ -161,7 +167,20 @@ class OnlineConfig:
             )
         if self.reference and not needs_reference(self, method):
             raise InputError("reference is given and nothing asks it: skip_kl is set; leave one of the two out")
+        self._check_unfinished(method)
         self._check_kl(method)
+
+    def _check_unfinished(self, method: Method) -> None:
+        if self.unfinished_reward is None:
+            return
+        if method.compares or not method.reward_counts:
+            why = "which compares completions" if method.compares else "whose advantages do not read the reward"
+            raise InputError(f"unfinished_reward has no effect on {method.title}, {why}; leave it out")
+        if {"allowed", "logp"} <= method.estimator.needs and not 0 <= self.unfinished_reward <= 1:
+            raise InputError(
+                f"unfinished_reward is {self.unfinished_reward:g}, and to {method.title} what is not allowed is worth "
+                "0; give 0 to 1"
+            )
 
     def _check_kl(self, method: Method) -> None:
         if not self.kl_coef or self.kl_in != "reward":

@@ -149,8 +149,10 @@ def improve(
             watched={name: Scorer(other, patience) for name, other in (watched or {}).items()},
         )  # fmt: skip
         state = State(
-            method, tree, core, AdaptiveCoefficient(config.kl_coef, config.kl_target or 6.0) if config.kl_coef else None
-        )
+            method, tree, core,
+            AdaptiveCoefficient(config.kl_coef, config.kl_target or 6.0) if config.kl_coef else None,
+            unfinished=config.unfinished_reward,
+        )  # fmt: skip
         kind = partial(
             OnlineTrainer, collect=collect, questions=question, state=state, options=config,
             reference=reference, process=process, tokens=tokens, refills=refills, watch=Watch(), tree=gate.open,

@@ -2,8 +2,11 @@
 
 Source: Walsh et al. 2024, "2 OLMo 2 Furious" [190], after Lambert et al. 2024, "Tulu 3" [189].
 
+Their reward of -10 for completions without an end is `OnlineConfig.unfinished_reward`.
+
 Differs from the papers: whether a further stage runs is decided by a rule (a measure fell below its best so far), where
-the papers' authors looked at the numbers.
+the papers' authors looked at the numbers. The value function of `ppo` begins as its method says, on the policy; the
+papers' begins as a reward model fitted to preferences, which is not done here.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from plaudit.errors import UnsupportedError
 from plaudit.policy.losses.kl import AdaptiveCoefficient
 from plaudit.policy.online.experience import Collector
@@ -35,6 +37,7 @@ class State:
         core: what is scored of it, see `taken_apart`.
         kl: the coefficient of the KL; None without one.
         lost: batches without any reward since the last that had one.
+        unfinished: what completions that the limit of tokens ended are worth; None for what the reward says.
     """
 
     method: Method
@@ -42,10 +45,12 @@ class State:
     core: Any = None
     kl: AdaptiveCoefficient | None = None
     lost: int = 0
+    unfinished: float | None = None
 
     def shaped(self, batch: RewardBatch, samples: Sequence[Sample]) -> RewardBatch:
         """What an optimiser sees of what the core says."""
-        return batch if self.reward is None else evaluated(self.reward, iter(self._said(batch)), samples)
+        found = batch if self.reward is None else evaluated(self.reward, iter(self._said(batch)), samples)
+        return found if self.unfinished is None else unfinished_worth(found, samples, self.unfinished)
 
     def after(self, batch: RewardBatch, samples: Sequence[Sample]) -> Any:
         """The tree after a batch was seen."""
@@ -86,6 +91,24 @@ class Asked:
 
     row: int
     key: str
+
+
+def unfinished_worth(batch: RewardBatch, samples: Sequence[Sample], value: float) -> RewardBatch:
+    """The rewards with `value` in place of those of completions that the limit of tokens ended.
+
+    What has no reward keeps none: a judge that was away is no fault of the completion.
+
+    Args:
+        batch: rewards after all other shaping.
+        samples: of the same completions, with `finish` in their meta: `eos`, or `length`.
+        value: reward units.
+
+    Source: Lambert et al. 2024, "Tulu 3", section 6 [189]: -10 without an end of sequence.
+
+    Differs from the paper: nothing is assumed of a sample that does not say how it ended.
+    """
+    cut = np.array([s.meta.get("finish") == "length" for s in samples], dtype=bool)
+    return replace(batch, reward=np.where(cut & batch.valid, value, batch.reward))
 
 
 def check_divisible(state: State, collect: Collector) -> None:
