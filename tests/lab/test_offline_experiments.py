@@ -9,6 +9,7 @@ from plaudit.lab.aligning import mean_kl
 from plaudit.lab.experiments.policy.averaged_policies import experiment as averaged
 from plaudit.lab.experiments.policy.best_of_superbatch import experiment as superbatch
 from plaudit.lab.experiments.policy.quoted_lengths import experiment as quoted
+from plaudit.lab.experiments.policy.report_lengths import experiment as reports
 from plaudit.lab.worlds.phrases import Phrases
 from plaudit.records import Message, Ranked
 
@@ -108,3 +109,35 @@ def test_averaged_policies_end_where_they_may():
     near, whole = averaged._averaged(world.start, policy, 1e9)
     assert whole == 1.0
     assert torch.equal(near.logits, policy.logits)
+
+
+def test_report_lengths(smoke):
+    found = smoke("report_lengths")
+    assert found["start"]["length_ratio"] == 1.0
+    assert found["start"]["kl"] == found["start"]["recall"] == 0.0
+    assert found["dpo"]["kl"] > 0
+
+
+def test_reports_by_hand():
+    """Findings 1 and 2 are there, 3 and 4 not. A finding said twice counts once, and nothing counts behind the end."""
+    budget = dict(prompts=1, findings=4, present=2, length=5, skill=1.0, ends=0.0)
+    made = reports.Reports.made(0, budget)
+    world = reports.Reports(made.start, torch.tensor([[False, True, True, False, False]]))
+    tokens = torch.tensor([[1, 3, 3, 0, 2], [1, 2, 1, 2, 1], [0, 1, 1, 1, 1]])
+    said = world.judged(torch.zeros(3, dtype=torch.int64), tokens)
+    assert said["recall"].tolist() == [0.5, 1.0, 0.0]
+    assert said["precision"].tolist() == [0.5, 1.0, 0.0]
+    assert said["green"].tolist() == pytest.approx([1 / 3, 1.0, 0.0])  # one matched, one wrong, one left out
+    assert said["length"].tolist() == [3.0, 5.0, 0.0]
+    assert made.true.sum().item() == 2
+    assert not made.true[0, 0]
+
+
+def test_the_best_and_the_worst_report_are_a_pair():
+    budget = dict(prompts=2, findings=8, present=3, length=6, skill=0.0, ends=0.0, each=8, rounds=3)
+    world = reports.Reports.made(1, budget)
+    by = {judge: reports._pairs(world, judge, "dpo", 1, budget) for judge in ("recall", "green")}
+    for judge, pairs in by.items():
+        said = world.judged(pairs.prompt, pairs.tokens)[judge][pairs.pairs]
+        assert (said[:, 0] > said[:, 1]).all()
+    assert by["recall"].tokens.tolist() != by["green"].tokens.tolist()

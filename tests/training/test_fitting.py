@@ -14,6 +14,7 @@ from plaudit.records import Message, Pair, Ranked, Sample, Unpaired
 from plaudit.training.backbones import build_backbone, fit_tokenizer
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.entry import preference_rows, train_reward
+from plaudit.training.trainer import rate_at
 
 
 @pytest.fixture(scope="module")
@@ -324,3 +325,21 @@ def test_train_reward_says_what_a_command_prints(pairs, small, tmp_path):
     assert lines[0].startswith("trained on 16 preferences in 16 groups from scratch")
     assert "(log 2 = 0.6931 is chance)" in lines[1]
     assert lines[2] == "prefix trees; 0 of 32 sequences truncated"
+
+
+def test_the_learning_rate_rises_from_above_nothing_and_falls_to_nothing():
+    """Two steps of warm-up are thirds; then half a cosine over three: 1, (1 + cos 60°) / 2 and (1 + cos 120°) / 2."""
+    found = [rate_at(step, warmup=2, steps=5) for step in range(6)]
+    assert found == pytest.approx([1 / 3, 2 / 3, 1.0, 0.75, 0.25, 0.0])
+    assert rate_at(0, warmup=1, steps=1) == 0.5
+    plain = [rate_at(step, warmup=0, steps=2) for step in range(2)]
+    assert plain == pytest.approx([1.0, 0.5])
+
+
+def test_a_fit_of_one_step_learns(fit, parameters, tmp_path):
+    """With the default warm-up, whose first step had a rate of 0."""
+    one = fit(tmp_path / "one", batch_size=64)
+    none = fit(tmp_path / "none", batch_size=64, learning_rate=1e-12)
+    assert len(one.losses) == 1
+    apart = [float((parameters(one)[n] - parameters(none)[n]).abs().max()) for n in parameters(one)]
+    assert max(apart) > 1e-4

@@ -7,7 +7,9 @@ steps of one group accumulated equal one step of eight.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -56,6 +58,22 @@ def head_parameters(model: nn.Module) -> list[Tensor]:
     return [p for name, p in model.named_parameters() if p.requires_grad and "score" in name.split(".")]
 
 
+def rate_at(step: int, *, warmup: int, steps: int) -> float:
+    """The share of the learning rate that a step has: `(step + 1) / (warmup + 1)`, then half a cosine from 1 to 0.
+
+    Differs from transformers' own schedule, whose warm-up begins at 0: a fit of one step would learn nothing, and of
+    every online run the first batch would be sampled and judged for nothing.
+
+    Args:
+        step: from 0 on.
+        warmup: steps of it.
+        steps: of the whole fit.
+    """
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return max(0.0, 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1))))
+
+
 class RewardTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped here
     """Fits a reward model to groups. The batch size counts groups.
 
@@ -80,6 +98,17 @@ class RewardTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped h
         if self.accelerator.num_processes > 1:
             total = self.accelerator.gather(total.reshape(1).float()).sum()
         return batches, total
+
+    lr_scheduler: Any
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """A linear warm-up that does not begin at 0, then a cosine to 0: see `rate_at`."""
+        if self.lr_scheduler is None:
+            warmup = self.args.get_warmup_steps(num_training_steps)
+            rate = partial(rate_at, warmup=warmup, steps=num_training_steps)
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, rate)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None

@@ -1,0 +1,1 @@
+"""Reports that a judge of findings makes longer, and what keeps them short."""
