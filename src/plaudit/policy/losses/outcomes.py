@@ -108,8 +108,8 @@ def outcome_loss(
         wrong: weight of the second term, at least 0.
 
     Returns:
-        The loss, to be weighted by `outcome_weights`; the paper adds 0.01 of a mean KL over all tokens, which with these
-            weights is 0.005: they sum to 1 over the right, and to 1 over the wrong.
+        The loss, to be weighted by `outcome_weights`, which sum to 1 over the right and to 1 over the wrong: 0.01 of a
+        mean KL over all tokens, which the paper adds, is 0.005 with them.
 
     Raises:
         ShapeError: if parts differ in number.
