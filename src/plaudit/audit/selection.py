@@ -76,8 +76,11 @@ def selection(candidates: Sequence[Sample], subject: Subject, config: AuditConfi
         "accuracy/selection", f"{_SAYS[0]} (n = {largest}, {over})", curve.gain[-1], 0.0, "below", left_out=left,
         fix="Get more or cleaner pairs, or a stronger backbone.",
     )  # fmt: skip
+    where = f"from n = {turn.peak} to {turn.largest}"
+    if turn.peak == turn.largest:
+        where = f"the best n is the largest, {turn.largest}"
     fall = Check(
-        "accuracy/over-optimisation", f"{_SAYS[1]} (from n = {turn.peak} to {turn.largest})", turn.drop, 0.0,
+        "accuracy/over-optimisation", f"{_SAYS[1]} ({where})", turn.drop, 0.0,
         left_out=left, fix="Select with a smaller n; reduce label noise or add pairs of its top candidates.",
     )  # fmt: skip
     return Selection((gain, fall), curve, turn)

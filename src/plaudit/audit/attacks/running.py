@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from plaudit.audit.attacks.constant import null_model
 from plaudit.audit.attacks.dressing import dressed
-from plaudit.audit.attacks.ground import Truth
+from plaudit.audit.attacks.ground import FEWEST, Truth
 from plaudit.audit.attacks.keys import one_token, opener
 from plaudit.audit.attacks.ladder import claims
 from plaudit.audit.attacks.orders import position
@@ -73,7 +73,7 @@ class Attack:
 
 
 def _search(pairs: Sequence[Pair], reward: Reward, o: Options) -> tuple[Check, ...]:
-    prompts = max(4, min(48, o.budget // 96, o.prompts))
+    prompts = max(FEWEST, min(48, o.budget // 96, o.prompts))
     rounds = max(1, min(12, o.budget // (8 * prompts)))
     log = None if o.log is None else o.log / "search.log"
     return search(pairs, reward, truth=o.truth, prompts=prompts, rounds=rounds, log=log, **o.common())
