@@ -195,12 +195,17 @@ def test_a_user_model_is_fitted_beside_the_weights(small, tmp_path, monkeypatch)
         liked, other = both if i % 4 < 2 else both[::-1]
         rows.append(Pair((Message("user", f"question {i}"),), liked, other, annotator=f"person {i % 4}"))
     config = FitConfig(
-        objective="variational?steps=150&context=4", epochs=2.0, learning_rate=3e-3, batch_size=4, max_length=96
+        objective="variational?steps=400&context=4",
+        epochs=4.0,
+        learning_rate=3e-3,
+        batch_size=4,
+        max_length=96,
     )
     trained = train_reward(rows, backbone=small, config=config, out=tmp_path)
     assert trained.facts["pairs"] == 48
     assert load(tmp_path / "model").log_odds_per_unit > 0  # of whoever is not known
-    test = [Sample(ASKED, f"a good answer {i}") for i in range(8)] + [Sample(ASKED, f"an answer {i}") for i in range(8)]
+    asked = [(Message("user", f"question {i}"),) for i in range(50, 58)]
+    test = [Sample(p, f"{kind} answer {i}") for kind in ("a good", "an") for i, p in enumerate(asked)]
     for person, likes in ((0, True), (2, False)):
         write(tmp_path / f"{person}.jsonl", [r for r in rows if r.annotator == f"person {person}"][:4])
         reward = load(f"personal/variational?of={tmp_path / 'model'}&context={tmp_path / f'{person}.jsonl'}")

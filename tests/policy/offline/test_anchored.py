@@ -175,8 +175,8 @@ def test_prdp_is_clipped_around_the_start(aligned, ranked, tiny, tmp_path):
     assert (tmp_path / "b" / "start.reference.npz").is_file()
     # before the first update nothing has moved, so nothing is clipped; around zero, most tokens would be
     assert prdp.history[0]["loss"] == pytest.approx(rebel.history[0]["loss"], rel=1e-5)
-    held = aligned(ranked(), tmp_path / "c", "prdp?clip=0.01", epochs=8.0)
-    free = aligned(ranked(), tmp_path / "d", "rebel", epochs=8.0)
+    held = aligned(ranked(), tmp_path / "c", "prdp?clip=0.01", epochs=8.0, learning_rate=1e-3)
+    free = aligned(ranked(), tmp_path / "d", "rebel", epochs=8.0, learning_rate=1e-3)
     assert held.facts["last"]["kl"] < free.facts["last"]["kl"]
 
 

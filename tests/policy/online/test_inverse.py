@@ -165,7 +165,7 @@ LEARNER = Learner(
         algorithm="grpo-s", batch_size=8, completions=6, epochs=2, max_tokens=6, learning_rate=2e-2, max_length=64,
         warmup=0.0, save_steps=1, kl_coef=0.02,
     ),
-    FitConfig(objective="demonstration-gap", learning_rate=1e-2, max_length=64, epochs=4, save_steps=2),
+    FitConfig(objective="demonstration-gap", learning_rate=1e-2, max_length=64, epochs=4, save_steps=2, warmup=0.3),
     Backbone(width=32, layers=1, heads=2, vocabulary=300),
 )  # fmt: skip
 

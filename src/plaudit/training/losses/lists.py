@@ -41,7 +41,7 @@ def plackett_luce(outputs: Tensor, row: Mapping[str, Tensor], *, top: int) -> Te
 
 def rank_list(
     outputs: Tensor, row: Mapping[str, Tensor], *, reach: int, skip_coef: float, tail_coef: float, min_gap: float,
-    curriculum: bool,
+    curriculum: bool = False,
 ) -> Tensor:  # fmt: skip
     """RankList: neighbours, members up to `reach` distinct grades apart, and the tail.
 
