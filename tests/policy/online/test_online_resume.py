@@ -215,11 +215,11 @@ def test_twenty_kills_at_random_instants_change_nothing(tmp_path):
             else:
                 runs.append(tmp_path / f"run-{len(runs)}")
         assert ended(runs[-1])
+        assert ended(tmp_path / "again")
         server.stdin.close()
     expected = (tmp_path / "whole/losses.txt").read_text()
-    # this process may round otherwise, whatever ran in it before; the killed and the whole ran in processes alike
-    here = losses(run(tmp_path / "here", rows=8, epochs=6, passes=2, save_steps=2, sequences=6))
-    assert json.loads(expected) == pytest.approx(here, abs=1e-6)
+    # in a process like theirs: this one may round otherwise, whatever ran in it before
+    assert expected == (tmp_path / "again/losses.txt").read_text()
     assert {(one / "losses.txt").read_text() for one in runs} == {expected}
 
 
