@@ -92,6 +92,7 @@ class _Battle:
 
     @classmethod
     def of(cls, pairs: Sequence[Pair], comparison: Comparison, truth: Truth | None) -> _Battle:
+        """Asks which side of each pair wins; of one that is not known the first stands for the winner."""
         sides, labels = [p.samples() for p in pairs], [prompt_key(p) for p in pairs]
         won = both_orders(comparison, [a for a, _ in sides], [b for _, b in sides])
         first = (won >= 0.5) | np.isnan(won)
