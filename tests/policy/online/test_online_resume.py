@@ -76,6 +76,26 @@ def test_a_run_that_broke_off_ends_as_an_undisturbed_one(tmp_path, after):
     assert sorted(first.seen + second.seen) == sorted(whole_reward.seen)
 
 
+class Flaky(Sevens):
+    """Has no idea of what begins with 1, 2 or 3."""
+
+    def one(self, text):
+        if text.startswith(("1", "2", "3")):
+            raise ValueError("no idea")
+        return super().one(text)
+
+
+@pytest.mark.parametrize("after", [3, 5, 8])
+def test_what_went_wrong_before_it_broke_off_is_counted(tmp_path, after):
+    whole = run(tmp_path / "whole", reward=Flaky(), **OPTIONS)
+    lost = [json.loads(line)["outcome"] for line in (tmp_path / "whole/samples.jsonl").read_text().splitlines()]
+    assert whole.faults == {"ValueError: no idea": len([o for o in lost if o == "instrument_fault"])}
+    assert whole.faults["ValueError: no idea"] > 0
+    with pytest.raises(Pulled):
+        run(tmp_path / "broken", reward=Flaky(), sampler=breaking(after), **OPTIONS)
+    assert run(tmp_path / "broken", reward=Flaky(), **OPTIONS).faults == whole.faults
+
+
 def nested(reward):
     """Two rewards, each by its own running statistics, and their sum within a running clip."""
     terms = (Term(Shaped(reward, MinMax()), 2.0), Term(Shaped(Odd(), Standardise(rate=0.1)), 1.0))

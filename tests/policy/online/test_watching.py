@@ -141,7 +141,7 @@ def test_every_process_counts_what_was_lost_in_all_of_them():
 
     trainer = SimpleNamespace(
         everywhere=everywhere, _now=SimpleNamespace(lost=2), is_world_process_zero=lambda: False,
-        collect=SimpleNamespace(scorer=SimpleNamespace(faults={"ValueError: no": 1, "TimeoutError: late": 2})),
+        collect=SimpleNamespace(faults={"ValueError: no": 1, "TimeoutError: late": 2}),
     )  # fmt: skip
     trainer.faults = lambda: OnlineTrainer.faults(trainer)
     assert trainer.faults() == {"ValueError: no": 9, "TimeoutError: late": 2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -17,6 +18,9 @@ from plaudit.records.sample import Sample
 from plaudit.rewards.base import Reward, RewardBatch
 from plaudit.rewards.files import batch_from_cells, reward_cells
 from plaudit.runs.log import DurableLog
+
+_FAULTS = "faults:"
+"""What keys of a run's log begin with that say what went wrong with a reward."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,10 @@ class Collector:
         watched: name to a reward that is only looked at.
         log: of the run: what is in it is neither sampled nor scored again.
         seed: of sampling.
+
+    Attributes:
+        faults: what went wrong with the reward that is learnt from, and for how many completions, in the whole run:
+            what is read from the log counts as when it was asked for.
     """
 
     def __init__(
@@ -100,6 +108,11 @@ class Collector:
     ) -> None:  # fmt: skip
         self.sampler, self.sampling, self.scorer, self.watched = sampler, sampling, scorer, watched
         self.log, self.seed = log, seed
+        self.faults = Counter[str]()
+        for key in log:
+            if key.startswith(_FAULTS):
+                self.faults.update(log[key])
+        self._before = Counter(scorer.faults)
 
     def __call__(self, questions: Sequence[Question], *, progress: Callable[[int], object] | None = None) -> Experience:
         """The completions of questions and their rewards; what a reward could not judge has none, and says why."""
@@ -166,12 +179,22 @@ class Collector:
             for i in parts[number]:
                 told[keys[i]] = [reward_cells(batch, start + k) for k in range(len(rollouts[i]))]
                 start += len(told[keys[i]])
-            self.log.put_together(told)
+            failed = {} if name else self._failed(keys[parts[number][0]]) if parts[number] else {}
+            self.log.put_together({**told, **failed})
 
         scorer.in_parts(
             [[_shown(questions[i], one.sample) for i in part for one in rollouts[i]] for part in parts], kept
         )
         return batch_from_cells([cell for key in keys for cell in self.log[key]])
+
+    def _failed(self, key: str) -> dict[str, dict[str, int]]:
+        """What went wrong since this was last asked, as an entry of the log beside the rewards that it cost."""
+        now = Counter(self.scorer.faults)
+        fresh, self._before = now - self._before, now
+        at = f"{_FAULTS}{key}"
+        again = Counter[str](self.log.get(at, {}))  # of an earlier judgement, which this one replaces
+        self.faults = self.faults - again + fresh
+        return {at: dict(fresh)} if fresh or again else {}
 
 
 def _parts(questions: Sequence[Question], size: int) -> list[Sequence[Question]]:

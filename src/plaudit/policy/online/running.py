@@ -68,7 +68,7 @@ class OnlineRun:
         history: metrics of each update, in order.
         prompts: that were asked from.
         left_out: numbers (from 0) of prompts that leave no room for a completion.
-        faults: what went wrong with the reward, and for how many completions, in all processes since they started.
+        faults: what went wrong with the reward, and for how many completions, in all processes and the whole run.
         distinct_tokens: tokens run forward and backward by all processes since they started.
         tree: whether prefix trees were used, and if not, why.
     """

@@ -207,9 +207,9 @@ class OnlineTrainer(RewardTrainer):
         return alarmed(known, total, self._now.lost, self.faults(), aloud=self.is_world_process_zero())
 
     def faults(self) -> dict[str, int]:
-        """What went wrong with the reward, and for how many completions, in all processes since they started."""
+        """What went wrong with the reward, and for how many completions, in all processes and the whole run."""
         found = Counter[str]()
-        for told in self.everywhere([dict(self.collect.scorer.faults)])[0]:
+        for told in self.everywhere([dict(self.collect.faults)])[0]:
             found.update(told)
         return dict(found)
 
