@@ -29,6 +29,15 @@ class Even(Sevens):
         return float(len(text) % 2 == 0)
 
 
+class Right(Sevens):
+    """Every completion is right."""
+
+    fingerprint = "right"
+
+    def one(self, text):
+        return 1.0
+
+
 class HasSeven(Sevens):
     """Right where the completion has a seven: single tokens decide."""
 
@@ -120,6 +129,17 @@ def test_prime_begins_with_rewards_of_nothing_and_learns_which_are_right(tmp_pat
 
     kept = AutoModelForCausalLM.from_pretrained(tmp_path / "process")
     assert not torch.equal(kept.lm_head.weight, policy().lm_head.weight)
+
+
+@pytest.mark.parametrize(("bounds", "moves"), [("low=0.2&high=0.8", False), ("low=0&high=1", True)])
+def test_the_process_model_learns_from_the_groups_that_are_kept_only(tmp_path, bounds, moves):
+    """All are right: the paper's bounds leave every group out, and the model stays the start."""
+    found = run(tmp_path, rows=8, reward=Right(), method=online(f"prime?{bounds}&process_rate=1e-3")[1])
+    from transformers import AutoModelForCausalLM
+
+    weight = AutoModelForCausalLM.from_pretrained(tmp_path / "process").lm_head.weight
+    assert torch.equal(weight, policy().lm_head.weight) is not moves
+    assert ("process_loss" in found.history[0]) is moves  # there is no mean over nothing
 
 
 def test_with_adapters_the_process_model_is_trained_whole(tmp_path):

@@ -33,6 +33,7 @@ __getattr__, __all__ = exports(
         "generalised_advantages": "returns",
         "group_advantages": "groups",
         "idle_groups": "filtering",
+        "left_out_groups": "filtering",
         "placed_rewards": "returns",
         "token_returns": "returns",
         "whitened": "returns",

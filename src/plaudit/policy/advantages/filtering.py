@@ -155,6 +155,32 @@ class SpreadFiltered(LeavingOut):
         return replace(self, of=self.of.restored(state["of"]), filter=seen)
 
 
+def left_out_groups(
+    estimator: Any, reward: Floats, groups: Labels | Groups, *, correct: Floats | None = None
+) -> Bool[np.ndarray, " g"]:  # fmt: skip
+    """Which groups the filters of a method leave out of a batch.
+
+    Args:
+        estimator: of the method, in its state before the batch; `WithinAccuracy` and `SpreadFiltered` in it, or in what
+            it wraps, have a say.
+        reward: (n,) what the optimiser sees, NaN where there is none.
+        groups: labels (n,), or `Groups`.
+        correct: (n,) 1 right, 0 wrong, NaN not known; None where it is not asked.
+
+    Returns:
+        (g,) in the order of the groups' codes.
+    """
+    found = Groups.of(groups)
+    gone = np.zeros(found.count, dtype=bool)
+    while estimator is not None:
+        if isinstance(estimator, WithinAccuracy) and correct is not None:
+            gone |= ~estimator.inside(np.where(np.isnan(reward), np.nan, correct), found)
+        if isinstance(estimator, SpreadFiltered):
+            gone |= ~estimator.inside(reward, found)
+        estimator = getattr(estimator, "of", None)
+    return gone
+
+
 def idle_groups(
     estimator: Any, reward: Floats, groups: Labels | Groups, *, correct: Floats | None = None,
     lost: Bool[np.ndarray, " n"] | None = None,
@@ -165,8 +191,7 @@ def idle_groups(
     Nor is one with fewer than two rewards.
 
     Args:
-        estimator: of the method, in its state before the batch; `WithinAccuracy` and `SpreadFiltered` in it, or in what
-            it wraps, have a say.
+        estimator: of the method, see `left_out_groups`.
         reward: (n,) what the optimiser sees, NaN where there is none.
         groups: labels (n,), or `Groups`.
         correct: (n,) 1 right, 0 wrong, NaN not known; None where it is not asked.
@@ -182,13 +207,7 @@ def idle_groups(
     low, high = np.full(found.count, np.inf), np.full(found.count, -np.inf)
     np.minimum.at(low, found.code[there], reward[there])
     np.maximum.at(high, found.code[there], reward[there])
-    idle = low == high
-    while estimator is not None:
-        if isinstance(estimator, WithinAccuracy) and correct is not None:
-            idle |= ~estimator.inside(np.where(there, correct, np.nan), found)
-        if isinstance(estimator, SpreadFiltered):
-            idle |= ~estimator.inside(reward, found)
-        estimator = getattr(estimator, "of", None)
+    idle = (low == high) | left_out_groups(estimator, reward, found, correct=correct)
     enough = np.bincount(found.code[there], minlength=found.count) >= 2
     broken = np.zeros(found.count, dtype=bool)
     if lost is not None:

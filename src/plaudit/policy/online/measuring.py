@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from plaudit.engine.attending import last_attention
 from plaudit.errors import IntegrityError
 from plaudit.policy.advantages.base import Advantages
+from plaudit.policy.advantages.filtering import left_out_groups
 from plaudit.policy.losses.implicit import implicit_rewards, right_order
 from plaudit.policy.losses.outcomes import outcome_importance, outcomes_told
 from plaudit.policy.online.compressing import kept_lengths
@@ -26,6 +27,7 @@ from plaudit.policy.online.packing import Learned
 from plaudit.policy.online.process import ProcessModel
 from plaudit.policy.online.reading import indexed, read_flat
 from plaudit.policy.online.token_model import TokenModel
+from plaudit.shaping.groups.codes import Groups
 
 Floats = NDArray[np.float64]
 ROUNDING = 1e-5
@@ -79,7 +81,7 @@ class Measurer:
             assert ref is not None
             fresh = old
             if not again:
-                fresh, metrics = self._learnt(self.process, experience, ref)
+                fresh, metrics = self._learnt(self.process, experience, ref, method)
             logps = self._kept("process", experience, lambda: fresh, again)
             # passes differ by rounding, which an estimator that normalises blows up while the model is the start
             logps = np.where(np.abs(logps - ref) <= ROUNDING * np.maximum(1, np.abs(ref)), ref, logps)
@@ -159,19 +161,33 @@ class Measurer:
             log.put(key, [None if math.isnan(x) else x for x in read().tolist()])
         return np.array(log[key], dtype=np.float64)
 
-    def _learnt(self, process: ProcessModel, experience: Experience, ref: Floats) -> tuple[Floats, dict[str, float]]:
-        """The process model's log-probabilities before it learns from the batch, and how well it knew the outcomes."""
-        correct = correct_of(experience.reward.reward, self.collect.scorer.reward.bounds)
+    def _learnt(
+        self, process: ProcessModel, experience: Experience, ref: Floats, method: Method
+    ) -> tuple[Floats, dict[str, float]]:
+        """The process model's log-probabilities before it learns from the batch, and how well it knew the outcomes.
+
+        It is asked about, and learns from, the groups that the method's filter keeps, as in the authors' code; the
+        others get the reference's, that is rewards of 0, and take no part in the advantages.
+        """
+        reward, groups = experience.reward.reward, Groups.of(experience.groups)
+        correct = correct_of(reward, self.collect.scorer.reward.bounds)
         assert correct is not None
+        keep = ~left_out_groups(method.estimator, reward, groups, correct=correct)[groups.code]
+        if not keep.any():
+            return ref, {"process_loss": math.nan, "process_order": math.nan}
         lengths = lengths_of(experience)
-        rows = self.rows(indexed(experience, {"ref_logp": ref, "outcome": np.repeat(correct, lengths)}))
-        known = int((~np.isnan(correct)).sum())
-        logps, loss = process.learnt(rows, known=known, precision=self.precision)
-        owner = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))
+        columns = {"ref_logp": ref, "outcome": np.repeat(correct, lengths)}
+        known, told = int(np.isfinite(correct[keep]).sum()), np.repeat(keep, lengths)
+        part, loss = process.learnt(
+            self.rows(indexed(experience, columns, only=keep)), known=known, precision=self.precision
+        )
         order = right_order(
-            torch.from_numpy(logps), torch.from_numpy(ref), owner, len(lengths), torch.from_numpy(correct),
-            torch.from_numpy(experience.groups),
+            torch.from_numpy(part), torch.from_numpy(ref[told]),
+            torch.from_numpy(np.repeat(np.arange(int(keep.sum())), lengths[keep])), int(keep.sum()),
+            torch.from_numpy(correct[keep]), torch.from_numpy(experience.groups[keep]),
         )  # fmt: skip
+        logps = ref.copy()
+        logps[told] = part
         return logps, {"process_loss": loss, "process_order": order}
 
 
