@@ -27,10 +27,10 @@ from plaudit.evaluation.pairs import prompt_key
 from plaudit.records.reading import read
 from plaudit.records.rows import Pair, Ranked
 from plaudit.records.sample import Sample
+from plaudit.records.weights import length_balance
 from plaudit.rewards.pooled import cached_features
 from plaudit.stats import bootstrap_mean, paired_difference
 from plaudit.training import Backbone, FitConfig
-from plaudit.training.balancing import length_balance
 from plaudit.training.entry import train_reward
 from plaudit.training.frozen import choose_l2, open_encoder, standardiser
 from plaudit.training.methods import Chosen, chosen

@@ -11,8 +11,8 @@ from plaudit.engine.engine import Engine, install_head
 from plaudit.engine.rendering import Encoder, Template
 from plaudit.errors import InputError
 from plaudit.records import Message, Pair, Ranked, Rated, Sample, Unpaired
+from plaudit.records.weights import length_balance
 from plaudit.training.backbones import fit_tokenizer
-from plaudit.training.balancing import length_balance
 from plaudit.training.collating import Collator
 from plaudit.training.columns import pair_columns
 from plaudit.training.groups import encode_groups

@@ -16,6 +16,5 @@ __getattr__, __all__ = exports(
         "encode_groups": "groups",
         "RewardTrainer": "trainer",
         "bradley_terry": "objectives.pairs.logistic",
-        "length_balance": "balancing",
     },
 )

@@ -19,18 +19,18 @@ from plaudit.engine.rendering import Encoder, Template, well_formed
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Rated
 from plaudit.records.sample import Completion, Sample, completion_messages, completion_text, content_hash
+from plaudit.records.weights import row_weights, weights_of
 from plaudit.rewards.manifest import Manifest
 from plaudit.rewards.models import ModelReward
 from plaudit.rewards.readers.head import Head
 from plaudit.runs.progress import Progress
-from plaudit.training.balancing import length_balance
 from plaudit.training.collating import Collator
 from plaudit.training.config import Backbone, FitConfig, LoopConfig
 from plaudit.training.curriculum import CurriculumTrainer
 from plaudit.training.groups import Group, TrainingRow, encode_groups, standardised, standardised_aspects
 from plaudit.training.meta_trainer import MetaTrainer, check_meta
 from plaudit.training.methods import Method, chosen
-from plaudit.training.regularisers.columns import row_weights, with_fair_columns
+from plaudit.training.regularisers.columns import with_fair_columns
 from plaudit.training.regularisers.naming import fair_of
 from plaudit.training.regularisers.trainer import FairTrainer, fair_objective
 from plaudit.training.shifted import shifted_groups
@@ -101,7 +101,7 @@ def fit_reward_model(
         rows = [r for r, w in zip(rows, row_weights(rows, config.row_weight), strict=True) if w > 0]
     model, tokenizer, template = build(rows, backbone, config)
     method, head = chosen(config.objective).method, trained_head(config, rows)
-    weights = _weights(rows, config)
+    weights = weights_of(rows, column=config.row_weight, by_length=config.balance == "length")
     encoder = Encoder(tokenizer, template)
     groups = encode_groups(
         rows, encoder, weights=None if weights is None else weights.tolist(),
@@ -138,15 +138,6 @@ def fit_reward_model(
         raw_tokens=sum(int(s.size) for g in groups for s in g.sequences),
         distinct_tokens=trainer.distinct_tokens, tree="prefix trees" if gate.open else gate.reason,
     )  # fmt: skip
-
-
-def _weights(rows: Sequence[TrainingRow], config: FitConfig) -> np.ndarray | None:
-    """A weight a row, from the lengths of its completions and its own column; None where all weigh alike."""
-    found = length_balance(_pairs_only(rows)) if config.balance == "length" else None
-    if not config.row_weight:
-        return found
-    own = row_weights(rows, config.row_weight)
-    return own if found is None else own * found
 
 
 def _facts(
@@ -313,13 +304,6 @@ def with_lora(model: Any, config: LoopConfig, *, task: str = "SEQ_CLS") -> Any:
 def merged(model: Any) -> Any:
     """The plain model with adapters merged into its weights."""
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
-
-
-def _pairs_only(rows: Sequence[TrainingRow]) -> list[Pair]:
-    pairs = [r for r in rows if isinstance(r, Pair)]
-    if len(pairs) != len(rows):
-        raise InputError("balance='length' needs pairs; convert ranked rows first (plaudit data convert)")
-    return pairs
 
 
 def completions_of(row: TrainingRow) -> Sequence[Completion]:

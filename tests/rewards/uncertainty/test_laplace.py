@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,6 +158,27 @@ def test_ranked_rows_count_as_their_pairs(make_reward):
     a, b = (fit_laplace(reward, rows, prior=1.0).posterior for rows in (ranked, as_pairs))
     assert a.pairs == b.pairs == 2
     assert np.allclose(a.factor @ a.factor.T, b.factor @ b.factor.T, atol=1e-5)
+
+
+def test_rows_weigh_what_they_weighed_in_the_fit(make_reward):
+    """A row of weight 3 is the row three times; one that would be balanced by length, its share of both kinds."""
+    one, two = [replace(p, meta={"sure": w}) for p, w in zip(pairs()[:2], (3, 1), strict=True)]
+    weighed = make_reward(objective="bradley-terry", training={"config": {"row_weight": "sure"}})
+    plain = make_reward(objective="bradley-terry")
+    a, b = fit_laplace(weighed, [one, two], prior=1.0), fit_laplace(plain, [one, one, one, two], prior=1.0)
+    covariance = [p.factor @ p.factor.T for p in (a.posterior, b.posterior)]
+    assert np.allclose(*covariance, atol=1e-5)
+    ranked = Ranked(ASKED, ("Lima", "no", "I cannot"), (2.0, 1.0, 1.0), {"sure": 2})
+    twice = [fit_laplace(m, rows, prior=1.0).posterior for m, rows in ((weighed, [ranked]), (plain, [ranked] * 2))]
+    assert np.allclose(*(p.factor @ p.factor.T for p in twice), atol=1e-5)
+    with pytest.raises(InputError, match="row_weight: row 1 has no value in the column 'sure'"):
+        fit_laplace(weighed, pairs(), prior=1.0)
+    longer, shorter = Pair(ASKED, "a b c", "a"), Pair(ASKED, "b", "b c d")
+    balanced = make_reward(objective="bradley-terry", training={"config": {"balance": "length"}})
+    rows = [longer, longer, longer, shorter]  # 4/6 each, and 4/2
+    by_hand = [replace(r, meta={"sure": w}) for r, w in zip(rows, (2 / 3, 2 / 3, 2 / 3, 2), strict=True)]
+    both = [fit_laplace(m, r, prior=1.0).posterior for m, r in ((balanced, rows), (weighed, by_hand))]
+    assert np.allclose(*(p.factor @ p.factor.T for p in both), atol=1e-9)
 
 
 def test_it_survives_a_new_process(make_reward, tmp_path):

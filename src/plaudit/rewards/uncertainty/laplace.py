@@ -19,12 +19,13 @@ import numpy as np
 from plaudit.errors import InputError, MissingError
 from plaudit.records.rows import Pair, Ranked
 from plaudit.records.sample import Sample, content_hash
+from plaudit.records.weights import weights_of
 from plaudit.rewards.base import RewardBatch, Scope
 from plaudit.rewards.models import ModelReward, batch_of, logistic
 from plaudit.rewards.readers.head import Readout
 from plaudit.rewards.uncertainty.features import check_linear, head_scores, leaf_features
 from plaudit.rewards.uncertainty.files import open_base, read_arrays, read_pairs, write_arrays
-from plaudit.rewards.uncertainty.pairing import compared
+from plaudit.rewards.uncertainty.pairing import compared, preferences_each
 from plaudit.rewards.uncertainty.posterior import Posterior, best_prior, logistic_hessian
 
 FILE = "laplace.safetensors"
@@ -96,12 +97,13 @@ def fit_laplace(
 
     Args:
         reward: fitted by Bradley-Terry, with one linear output; its score differences are log-odds.
-        rows: the training pairs (a ranked row counts as all of its ordered pairs).
+        rows: the training pairs (a ranked row counts as all of its ordered pairs), which weigh what they weighed then.
         prior: precision of the prior; 0 chooses it by the marginal likelihood, the weights held at the fitted ones.
         members: see `LaplaceReward`.
 
     Raises:
-        InputError: if there are no pairs, or the model was fitted to something else.
+        InputError: if there are no pairs, the model was fitted to something else, or rows lack the column that weighed
+            them.
         UnsupportedError: if its head is not a linear one at the last token.
     """
     check_linear(reward)
@@ -112,9 +114,15 @@ def fit_laplace(
             "that of Bradley-Terry with one output and without margins"
         )
     samples, better, worse = compared(rows)
+    config = reward.manifest.training.get("config", {})
+    weight = weights_of(rows, column=config.get("row_weight", ""), by_length=config.get("balance") == "length")
     states = leaf_features(reward, samples)
     features, score = states.double().cpu().numpy(), head_scores(reward, states).numpy()[:, 0]
-    hessian = logistic_hessian(features[better] - features[worse], score[better] - score[worse])
+    hessian = logistic_hessian(
+        features[better] - features[worse],
+        score[better] - score[worse],
+        None if weight is None else np.repeat(weight, preferences_each(rows)),
+    )
     norm2 = float(reward.model.score.weight.detach().double().square().sum())
     if not prior:
         prior = best_prior(np.linalg.eigvalsh(hessian), norm2)

@@ -38,3 +38,10 @@ def compared(
     if not better:
         raise InputError(f"uncertainty: {len(rows)} rows hold no preference; give the training pairs")
     return samples, np.array(better, dtype=np.int64), np.array(worse, dtype=np.int64)
+
+
+def preferences_each(rows: Sequence[Pair | Ranked]) -> Int[np.ndarray, " n"]:
+    """How many of the preferences of `compared` each row holds."""
+    return np.array([
+        1 if isinstance(row, Pair) else sum(a > b for a in row.scores for b in row.scores) for row in rows
+    ], dtype=np.int64)  # fmt: skip

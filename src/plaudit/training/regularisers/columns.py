@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,48 +10,10 @@ from typing import Any
 import numpy as np
 
 from plaudit.errors import InputError, nearest
-from plaudit.records.rows import Pair
+from plaudit.records.weights import row_values
 from plaudit.stats.dependence import attribute_matrix
 from plaudit.training.groups import Group, TrainingRow
 from plaudit.training.regularisers.naming import Fair
-
-
-def row_values(rows: Sequence[TrainingRow], column: str, *, who: str) -> list[Any]:
-    """The value of every row, from its unknown columns or `annotator`.
-
-    Args:
-        rows: pairs and ranked rows.
-        column: its name.
-        who: begins the message.
-
-    Raises:
-        InputError: naming the first row without a value.
-    """
-    found = []
-    for i, row in enumerate(rows):
-        value = row.annotator if column == "annotator" and isinstance(row, Pair) else row.meta.get(column)
-        if value is None:
-            known = sorted({str(key) for key in row.meta})
-            hint = f"; {nearest(column, known)}" if known else ""
-            raise InputError(f"{who}: row {i + 1} has no value in the column {column!r}{hint}")
-        found.append(value)
-    return found
-
-
-def row_weights(rows: Sequence[TrainingRow], column: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The numbers of a column as weights, (n,).
-
-    Raises:
-        InputError: naming the first row whose value is no number of at least 0; or if all of them are 0.
-    """
-    values = row_values(rows, column, who="row_weight")
-    for i, value in enumerate(values):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise InputError(f"row_weight: row {i + 1} has {column!r} {value!r}; give a number of at least 0")
-    found = np.array(values, dtype=np.float64)
-    if not found.any():
-        raise InputError(f"row_weight: column {column!r} is 0 in all {len(rows)} rows; there is nothing to learn")
-    return found
 
 
 def with_fair_columns(
