@@ -161,9 +161,16 @@ def partly_labelled(rows: Sequence[Pair | Ranked]) -> Sequence[Pair | Ranked]:
     """The rows as they are.
 
     Raises:
-        InputError: if all of them say `labelled: false`: two heads would learn to agree, and nothing about what.
+        InputError: if all of them say `labelled: false`: two heads would learn to agree, and nothing about what; or if
+            none does: there is nothing to agree about.
     """
-    if all(isinstance(row, Pair) and row.meta.get("labelled") is False for row in rows):
+    silent = sum(isinstance(row, Pair) and row.meta.get("labelled") is False for row in rows)
+    if all(isinstance(row, Ranked) or row.meta.get("labelled", True) is True for row in rows):
+        raise InputError(
+            f"objective internal-agreement: none of the {len(rows)} rows has labelled false, and the two heads have "
+            "nothing to agree about; say it of the pairs of which it is not known which is better, or use bradley-terry"
+        )
+    if silent == len(rows):
         raise InputError(
             f"objective internal-agreement: none of the {len(rows)} pairs is labelled; leave labelled out of those "
             "whose chosen completion is known to be better"
