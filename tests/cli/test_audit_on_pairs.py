@@ -365,3 +365,9 @@ def test_candidates_say_what_its_picks_are_worth(folder, capsys):
     assert found["accuracy/over-optimisation"]["value"] == 0.0
     write_rows(folder / "few.jsonl", [{"text": "no sample"}])
     assert main([*words, "--candidates", "few.jsonl"]) == 2
+    write_rows(folder / "torn.jsonl", [*rows[:2], {"prompt": "how", "completion": 3}])
+    capsys.readouterr()
+    assert main([*words, "--candidates", "torn.jsonl"]) == 2
+    said = capsys.readouterr().err
+    assert "torn.jsonl row 3: " in said
+    assert said.rstrip().endswith("(mend the row)")  # --skip-broken sets rows of the pairs aside, and of nothing else

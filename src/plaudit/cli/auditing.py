@@ -193,7 +193,7 @@ def _candidates(args: argparse.Namespace) -> list[Sample]:
 
     if not args.candidates:
         return []
-    rows = read(args.candidates, kind="samples").rows
+    rows = read(args.candidates, kind="samples", whole=True).rows
     return [row for row in rows if isinstance(row, Sample)]
 
 

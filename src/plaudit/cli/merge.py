@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.pairs:
         raise InputError("merge: --pairs has no effect on policies; leave it out")
-    rows = read(args.adapt).rows if args.adapt else None
+    rows = read(args.adapt, whole=True).rows if args.adapt else None
     found = merge(
         args.first, args.second, weight=shares[0] if len(shares) == 1 else shares, out=args.out, rows=rows,
         max_length=args.max_length, **given,

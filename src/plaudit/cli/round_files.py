@@ -46,7 +46,7 @@ def rows_of(args: argparse.Namespace, data: str) -> Any:
     """Rows of a file, or of the command's."""
     from plaudit.records import read
 
-    records = read(data or args.data, skip_broken=None if data else args.skip_broken)
+    records = read(data, whole=True) if data else read(args.data, skip_broken=args.skip_broken)
     return records.rows
 
 

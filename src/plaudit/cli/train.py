@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     records = read(args.data, skip_broken=args.skip_broken)
     if records.n_broken:
         print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
-    shifted = read(args.shifted).rows if args.shifted else ()
+    shifted = read(args.shifted, whole=True).rows if args.shifted else ()
     with held(args.out):
         rows = with_rewordings(args, with_strengths(args, records.rows, config), seed=config.seed)
         trained = train_reward(rows, backbone=backbone, config=config, out=Path(args.out), shifted=shifted)

@@ -79,6 +79,7 @@ def read(
     kind: Kind | None = None,
     skip_broken: str | Path | None = None,
     split: str | None = None,
+    whole: bool = False,
 ) -> Records:
     """Reads records from a file, a folder of `datasets`, or the hub.
 
@@ -89,12 +90,14 @@ def read(
         skip_broken: a file for the broken rows, as JSON lines of `row`, `error`, `raw`. Without it the first
             broken row is an error.
         split: the split, instead of `#split`.
+        whole: for a file from which a command sets nothing aside: the message of a broken row does not offer it.
 
     Raises:
         InputError: on a broken row, an empty source, columns that fit no format, or a damaged file.
         MissingError: if the source is not there.
     """
-    found = scan(source, kind=kind, split=split, stop=skip_broken is None)
+    advice = "mend the row" if whole else "mend the row, or set broken rows aside with --skip-broken FILE"
+    found = _scanned(source, kind, split, stop=advice if skip_broken is None else "")
     if skip_broken is not None:
         _write_broken(Path(skip_broken), found.broken)
     if not found.rows:
@@ -103,19 +106,23 @@ def read(
     return found
 
 
-def scan(source: str | Path, *, kind: Kind | None = None, split: str | None = None, stop: bool = False) -> Records:
+def scan(source: str | Path, *, kind: Kind | None = None, split: str | None = None) -> Records:
     """Reads records and keeps the broken rows beside them: what `data check` looks at.
 
     Args:
         source: as in `read`.
         kind: as in `read`.
         split: as in `read`.
-        stop: whether the first broken row is an error.
 
     Raises:
-        InputError: if the source is empty or damaged, its columns fit no format, or a row is broken.
+        InputError: if the source is empty or damaged, or its columns fit no format.
         MissingError: if the source is not there.
     """
+    return _scanned(source, kind, split, stop="")
+
+
+def _scanned(source: str | Path, kind: Kind | None, split: str | None, *, stop: str) -> Records:
+    """What `scan` does; `stop` is what to do about the first broken row, where that is an error."""
     if kind is not None and kind not in COLUMNS:
         raise InputError(f"read: kind {kind!r} is not known; {nearest(kind, COLUMNS)}")
     raw = _open(str(source), split)
@@ -126,7 +133,7 @@ def scan(source: str | Path, *, kind: Kind | None = None, split: str | None = No
     return _collect(str(source), chosen, itertools.chain(head, raw), stop)
 
 
-def _collect(source: str, kind: Kind, raw: Iterable[RawRow], stop: bool) -> Records:
+def _collect(source: str, kind: Kind, raw: Iterable[RawRow], stop: str) -> Records:
     rows: list[Row] = []
     numbers: list[int] = []
     broken: list[BrokenRow] = []
@@ -148,10 +155,7 @@ def _collect(source: str, kind: Kind, raw: Iterable[RawRow], stop: bool) -> Reco
                 words if isinstance(row, RowError) else row,
             )
             if stop:
-                raise InputError(
-                    f"{source} row {number}: {bad.error} "
-                    "(mend the row, or set broken rows aside with --skip-broken FILE)"
-                ) from error
+                raise InputError(f"{source} row {number}: {bad.error} ({stop})") from error
             broken.append(bad)
         else:
             rows.append(typed)
