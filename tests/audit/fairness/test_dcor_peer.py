@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 
 from plaudit.audit.fairness.dependence import dependence_test
 from plaudit.stats.dependence import attribute_matrix, centred_distances, distance_covariance, joint_distance_covariance
@@ -16,9 +17,12 @@ SHAPES = [(1, 1), (1, 3), (4, 2)]
 
 @pytest.fixture(scope="module")
 def dcor():
+    """The library; it leaves torch's threads as they are, see `tests/conftest.py`."""
+    threads = torch.get_num_threads()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its compiler, when it is imported
-        return pytest.importorskip("dcor")
+        yield pytest.importorskip("dcor")
+    assert torch.get_num_threads() == threads
 
 
 def related(d, e, n=70):
