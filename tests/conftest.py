@@ -18,8 +18,8 @@ settings.load_profile("plaudit")
 # as the command line sets it, but before any test has imported transformers, which reads it once
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
-# numba, which a peer library uses, shares torch's OpenMP runtime and sets its threads for the whole process: two workers
-# of two threads each on two cores wait for one another, several times longer than they compute
+# numba, which a peer library uses, shares torch's OpenMP runtime and sets its threads for the whole process: workers of
+# two threads each on two cores wait for one another, several times longer than they compute
 os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
 FROZEN = [0]
