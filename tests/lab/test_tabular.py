@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from plaudit.errors import InputError, ShapeError
-from plaudit.lab.improving import Judged, Spending, improved
+from plaudit.lab.improving import Judged, Spending, _Process, improved
 from plaudit.lab.tabular import TabularPolicy, by_position, by_prefix, by_previous
 from plaudit.policy.advantages.compared import Compared
 from plaudit.policy.online.methods import ONLINE, online
@@ -163,6 +163,20 @@ def test_a_seed_gives_the_same_again():
         improved(policy, judge_all, method, Spending(5, 2, 4, 0.5), generator=generator())
         ends.append(policy.logits.detach().clone())
     assert torch.equal(*ends)
+
+
+def test_token_rewards_are_fitted_to_the_groups_that_are_kept_only():
+    """Of four completions two are right in the first group and all in the second, which PRIME's bounds leave out."""
+    policy = random_policy("position")
+    drawn = policy.sample(torch.tensor([0, 1]), 4, generator())
+    right = np.array([1.0, 1, 0, 0, 1, 1, 1, 1])
+    told, ref = Judged(right, correct=right), policy.logps(drawn.prompt, drawn.tokens).detach()
+    for bounds, moves in (("", [True, False]), ("?low=0&high=1", [True, True]), ("?low=1&high=1", [False, True])):
+        method = online(f"prime{bounds}")[1]
+        process = _Process(policy, method.process)
+        assert process.learnt(drawn, told, ref, method).tolist() == [0.0] * int(drawn.mask.sum())  # of before
+        moved = (process.model.logits != policy.logits).flatten(1).any(dim=1)
+        assert moved.tolist() == moves
 
 
 def test_what_is_refused():

@@ -21,12 +21,14 @@ from plaudit.errors import InputError
 from plaudit.lab.tabular import Drawn, TabularPolicy
 from plaudit.policy.advantages.base import AdvantageInputs, Advantages
 from plaudit.policy.advantages.compared import Compared
+from plaudit.policy.advantages.filtering import left_out_groups
 from plaudit.policy.losses.implicit import implicit_reward_loss, implicit_rewards
 from plaudit.policy.losses.kl import Estimator, kl_loss
 from plaudit.policy.losses.outcomes import outcome_weights
 from plaudit.policy.losses.tokens import TokenBatch
 from plaudit.policy.losses.weights import token_weights
 from plaudit.policy.online.method import Method, Process
+from plaudit.shaping.groups.codes import Groups
 
 Floats = NDArray[np.float64]
 
@@ -115,7 +117,7 @@ def improved(
         asked = torch.randperm(policy.prompts, generator=generator)[: spending.prompts]
         drawn = policy.sample(asked, spending.each, generator)
         ref = reference.logps(drawn.prompt, drawn.tokens).detach()
-        inputs = _inputs(drawn, judge(drawn), ref, process)
+        inputs = _inputs(drawn, judge(drawn), ref, process, method)
         advantages = method.estimator(inputs)
         batch = _Batch(drawn, ref, inputs, advantages)
         steepest = 0.0
@@ -135,13 +137,13 @@ def improved(
     return history
 
 
-def _inputs(drawn: Drawn, told: Judged, ref: Tensor, process: _Process | None) -> AdvantageInputs:
+def _inputs(drawn: Drawn, told: Judged, ref: Tensor, process: _Process | None, method: Method) -> AdvantageInputs:
     flat = drawn.mask
     return AdvantageInputs(
         reward=np.asarray(told.reward, dtype=np.float64), groups=drawn.group.numpy(), lengths=drawn.lengths,
         correct=None if told.correct is None else np.asarray(told.correct, dtype=np.float64), tasks=told.tasks,
         tokens=drawn.tokens[flat].numpy(), logp=drawn.logp[flat].numpy(), ref_logp=ref[flat].numpy(),
-        token_rewards=told.token_rewards if process is None else process.learnt(drawn, told, ref),
+        token_rewards=told.token_rewards if process is None else process.learnt(drawn, told, ref, method),
         values=told.values, compared=told.compared, columns=told.columns,
     )  # fmt: skip
 
@@ -198,16 +200,20 @@ class _Process:
         self.model, self.options = start.frozen().requires_grad_(True), options
         self.optimiser = torch.optim.AdamW([self.model.logits], lr=options.process_rate, weight_decay=0.0)
 
-    def learnt(self, drawn: Drawn, told: Judged, ref: Float[Tensor, "s t"]) -> Floats:
-        """The batch's token rewards, before the model learns from its outcomes."""
+    def learnt(self, drawn: Drawn, told: Judged, ref: Float[Tensor, "s t"], method: Method) -> Floats:
+        """The batch's token rewards, before the model learns from the outcomes of the groups that are kept."""
         logp = self.model.logps(drawn.prompt, drawn.tokens)
         owner = drawn.mask.nonzero()[:, 0]
-        outcome = torch.as_tensor(np.asarray(told.correct, dtype=np.float64))
+        correct, groups = np.asarray(told.correct, dtype=np.float64), Groups.of(drawn.group.numpy())
+        gone = left_out_groups(method.estimator, np.asarray(told.reward), groups, correct=correct)
+        outcome = torch.from_numpy(np.where(gone[groups.code], np.nan, correct))
+        known = int(outcome.isfinite().sum())
         loss = implicit_reward_loss(
             logp[drawn.mask], ref[drawn.mask], owner, len(outcome), outcome, beta=self.options.beta
         )
-        self.optimiser.zero_grad()
-        (loss / max(int(outcome.isfinite().sum()), 1)).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_([self.model.logits], self.options.process_norm)
-        self.optimiser.step()
+        if known:
+            self.optimiser.zero_grad()
+            (loss / known).backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_([self.model.logits], self.options.process_norm)
+            self.optimiser.step()
         return np.asarray(implicit_rewards(logp.detach()[drawn.mask], ref[drawn.mask]).numpy())
