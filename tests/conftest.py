@@ -59,6 +59,16 @@ def world_cache(tmp_path_factory):
     return cache
 
 
+@pytest.fixture(scope="session")
+def launched():
+    """`launched(script, *words, processes=2)`: see `small_processes`."""
+    from small_processes import Launcher
+
+    launcher = Launcher()
+    yield launcher
+    launcher.close()
+
+
 @pytest.fixture
 def tiny(world_cache, tmp_path, monkeypatch):
     """The path of a recipe that runs in seconds."""

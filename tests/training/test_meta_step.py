@@ -2,9 +2,6 @@
 
 import itertools
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -259,16 +256,12 @@ fit_reward_model(rows, backbone=backbone, config=config, out=out, shifted=shifte
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one_with_twice_the_batch(pairs, tmp_path):
+def test_two_processes_equal_one_with_twice_the_batch(pairs, launched, tmp_path):
     write(tmp_path / "pairs.jsonl", pairs(16))
     write(tmp_path / "samples.jsonl", shifted_rows())
     (tmp_path / "fit.py").write_text(SCRIPT)
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    for start, out, size in (([sys.executable], "one", 8), (launch, "two", 4)):
-        command = [*start, str(tmp_path / "fit.py"), str(tmp_path / out), str(tmp_path), str(size)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
+    for processes, out, size in ((1, "one", 8), (2, "two", 4)):
+        launched(tmp_path / "fit.py", tmp_path / out, tmp_path, size, processes=processes)
     one, two = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two"))
     for name, value in one.items():
         np.testing.assert_allclose(two[name], value, rtol=0, atol=1e-4)

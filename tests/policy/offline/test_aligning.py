@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -235,15 +233,11 @@ SPREAD = ("dpo", "orpo", "kto", "aot-unpaired")
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one_with_twice_the_batch(tiny, tmp_path):
+def test_two_processes_equal_one_with_twice_the_batch(tiny, launched, tmp_path):
     script = tmp_path / "run.py"
     script.write_text(SCRIPT)
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    for start, out, size in (([sys.executable], "one", 8), (launch, "two", 4)):
-        command = [*start, str(script), os.path.dirname(__file__), tiny, str(tmp_path / out), str(size), *SPREAD]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
+    for processes, out, size in ((1, "one", 8), (2, "two", 4)):
+        launched(script, os.path.dirname(__file__), tiny, tmp_path / out, size, *SPREAD, processes=processes)
     for name in SPREAD:
         one, two = (
             [json.loads(line) for line in (tmp_path / out / name / "metrics.jsonl").read_text().splitlines()]

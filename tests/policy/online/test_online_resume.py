@@ -264,19 +264,12 @@ ELSEWHERE = ("grad_norm", "learning_rate", "epoch", "step")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["grpo?weights=token", "ppo?whiten=false&value_rate=5"])
-def test_two_processes_equal_one_with_twice_the_batch(tmp_path, method):
-    tests = os.path.dirname(__file__).rsplit("/policy", 1)[0]
-    environment = {
-        **os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": tests, "PLAUDIT_QUIET": "1",
-    }  # fmt: skip
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+def test_two_processes_equal_one_with_twice_the_batch(launched, tmp_path, method):
     script = tmp_path / "align.py"
     script.write_text(SCRIPT)
     told = {}
-    for start, out, size in (([sys.executable], "one", 4), (launch, "two", 2)):
-        command = [*start, str(script), str(tmp_path / out), str(size), method]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
+    for processes, out, size in ((1, "one", 4), (2, "two", 2)):
+        launched(script, tmp_path / out, size, method, processes=processes)
         told[out] = json.loads((tmp_path / out / "told.json").read_text())
     assert len(told["one"]["history"]) == 8
     for mine, whole in zip(told["two"]["history"], told["one"]["history"], strict=True):
