@@ -70,6 +70,18 @@ def launched():
 
 
 @pytest.fixture
+def elsewhere(launched, tmp_path):
+    """`elsewhere(code, *words)`: what code prints in a new process, which has not imported anything of Plaudit."""
+
+    def printed(code, *words):
+        script = tmp_path / "elsewhere.py"
+        script.write_text(code)
+        return launched(script, *words)
+
+    return printed
+
+
+@pytest.fixture
 def tiny(world_cache, tmp_path, monkeypatch):
     """The path of a recipe that runs in seconds."""
     monkeypatch.setenv("PLAUDIT_CACHE", str(world_cache))

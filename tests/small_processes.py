@@ -1,4 +1,6 @@
-"""Scripts run by one process or by several, forked from one that has imported what takes long to import.
+"""Scripts run by one process or by several, forked from one that has imported torch and transformers.
+
+They import Plaudit themselves, so that what a new process lacks is lacking here too.
 
 What a launcher does (the command line, the environment, the exchange over gloo) is tested with real ones elsewhere: see
 `training/test_processes.py`, `training/test_sharded.py` and `cli/test_align_online.py`.
@@ -15,7 +17,10 @@ TESTS = Path(__file__).parent
 
 SERVER = """
 import json, os, runpy, signal, sys, traceback
-import plaudit.policy.offline.aligning, plaudit.policy.online.running, plaudit.training.fitting
+import accelerate, datasets, peft, scipy.optimize, scipy.stats, torch, transformers.models.llama.modeling_llama
+from transformers import LlamaForSequenceClassification, PreTrainedTokenizerFast, Trainer, TrainingArguments
+
+assert not [name for name in sys.modules if name.partition(".")[0] == "plaudit"]
 
 def become(asked, rank):
     log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -61,8 +66,8 @@ class Launcher:
             [sys.executable, "-c", SERVER], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
-    def __call__(self, script: Path, *words: object, processes: int = 1) -> None:
-        """Runs a script, in so many processes that know of each other; fails with what they printed if one fails."""
+    def __call__(self, script: Path, *words: object, processes: int = 1) -> str:
+        """What a script prints, run by so many processes that know of each other; fails with it if one fails."""
         log = script.with_suffix(".log")
         log.write_text("")
         asked = {
@@ -77,6 +82,7 @@ class Launcher:
         self.server.stdin.write(json.dumps(asked) + "\n")
         self.server.stdin.flush()
         assert self.server.stdout.readline() == "done\n", log.read_text()[-2000:]
+        return log.read_text()
 
     def close(self) -> None:
         """Ends the server."""

@@ -1,8 +1,6 @@
 """A small network over named features."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -88,7 +86,7 @@ def test_hidden_units_learn_what_a_line_cannot():
     assert accuracy[0] < 0.6 < 0.9 < accuracy[8]
 
 
-def test_it_survives_a_new_process(fitted, tmp_path):
+def test_it_survives_a_new_process(fitted, tmp_path, elsewhere):
     fitted.save(tmp_path)
     texts = ["w " * n for n in (1, 5, 9)]
     code = (
@@ -97,11 +95,8 @@ def test_it_survives_a_new_process(fitted, tmp_path):
         "batch = reward([Sample('q', t) for t in json.loads(sys.argv[2])])\n"
         "print(json.dumps([batch.reward.tolist(), reward.fingerprint]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, f"features/mlp?of={tmp_path}", json.dumps(texts)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    there, fingerprint = json.loads(done.stdout.splitlines()[-1])
+    printed = elsewhere(code, f"features/mlp?of={tmp_path}", json.dumps(texts))
+    there, fingerprint = json.loads(printed.splitlines()[-1])
     here = fitted([Sample("q", t) for t in texts])
     assert there == pytest.approx(here.reward, abs=1e-6)
     assert fingerprint == fitted.fingerprint

@@ -17,7 +17,6 @@ fit_reward_model(read(data).rows, backbone=backbone, config=config, out=out)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("fair", "group"), [("error-bound?gamma=2", "g"), ("distance-covariance?coef=5", "g,x")])
 def test_two_processes_equal_one_with_twice_the_batch(fair, group, launched, tmp_path):
     rows = [

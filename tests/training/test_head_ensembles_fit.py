@@ -1,8 +1,6 @@
 """`bradley-terry-heads` and `gaussian-heads` as they are trained, saved and loaded."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,7 +15,7 @@ from plaudit.training.methods import chosen
 ASKED = (Message("user", "how are you"),)
 
 
-def test_members_survive_a_new_process_and_are_centred_over_the_training_data(fit, pairs, tmp_path):
+def test_members_survive_a_new_process_and_are_centred_over_the_training_data(fit, pairs, tmp_path, elsewhere):
     rows = pairs(12)
     fitted = fit(tmp_path, rows, objective="bradley-terry-heads?heads=3", epochs=3.0)
     trained = fitted.reward([s for r in rows for s in r.samples()])
@@ -35,10 +33,8 @@ def test_members_survive_a_new_process_and_are_centred_over_the_training_data(fi
         "b = r([Sample(asked, 'good ' * j + 'answer') for j in range(4)])\n"
         "print(json.dumps([b.members.tolist(), b.std.tolist()]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "model")], capture_output=True, text=True, check=True
-    )
-    members, std = json.loads(done.stdout.splitlines()[-1])
+    printed = elsewhere(code, str(tmp_path / "model"))
+    members, std = json.loads(printed.splitlines()[-1])
     assert np.allclose(members, here.members, atol=1e-6)
     assert np.allclose(std, here.std, atol=1e-6)
 

@@ -255,7 +255,6 @@ fit_reward_model(rows, backbone=backbone, config=config, out=out, shifted=shifte
 """
 
 
-@pytest.mark.slow
 def test_two_processes_equal_one_with_twice_the_batch(pairs, launched, tmp_path):
     write(tmp_path / "pairs.jsonl", pairs(16))
     write(tmp_path / "samples.jsonl", shifted_rows())

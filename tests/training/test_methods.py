@@ -1,8 +1,6 @@
 """Each objective by its name: it trains, it survives being saved, and it says what the data lacks."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -107,13 +105,12 @@ for folder in sys.argv[1:]:
 """
 
 
-def test_each_trains_learns_what_is_better_and_survives_a_new_process(fit, tmp_path):
+def test_each_trains_learns_what_is_better_and_survives_a_new_process(fit, tmp_path, elsewhere):
     fitted = {name: fit(tmp_path / name, rows_for(name, 16), objective=name, epochs=8.0) for name in REWARDS}
-    command = [sys.executable, "-c", ELSEWHERE, *(str(tmp_path / name / "model") for name in REWARDS)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    printed = elsewhere(ELSEWHERE, *(str(tmp_path / name / "model") for name in REWARDS))
     samples = [Sample(ASKED, f"{'good ' * j}answer") for j in range(4)]
     asked = [(Message("user", f"question {i}"),) for i in range(4)]
-    for name, line in zip(REWARDS, done.stdout.splitlines()[-len(REWARDS) :], strict=True):
+    for name, line in zip(REWARDS, printed.splitlines()[-len(REWARDS) :], strict=True):
         assert np.isfinite(fitted[name].losses).all(), name
         reward, there = fitted[name].reward, json.loads(line)
         here = reward(samples)
@@ -135,7 +132,7 @@ def test_each_trains_learns_what_is_better_and_survives_a_new_process(fit, tmp_p
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
-def test_a_comparison_trains_and_survives_a_new_process(name, fit, tmp_path):
+def test_a_comparison_trains_and_survives_a_new_process(name, fit, tmp_path, elsewhere):
     fitted = fit(tmp_path, rows_for(name, 16), objective=name, epochs=12.0)
     here = PreferenceModel(fitted.reward)
     long, short = ([Sample(ASKED, f"{'good ' * j}answer")] for j in (3, 0))
@@ -149,10 +146,8 @@ def test_a_comparison_trains_and_survives_a_new_process(name, fit, tmp_path):
         "said = c([Sample(asked, 'good ' * 3 + 'answer')], [Sample(asked, 'answer')])\n"
         "print(float(said.probability[0]), None if said.std is None else float(said.std[0]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "model")], capture_output=True, text=True, check=True
-    )
-    probability, std = done.stdout.splitlines()[-1].split()
+    printed = elsewhere(code, str(tmp_path / "model"))
+    probability, std = printed.splitlines()[-1].split()
     assert float(probability) == pytest.approx(forth.probability[0], abs=1e-6)
     assert (std == "None") == (forth.std is None)
     assert forth.std is None or float(std) == pytest.approx(forth.std[0], abs=1e-6)
@@ -392,7 +387,7 @@ def test_options_are_read_and_checked():
             FitConfig(objective=text)
 
 
-def test_an_option_of_bradley_terry_is_refused_elsewhere():
+def test_an_option_of_bradley_terry_is_refused_elsewhere(elsewhere):
     with pytest.raises(InputError, match="label_smoothing has no effect on regression"):
         FitConfig(objective="regression", label_smoothing=0.1)
 

@@ -232,7 +232,6 @@ def test_ranked_rows_are_all_their_pairs(aligned, tmp_path):
 SPREAD = ("dpo", "orpo", "kto", "aot-unpaired")
 
 
-@pytest.mark.slow
 def test_two_processes_equal_one_with_twice_the_batch(tiny, launched, tmp_path):
     script = tmp_path / "run.py"
     script.write_text(SCRIPT)

@@ -1,8 +1,6 @@
 """A calibration kept with a model: bound to its weights, read everywhere, and rewards stay as they are."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -99,7 +97,7 @@ def test_evaluation_takes_the_calibrated_probabilities(folder):
     assert after.accuracy == plain.accuracy
 
 
-def test_the_same_in_a_new_process_and_after_saving_again(folder, samples, tmp_path):
+def test_the_same_in_a_new_process_and_after_saving_again(folder, samples, tmp_path, elsewhere):
     fitted = calibrated(folder, "venn-abers")
     copy = tmp_path / "copy"
     ModelReward.load(folder).save(copy)
@@ -109,9 +107,9 @@ def test_the_same_in_a_new_process_and_after_saving_again(folder, samples, tmp_p
         "c = resolve(f'compare/margin?of={sys.argv[1]}')\n"
         "b = c([Sample('q', 'Lima')], [Sample('q', 'a b c')]); print(json.dumps([b.probability[0], b.std[0]]))"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(copy)], capture_output=True, text=True, check=True)
+    printed = elsewhere(program, str(copy))
     here = resolve(f"compare/margin?of={folder}")([plaudit.Sample("q", "Lima")], [plaudit.Sample("q", "a b c")])
-    np.testing.assert_allclose(json.loads(done.stdout.splitlines()[-1]), [here.probability[0], here.std[0]], atol=1e-6)
+    np.testing.assert_allclose(json.loads(printed.splitlines()[-1]), [here.probability[0], here.std[0]], atol=1e-6)
     assert isinstance(resolve(f"compare/margin?of={copy}"), MarginComparison)
 
 

@@ -1,8 +1,6 @@
 """The log-ratio reward against plain forward calls, its options, outcomes, and its place in the registry."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -146,7 +144,7 @@ def test_every_option_changes_the_fingerprint(strong, weak):
     assert len({r.fingerprint for r in made}) == len(made)
 
 
-def test_it_is_named_and_the_same_in_a_new_process(strong, weak, save_language, tmp_path):
+def test_it_is_named_and_the_same_in_a_new_process(strong, weak, save_language, tmp_path, elsewhere):
     a, b = save_language(strong, tmp_path / "a"), save_language(weak, tmp_path / "b")
     name = f"likelihood/ratio?policy={a}&reference={b}&beta=0.5&end=false&floor=-50"
     here = load(name)
@@ -156,8 +154,8 @@ def test_it_is_named_and_the_same_in_a_new_process(strong, weak, save_language, 
         "r = plaudit.load(sys.argv[1]); b = r([Sample('What is the capital of Peru?', 'Lima, I say')])\n"
         "print(json.dumps([b.reward.tolist(), r.fingerprint]))"
     )
-    done = subprocess.run([sys.executable, "-c", code, name], capture_output=True, text=True, check=True)
-    reward, fingerprint = json.loads(done.stdout.splitlines()[-1])
+    printed = elsewhere(code, name)
+    reward, fingerprint = json.loads(printed.splitlines()[-1])
     assert reward == pytest.approx(here(SAMPLES[:1]).reward.tolist(), abs=1e-6)
     assert fingerprint == here.fingerprint
     bare = load(f"likelihood/autoregressive?model={a}")

@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -251,7 +249,7 @@ def test_members_are_mirrored_draws(users):
         made.for_user(pairs(4), draws=3)
 
 
-def test_the_same_in_a_new_process(users, tmp_path):
+def test_the_same_in_a_new_process(users, tmp_path, elsewhere):
     made, folder = users
     write(tmp_path / "context.jsonl", pairs(6)[:3])
     samples = [s for row in pairs(3) for s in row.samples()]
@@ -264,8 +262,8 @@ def test_the_same_in_a_new_process(users, tmp_path):
     )
     told = json.dumps([[s.prompt[0].text, s.text] for s in samples])
     reference = f"personal/variational?of={folder}&context={tmp_path / 'context.jsonl'}"
-    done = subprocess.run([sys.executable, "-c", code, reference, told], capture_output=True, text=True, check=True)
-    reward, std, fingerprint = json.loads(done.stdout.splitlines()[-1])
+    printed = elsewhere(code, reference, told)
+    reward, std, fingerprint = json.loads(printed.splitlines()[-1])
     assert reward == pytest.approx(here(samples).reward, abs=1e-6)
     assert std == pytest.approx(here(samples).std, abs=1e-6)
     assert fingerprint == here.fingerprint

@@ -1,8 +1,6 @@
 """Patterns by hand and on digits; the gate's actions, and its life beside the weights."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -178,7 +176,7 @@ def test_only_pairs_that_are_ranked_right_are_mined(make_reward):
         fit_patterns(reward, [wrong])
 
 
-def test_it_survives_a_new_process(make_reward, tmp_path):
+def test_it_survives_a_new_process(make_reward, tmp_path, elsewhere):
     make_reward().save(tmp_path / "model")
     said = [{"prompt": p.prompt[0].text, "chosen": p.chosen, "rejected": p.rejected} for p in rows()]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in said))
@@ -192,8 +190,8 @@ def test_it_survives_a_new_process(make_reward, tmp_path):
         "r = plaudit.load(sys.argv[1]); b = r([Sample('Say nothing.', 'Lima'), Sample('Say nothing.', 'x y z')])\n"
         "print(json.dumps([b.reward.tolist(), b.aspects['violated'].tolist(), r.fingerprint]))"
     )
-    done = subprocess.run([sys.executable, "-c", code, reference], capture_output=True, text=True, check=True)
-    reward, share, fingerprint = json.loads(done.stdout.splitlines()[-1])
+    printed = elsewhere(code, reference)
+    reward, share, fingerprint = json.loads(printed.splitlines()[-1])
     assert np.allclose(reward, here.reward, atol=1e-6)
     assert np.allclose(share, here.aspects["violated"], atol=1e-6)
     assert fingerprint == made.fingerprint

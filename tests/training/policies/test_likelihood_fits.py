@@ -1,8 +1,6 @@
 """Causal models fitted as rewards: each objective learns, survives a new process, and says what its data lacks."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -65,11 +63,10 @@ for folder in sys.argv[1:]:
 """
 
 
-def test_each_objective_learns_and_survives_a_new_process(rows_for, small, tmp_path):
+def test_each_objective_learns_and_survives_a_new_process(rows_for, small, tmp_path, elsewhere):
     fitted = {name: quick(rows_for(name), tmp_path / name, small, objective=name) for name in CAUSAL}
-    command = [sys.executable, "-c", ELSEWHERE, *(str(tmp_path / name) for name in CAUSAL)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    for name, line in zip(CAUSAL, done.stdout.splitlines()[-len(CAUSAL) :], strict=True):
+    printed = elsewhere(ELSEWHERE, *(str(tmp_path / name) for name in CAUSAL))
+    for name, line in zip(CAUSAL, printed.splitlines()[-len(CAUSAL) :], strict=True):
         here, (reward, fingerprint) = fitted[name], json.loads(line)
         assert np.isfinite(here.losses).all(), name
         assert reward == pytest.approx(here.reward(TRIED).reward.tolist(), abs=1e-6), name
