@@ -1,6 +1,8 @@
 """The experiments on objectives: their machinery, their data, and claims about another experiment's runs."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,10 +15,23 @@ from plaudit.lab.catalog import in_area, list_experiments
 from plaudit.lab.claim import read_claim
 from plaudit.lab.experiments.training.cyclic_annotators.experiment import as_lists
 from plaudit.lab.experiments.training.objectives.experiment import SETTINGS, fitted_slope, soft_pairs
+from plaudit.lab.experiments.training.other_objectives.experiment import SETTINGS as OTHERS
+from plaudit.lab.experiments.training.other_objectives.rows import (
+    as_demonstrations,
+    by_annotator,
+    judged_pairs,
+    outcomes,
+    partly_labelled,
+    preferred_by_aspect,
+    rated_again,
+    rated_twice,
+    with_aspects,
+)
 from plaudit.lab.running import log_path, read_results
 from plaudit.lab.worlds.assistant import PolicyConfig, prepare
 from plaudit.records.message import Message
 from plaudit.records.rows import Pair, Ranked
+from plaudit.training.methods import METHODS, chosen
 
 SEED = 20_260
 ASKED = (Message("user", "q"),)
@@ -31,6 +46,52 @@ def test_some_objectives_and_the_controls(smoke):
     assert found["oracle"]["best_of_4"] >= max(numbers["best_of_4"] for numbers in found.values())
     assert all(0 <= numbers["accuracy_shifted"] <= 1 for numbers in found.values())
     assert {f"{name}@{dose}" for name in SETTINGS for dose in (0, 20, 40)} <= set(experiment.claim.arms)
+
+
+def test_objectives_that_read_other_rows(smoke):
+    claim = find_experiment("training/other_objectives").claim
+    found = smoke("training/other_objectives", [*(f"{name}@20" for name in OTHERS), "placebo@20", "oracle"], unknown=())
+    assert found["oracle"]["accuracy"] == 1.0
+    assert {f"{name}@{dose}" for name in OTHERS for dose in (0, 20, 40)} <= set(claim.arms)
+    everything = {chosen(s.get("objective", "bradley-terry")).name for s in SETTINGS.values()}
+    everything |= {objective for objective, _ in OTHERS.values()}
+    # the claim says why these are not here
+    assert set(METHODS) - everything == {"cross-encoder", "variational", "yes-token", "principle-token"}
+
+
+def test_other_rows_by_hand(small_worlds):
+    world = prepare(SEED, PolicyConfig(demonstrations=200, epochs=1.0))
+    bench = SimpleNamespace(world=world)
+    rows = world.lists(4, each=3, seed=1)
+    lists = [replace(row, scores=(2.0, 5.0, 2.0)) for row in rows]
+    texts = [row.completions for row in lists]
+    best = as_demonstrations(bench, lists, 0, 0.0)
+    assert [(p.chosen, p.rejected) for p in best[:2]] == [(texts[0][1], texts[0][0]), (texts[0][1], texts[0][2])]
+    told = partly_labelled(bench, lists, 0, 0.0)
+    assert [p.meta["labelled"] for p in told] == [True, True, False, False] * 2
+    assert all({p.chosen, p.rejected} <= set(texts[i // 2]) for i, p in enumerate(told))
+    for pair in judged_pairs(bench, lists, 0, 0.0):
+        assert pair.meta["judgements"][0] == 3.0
+        assert len(pair.meta["judgements"]) == 3
+    twice = rated_twice(bench, lists, 0, 0.0)
+    assert [row.score for row in twice] == [2.0, 5.0, 2.0] * 4
+    assert all(row.meta["second"] in range(1, 6) for row in twice)
+    assert [row.label for row in outcomes(bench, lists, 0, 0.0)] == [False, True, False] * 4
+    assert [p.annotator for p in by_annotator(bench, lists, 0, 0.0)] == ["a", "a", "b", "b"] * 2
+    turned = [replace(row, meta={**row.meta, "flipped": True}) for row in lists]
+    plain, upside_down = with_aspects(bench, lists, 0, 0.0), with_aspects(bench, turned, 0, 0.0)
+    for row, other in zip(plain, upside_down, strict=True):
+        assert [{k: -v for k, v in one.items()} for one in row.meta["aspects"]] == list(other.meta["aspects"])
+    for pair, other in zip(*(preferred_by_aspect(bench, r, 0, 0.0) for r in (lists, turned)), strict=True):
+        assert set(pair.meta["aspect_preferences"].values()) <= {0.0, 0.5, 1.0}
+        assert all(v + other.meta["aspect_preferences"][k] == 1 for k, v in pair.meta["aspect_preferences"].items())
+
+
+def test_another_rater_agrees_without_noise_and_turns_lists_by_chance():
+    row = Ranked(ASKED, ("a", "b", "c"), (1.0, 3.0, 5.0), {"u": [-2.0, 0.0, 2.0]})
+    calm = SimpleNamespace(gumbel=lambda size: np.full(size, np.euler_gamma), random=lambda: 0.3)
+    assert rated_again(row, 0.2, calm).tolist() == [1.0, 3.0, 5.0]
+    assert rated_again(row, 0.4, calm).tolist() == [5.0, 3.0, 1.0]
 
 
 def test_cyclic_annotators(smoke):
@@ -117,7 +178,8 @@ def test_refused_claims(change, message, tmp_path):
 def test_areas(tmp_path, capsys):
     claims = list_experiments()
     models = in_area(claims, "reward-models")
-    assert {"training/objectives", "rewards/ensembles_under_noise"} <= set(models)
+    assert {"training/objectives", "rewards/ensembles_under_noise", "curation/tree_data"} <= set(models)
+    assert "curation/reputation" not in models
     assert "rewards/verifier_outcomes" not in models
     assert set(in_area(claims, "verifiers")) == {"rewards/verifier_outcomes"}
     assert set(in_area(claims, "search")) == {n for n in claims if n.startswith("search/")}

@@ -37,9 +37,15 @@ def _read(name: str, path: Path) -> Claim:
     return claim
 
 
+_TAUGHT = (
+    "curation/hierarchical_factors", "curation/preference_strength", "curation/principle_consensus",
+    "curation/tree_data",
+)  # fmt: skip
+"""Experiments of curation on what reward models are taught by: other labels, turned ones, principles, trees."""
+
 AREAS: dict[str, Callable[[str], bool]] = {
     "reward-models": lambda name: (
-        name.split("/")[0] in ("training", "rewards") and not name.startswith("rewards/verifier")
+        (name.split("/")[0] in ("training", "rewards") and not name.startswith("rewards/verifier")) or name in _TAUGHT
     ),
     "verifiers": lambda name: name.startswith("rewards/verifier"),
 }

@@ -92,14 +92,30 @@ def rate_lists(
     for samples in lists:
         noise, flip = rng.gumbel(size=len(samples)), bool(rng.random() < flips)
         u = world.true_reward(samples)
-        centred = u + (noise - np.euler_gamma) / beta
-        rating = np.clip(np.round((levels + 1) / 2 + (-centred if flip else centred)), 1, levels)
+        rating = levels_of(u, noise, beta=beta, levels=levels, flip=flip)
         if len({s.text for s in samples}) < len(samples) or len(set(rating.tolist())) == 1:
             continue
         meta = {"kind": world.request(samples[0].prompt).kind, "flipped": flip, "u": [float(x) for x in u]}
         texts = tuple(s.text for s in samples)
         rows.append(Ranked(samples[0].prompt, texts, tuple(float(x) for x in rating), meta=meta))
     return rows
+
+
+def levels_of(
+    u: np.ndarray[tuple[int], np.dtype[np.float64]], noise: np.ndarray[tuple[int], np.dtype[np.float64]], *,
+    beta: float, levels: int, flip: bool,
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:  # fmt: skip
+    """Levels from 1 to `levels` of completions, as `rate_lists` gives them.
+
+    Args:
+        u: true rewards, (n,).
+        noise: standard Gumbel draws, (n,).
+        beta: log-odds per unit of U.
+        levels: of the scale.
+        flip: whether the rater sees them upside down.
+    """
+    centred = u + (noise - np.euler_gamma) / beta
+    return np.asarray(np.clip(np.round((levels + 1) / 2 + (-centred if flip else centred)), 1, levels))
 
 
 def rank(world: World, prompt_samples: Sequence[Sample]) -> Ranked:

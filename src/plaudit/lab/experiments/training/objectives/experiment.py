@@ -105,7 +105,7 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
         truly worth above a random completion; `seconds` of the fit.
     """
     del fit  # it fits by Bradley-Terry only
-    bench = _bench(seed, *sorted(budget.items()))
+    bench = bench_of(seed, *sorted(budget.items()))
     name, _, share = arm.partition("@")
     started = time.process_time()
     judge = _judge(name, int(share or 0) / 100, bench, budget, seed)
@@ -160,6 +160,11 @@ def by_comparison(comparison: Comparison, bench: Bench) -> Judge:
     return Judge(scores, margins)
 
 
+def length_of(samples: Sequence[Sample]) -> np.ndarray:
+    """Words of each text, (n,)."""
+    return np.array([float(len(s.text.split())) for s in samples])
+
+
 def accuracy(margin: np.ndarray, rows: Sequence[Pair]) -> float:
     """Share ordered as by the true reward, ties half; what is truly equal is left out."""
     truth = np.array([float(r.meta["true_margin"]) for r in rows])
@@ -210,7 +215,16 @@ def _pool_scores(scorer: Scorer, pool: Pool) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def _bench(seed: int, *budget: tuple[str, Any]) -> Bench:
+def bench_of(seed: int, *budget: tuple[str, Any]) -> Bench:
+    """What the arms of an instance are measured on; that of the last one is kept.
+
+    Args:
+        seed: of the instance.
+        *budget: items of the claim's budget, sorted.
+
+    Raises:
+        InputError: if too few of the shifted prompts are of the kind that training never sees.
+    """
     b = dict(budget)
     world = prepare(seed, PolicyConfig(demonstrations=b["policy_demonstrations"], epochs=b["policy_epochs"]))
     held_out = KINDS[int(np.random.default_rng([seed, 43]).integers(len(KINDS)))]
@@ -237,12 +251,12 @@ def _judge(name: str, share: float, bench: Bench, budget: Mapping[str, Any], see
     if name == "oracle":
         return by_scores(scorer_of(bench.world.reward))
     if name == "longer":
-        return by_scores(lambda samples: np.array([float(len(s.text.split())) for s in samples]))
+        return by_scores(length_of)
     rows = bench.world.lists(budget["lists"], each=budget["each"], seed=1, without=(bench.held_out,), flips=share)
     options = dict(SETTINGS["bradley-terry" if name == "placebo" else name])
     training: Sequence[Any] = rows
     if name == "placebo":
-        training = _shuffled(rows, seed)
+        training = with_shuffled_levels(rows, seed)
     if name == "soft":
         training = soft_pairs(rows)
         options["batch_size"] = round(32 * len(training) / len(rows))  # as many steps as the arms that read lists
@@ -262,7 +276,7 @@ def soft_pairs(rows: Sequence[Ranked]) -> list[Pair]:
     return found
 
 
-def _shuffled(rows: Sequence[Ranked], seed: int) -> list[Ranked]:
+def with_shuffled_levels(rows: Sequence[Ranked], seed: int) -> list[Ranked]:
     """The same levels, given to the completions of each list in another order: what is learned then is nothing."""
     rng = np.random.default_rng([seed, 47])
     return [Ranked(r.prompt, r.completions, tuple(rng.permutation(r.scores).tolist()), meta=r.meta) for r in rows]

@@ -1,0 +1,122 @@
+"""Reward models fitted by the objectives that `training/objectives` leaves out, on lists of the same kind.
+
+An arm is `objective@share` as there. What an arm learns from is made of the lists: their order, pairs of them, what
+further raters say of their completions, or the aspects of these.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from plaudit.errors import InputError
+from plaudit.lab.experiment import Fit
+from plaudit.lab.experiments.training.objectives.experiment import (
+    Bench,
+    Judge,
+    bench_of,
+    by_comparison,
+    by_scores,
+    length_of,
+    measured,
+    with_shuffled_levels,
+)
+from plaudit.lab.experiments.training.other_objectives.rows import (
+    as_demonstrations,
+    by_annotator,
+    judged_pairs,
+    outcomes,
+    partly_labelled,
+    preferred_by_aspect,
+    rated_twice,
+    told_twice,
+    with_aspects,
+)
+from plaudit.lab.fitting import scorer_of, trained_in_world
+from plaudit.lab.worlds.assistant.policy import llama_config
+from plaudit.lab.worlds.assistant.tokenizer import build_tokenizer
+from plaudit.records.rows import Ranked
+from plaudit.rewards.base import Reward
+
+Rows = Callable[[Bench, Sequence[Ranked], int, float], Sequence[Any]]
+
+
+def _as_they_are(bench: Bench, rows: Sequence[Ranked], seed: int, share: float) -> Sequence[Any]:
+    del bench, seed, share
+    return rows
+
+
+SETTINGS: dict[str, tuple[str, Rows]] = {
+    "bradley-terry": ("bradley-terry", _as_they_are),
+    "heads": ("bradley-terry-heads", _as_they_are),
+    "gaussian-heads": ("gaussian-heads", _as_they_are),
+    "mixture": ("mixture", _as_they_are),
+    "community": ("community", _as_they_are),
+    "demonstration-gap": ("demonstration-gap", as_demonstrations),
+    "agreement": ("internal-agreement", partly_labelled),
+    "judged": ("judged-bradley-terry", judged_pairs),
+    "two-ratings": ("two-ratings", rated_twice),
+    "two-raters": ("two-raters", told_twice),
+    "aspects": ("aspects", with_aspects),
+    "gated-aspects": ("gated-aspects", with_aspects),
+    "aspect-preferences": ("aspect-preferences", preferred_by_aspect),
+    "balanced": ("balanced-sources", by_annotator),
+    "implicit-ce": ("implicit-ce", outcomes),
+    "implicit-kto": ("implicit-kto", outcomes),
+    "implicit-dpo": ("implicit-dpo", _as_they_are),
+    "implicit-nca": ("implicit-nca", _as_they_are),
+    "autoregressive": ("autoregressive", _as_they_are),
+}
+"""Name in the arms to the objective, and to what it learns from."""
+
+CAUSAL = ("implicit-ce", "implicit-kto", "implicit-dpo", "implicit-nca", "autoregressive")
+
+
+def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) -> dict[str, float]:
+    """One arm on one instance; see `RunInstance`.
+
+    Returns:
+        As `training/objectives`.
+    """
+    del fit  # it fits by Bradley-Terry only
+    bench = bench_of(seed, *sorted(budget.items()))
+    name, _, share = arm.partition("@")
+    started = time.process_time()
+    judge = _judge(name, int(share or 0) / 100, bench, budget, seed)
+    return {"seconds": time.process_time() - started} | measured(judge, bench, budget, seed)
+
+
+def _judge(name: str, share: float, bench: Bench, budget: Mapping[str, Any], seed: int) -> Judge:
+    if name == "oracle":
+        return by_scores(scorer_of(bench.world.reward))
+    if name == "longer":
+        return by_scores(length_of)
+    if name not in SETTINGS and name != "placebo":
+        raise InputError(f"other_objectives: arm {name!r} is not known; the claim lists the arms")
+    lists = bench.world.lists(budget["lists"], each=budget["each"], seed=1, without=(bench.held_out,), flips=share)
+    objective, made = SETTINGS["bradley-terry" if name == "placebo" else name]
+    rows = made(bench, with_shuffled_levels(lists, seed) if name == "placebo" else lists, seed, share)
+    options: dict[str, Any] = {"batch_size": max(1, round(32 * len(rows) / len(lists)))}  # as many steps for all arms
+    with tempfile.TemporaryDirectory(prefix="plaudit-lab-") as folder:
+        if name in CAUSAL:
+            options["backbone"] = _untrained_causal(Path(folder) / "start", seed=seed, size=budget["size"])
+        found = trained_in_world(
+            rows, seed=seed, size=budget["size"], epochs=budget["epochs"], objective=objective, **options
+        )
+        reward = found.reward
+        return by_scores(scorer_of(reward)) if isinstance(reward, Reward) else by_comparison(reward, bench)
+
+
+def _untrained_causal(folder: Path, *, seed: int, size: str) -> Path:
+    """A causal model with random weights over the world's vocabulary, as a folder."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        LlamaForCausalLM(llama_config(size)).save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)
+    return folder
