@@ -1,5 +1,7 @@
 """From rows to groups to packed rows: which pairs, which labels, which loss."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from plaudit.engine.engine import Engine, install_head
 from plaudit.engine.rendering import Encoder, Template
 from plaudit.errors import InputError
 from plaudit.records import Message, Pair, Ranked, Rated, Sample, Unpaired
-from plaudit.records.weights import length_balance
+from plaudit.records.weights import length_balance, weights_of
 from plaudit.training.backbones import fit_tokenizer
 from plaudit.training.collating import Collator
 from plaudit.training.columns import pair_columns
@@ -186,6 +188,11 @@ def test_length_weights_by_hand():
     # one bin (all differ by 2): three longer chosen, one shorter. 4 / (2 * 3) and 4 / (2 * 1); equal lengths keep 1
     pairs = [Pair(PROMPT, words(c), words(r)) for c, r in ((5, 3), (4, 2), (9, 7), (1, 3), (2, 2))]
     np.testing.assert_allclose(length_balance(pairs, bins=1), [2 / 3, 2 / 3, 2 / 3, 2, 1])
+    assert weights_of(pairs) is None
+    own = [replace(pair, meta={"sure": w}) for pair, w in zip(pairs, (0, 4, 1, 1, 3), strict=True)]
+    np.testing.assert_allclose(weights_of(own, column="sure"), [0, 4, 1, 1, 3])
+    # the first is left out: of the others two have the longer chosen, one the shorter, and one neither
+    np.testing.assert_allclose(weights_of(own, column="sure", by_length=True), [0, 3, 3 / 4, 3 / 2, 3])
 
 
 @settings(max_examples=100, deadline=None)

@@ -98,13 +98,13 @@ def weights_of(
     Raises:
         InputError: as `row_weights`; or if rows other than pairs are to be balanced.
     """
-    found = None
+    if not column and not by_length:
+        return None
+    found = row_weights(rows, column) if column else np.ones(len(rows))
     if by_length:
-        pairs = [row for row in rows if isinstance(row, Pair)]
-        if len(pairs) != len(rows):
+        used = np.flatnonzero(found)  # rows of weight 0 are left out of the fit, and of what is balanced
+        pairs = [row for row in (rows[i] for i in used) if isinstance(row, Pair)]
+        if len(pairs) != len(used):
             raise InputError("balance='length' needs pairs; convert ranked rows first (plaudit data convert)")
-        found = length_balance(pairs)
-    if not column:
-        return found
-    own = row_weights(rows, column)
-    return own if found is None else own * found
+        found[used] *= length_balance(pairs)
+    return found
