@@ -103,7 +103,7 @@ def weights_of(
     found = row_weights(rows, column) if column else np.ones(len(rows))
     if by_length:
         used = np.flatnonzero(found)  # rows of weight 0 are left out of the fit, and of what is balanced
-        pairs = [row for row in (rows[i] for i in used) if isinstance(row, Pair)]
+        pairs = [row for row, weight in zip(rows, found, strict=True) if weight and isinstance(row, Pair)]
         if len(pairs) != len(used):
             raise InputError("balance='length' needs pairs; convert ranked rows first (plaudit data convert)")
         found[used] *= length_balance(pairs)
