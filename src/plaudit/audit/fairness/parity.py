@@ -19,7 +19,7 @@ ones (MOVER).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -96,10 +96,9 @@ def conditional_parity(
     value, prompts = np.where(known, y, 0.0)[:, None], cluster_codes(clusters, y.size)
     columns = np.concatenate([one * value, one, two * value, two], axis=1).astype(np.float64)
 
-    def estimate(kind: int, stratum: int = 0) -> Estimate:
-        """One of `_measure`, over resampled prompts."""
-        of = partial(_measure, k=len(names), kind=kind, stratum=stratum, eps=eps)
-        return bootstrap_totals(of, list(columns.T), prompts, seed=seed, resamples=resamples, recentre=kind == 0)
+    def estimate(of: Callable[[Floats], Floats], table: Floats, *, recentre: bool = False) -> Estimate:
+        """A statistic of columns' sums over resampled prompts."""
+        return bootstrap_totals(of, list(table.T), prompts, seed=seed, resamples=resamples, recentre=recentre)
 
     def edge(at: NDArray[np.bool_]) -> Estimate | None:
         """Where one side does not vary, see `edge_gap`."""
@@ -108,8 +107,9 @@ def conditional_parity(
 
     strata_both = [int(e) for e in np.flatnonzero(both)]
     edges = {e: edge(known & (code == e)) for e in strata_both}
-    gaps = {e: edges[e] or estimate(1, e) for e in strata_both}
-    violation = estimate(0)
+    by_stratum = columns.reshape(y.size, 4, len(names))
+    gaps = {e: edges[e] or estimate(_gap, by_stratum[:, :, e]) for e in strata_both}
+    violation = estimate(partial(_violation, eps=eps), columns, recentre=True)
     if not math.isnan(violation.low):
         least = _least(columns, prompts, len(names), eps, seed=seed, resamples=resamples)
         violation = replace(
@@ -122,7 +122,7 @@ def conditional_parity(
     return ConditionalParity(
         violation=violation,
         gaps={str(names[e]): gap for e, gap in gaps.items()},
-        marginal=edge(known) or estimate(2),
+        marginal=edge(known) or estimate(_gap, by_stratum.sum(axis=2)),
         uncompared=float(one[:, ~both].sum() / one.sum()) if one.any() else math.nan,
     )
 
@@ -161,14 +161,17 @@ def _summed(found: Estimate, gaps: Sequence[Estimate], weight: Floats, eps: floa
     )  # fmt: skip
 
 
-def _measure(totals: Floats, k: int, kind: int, stratum: int, eps: float) -> Float[np.ndarray, " r"]:
-    s1, c1, s0, c0 = (totals[:, i * k : (i + 1) * k] for i in range(4))
-    if kind == 2:
-        return np.asarray(s1.sum(axis=1) / c1.sum(axis=1) - s0.sum(axis=1) / c0.sum(axis=1))
+def _gap(totals: Floats) -> Float[np.ndarray, " r"]:
+    """Mean of the protected side less that of the others; NaN where a resample lacks one of them."""
+    s1, c1, s0, c0 = totals.T
+    return np.asarray(s1 / c1 - s0 / c0)
+
+
+def _violation(totals: Floats, eps: float) -> Float[np.ndarray, " r"]:
+    """Disadvantage beyond `eps`, weighted by the protected rows of each stratum."""
+    s1, c1, s0, c0 = np.split(totals, 4, axis=1)
     both = (c1 > 0) & (c0 > 0)
     gap = np.where(both, s1 / np.maximum(c1, 1e-300) - s0 / np.maximum(c0, 1e-300), np.nan)
-    if kind == 1:
-        return np.asarray(gap[:, stratum])
     weight = np.where(both, c1, 0.0)
     short = np.where(both, np.maximum(0.0, -np.nan_to_num(gap) - eps), 0.0)
     return np.asarray((weight * short).sum(axis=1) / weight.sum(axis=1))
