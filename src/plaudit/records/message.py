@@ -72,7 +72,7 @@ class Message:
         if not isinstance(role, str) or not role:
             raise InputError(f"message: role is {role!r}; give a non-empty string such as 'user'")
         raw = row.get("content")
-        calls = tuple(row.get("tool_calls") or ())
+        calls = _calls(row.get("tool_calls"), role)
         if raw is None and not calls:
             raise InputError(f"message: a {role} message has neither content nor tool_calls")
         content: str | tuple[Part, ...]
@@ -87,6 +87,16 @@ class Message:
         known = ("role", "content", "tool_calls")
         extra = tuple((k, v) for k, v in row.items() if k not in known and v is not None)
         return cls(role, content, calls, extra)
+
+
+def _calls(calls: Any, role: str) -> tuple[Mapping[str, Any], ...]:
+    if calls is None:
+        return ()
+    if isinstance(calls, str) or not isinstance(calls, Sequence) or not all(isinstance(c, Mapping) for c in calls):
+        raise InputError(
+            f"message: tool_calls of a {role} message is {calls!r:.80}; give a list of objects with function"
+        )
+    return tuple(calls)
 
 
 def _part(part: Any, role: str) -> Part:
