@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -117,12 +117,8 @@ def improve(
     template = Template.foreign(tokenizer, max_length=_longest(model, config))
     encoder = Encoder(tokenizer, template)
     kept, long, units = _asked(rows, encoder, config, method)
-    core, tree = taken_apart(reward)
-    check_kind(core, method)
-    check_bounds(core, method, shaped=reward)
-    check_refill([core, *(watched or {}).values()], config)
     patience = Patience(seconds=config.reward_seconds, tries=config.reward_tries)
-    check_read([row for row, _ in kept], method, lambda one: Scorer(core, patience)([one]))
+    core, tree = _checked(reward, [row for row, _ in kept], config, method, watched=watched or {}, patience=patience)
     rendering = content_hash([template.to_dict(), tokenizer.chat_template, folders.vocabulary(tokenizer)])
     start = folders.weights_hash(model, rendering)
     rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -163,10 +159,7 @@ def improve(
             kind=kind,
         )  # fmt: skip
         rows_said = said(asked, question, log, refills=refills, everywhere=lambda mine: trainer.everywhere(mine)[0])
-        if rank:  # its part goes to the first process, which writes
-            deque(rows_said, maxlen=0)
-        else:
-            write(out / "samples.jsonl", rows_said)
+        _write_samples(out, rows_said, rank)
     faults, tokens_run = trainer.faults(), sum(trainer.everywhere([trainer.distinct_tokens])[0])
     record = {
         "algorithm": method.title, "method": _made_of(method), "config": asdict(config), "reward": core.name,
@@ -177,6 +170,31 @@ def improve(
         policy, tuple(r for r in trainer.state.log_history if "loss" in r), len(kept), tuple(long), faults,
         tokens_run, "prefix trees" if gate.open else gate.reason,
     )  # fmt: skip
+
+
+def _checked(
+    reward: Reward | Comparison, rows: Sequence[Any], config: OnlineConfig, method: Method, *,
+    watched: Mapping[str, Reward], patience: Patience,
+) -> tuple[Any, Any]:  # fmt: skip
+    """What a run scores and the tree of its shaping, which suit the method, the rows and the options.
+
+    Raises:
+        InputError: if they do not, see `improve`.
+    """
+    core, tree = taken_apart(reward)
+    check_kind(core, method)
+    check_bounds(core, method, shaped=reward)
+    check_refill([core, *watched.values()], config)
+    check_read(rows, method, lambda one: Scorer(core, patience)([one]))
+    return core, tree
+
+
+def _write_samples(out: Path, rows: Iterator[dict[str, Any]], rank: int) -> None:
+    """All completions of the run as a scored file, by the first process, to which the others' parts go."""
+    if rank:
+        deque(rows, maxlen=0)
+    else:
+        write(out / "samples.jsonl", rows)
 
 
 def _asked(
