@@ -22,7 +22,7 @@ __getattr__, __all__ = exports(
         "REWRITES": "biases.rewrites",
         "Audit": "battery",
         "AuditConfig": "config",
-        "Cause": "verdict",
+        "Cause": "causes",
         "Check": "checks",
         "Example": "checks",
         "Findings": "findings",
