@@ -72,14 +72,26 @@ def test_of_the_processes_of_one_run_the_first_holds_the_folder(tmp_path, monkey
 
 @pytest.mark.slow
 def test_the_command_runs_in_two_processes(tmp_path, start, asked):
+    """What it says and leaves, and the losses of one process with twice the batch.
+
+    By torchrun: `accelerate launch --cpu` starts one process, whatever it is told.
+    """
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]
-    command = ["plaudit.cli.main", "align", asked, "--model", start, "--reward", "rule/length?target=4"]
-    more = ["--out", str(tmp_path / "run"), *OPTIONS, "--batch-size", "2"]
-    done = subprocess.run(
-        [*launch, *command, *more], env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    words = ["align", asked, "--model", start, "--reward", "rule/length?target=4", *OPTIONS, "--kl-coef", "0.5"]
+    command = [*launch, "-m", "plaudit.cli.main", *words, "--out", str(tmp_path / "run"), "--batch-size", "2"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert main([*words, "--out", str(tmp_path / "one"), "--batch-size", "4"]) == 0
+    whole, both = (
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("one", "run")
+    )
+    for name in ("loss", "reward", "kl"):
+        numbers = [row[name] for row in whole if "loss" in row]
+        assert len(numbers) == 2
+        assert [row[name] for row in both if "loss" in row] == pytest.approx(numbers, abs=1e-5), name
+    assert whole[1]["loss"] > 1e-4  # of the KL: that of the advantages is 0 on fresh samples
     assert done.stdout.count("2 batches of 4 prompts with 3 completions each") == 1
     told = {p.name for p in (tmp_path / "run").iterdir()}
     assert told >= {"model", "samples.jsonl", "rollouts.log", "rollouts-1.log"}
