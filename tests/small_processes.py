@@ -8,12 +8,16 @@ What a launcher does (the command line, the environment, the exchange over gloo)
 
 import json
 import os
+import select
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 TESTS = Path(__file__).parent
+LONGEST = 300
+"""Seconds that a script may take."""
 
 SERVER = """
 import json, os, runpy, signal, sys, traceback
@@ -63,8 +67,9 @@ class Launcher:
             "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
         }  # fmt: skip
         self.server = subprocess.Popen(
-            [sys.executable, "-c", SERVER], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+            [sys.executable, "-c", SERVER], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
 
     def __call__(self, script: Path, *words: object, processes: int = 1) -> str:
         """What a script prints, run by so many processes that know of each other; fails with it if one fails."""
@@ -81,6 +86,8 @@ class Launcher:
         assert self.server.stdout is not None
         self.server.stdin.write(json.dumps(asked) + "\n")
         self.server.stdin.flush()
+        if not select.select([self.server.stdout], [], [], LONGEST)[0]:
+            os.killpg(self.server.pid, signal.SIGKILL)  # what waits for another process that ended waits for ever
         assert self.server.stdout.readline() == "done\n", log.read_text()[-2000:]
         return log.read_text()
 

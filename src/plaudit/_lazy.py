@@ -1,10 +1,16 @@
-"""Public names without their price: a package re-exports lazily, so that listing never imports torch."""
+"""Names without their price: packages re-export lazily, tables name what they use, so that listing imports nothing."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
+
+
+def attribute(path: str) -> Any:
+    """What `module:name` says, imported when it is asked for."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def exports(package: str, where: Mapping[str, str]) -> tuple[Callable[[str], Any], list[str]]:

@@ -387,7 +387,7 @@ def test_options_are_read_and_checked():
             FitConfig(objective=text)
 
 
-def test_an_option_of_bradley_terry_is_refused_elsewhere(elsewhere):
+def test_an_option_of_bradley_terry_is_refused_elsewhere():
     with pytest.raises(InputError, match="label_smoothing has no effect on regression"):
         FitConfig(objective="regression", label_smoothing=0.1)
 

@@ -5,11 +5,11 @@ An algorithm is given with its options as a reward is: `dpo`, `simpo?beta=2.5&ga
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from plaudit._lazy import attribute
 from plaudit.training.methods import Item, parsed
 
 Data = Literal["pairs", "labels", "scores", "demonstrations"]
@@ -270,7 +270,7 @@ class NamedAlgorithm:
         if not self.algorithm.rows:
             return rows
         options = {name: self.options[name] for name in self.algorithm.row_options}
-        found: Sequence[Any] = function(self.algorithm.rows)(rows, **options)
+        found: Sequence[Any] = attribute(self.algorithm.rows)(rows, **options)
         return found
 
 
@@ -285,10 +285,3 @@ def algorithm(text: str) -> NamedAlgorithm:
     """
     name, options = parsed(text, {name: a.options for name, a in ALGORITHMS.items()}, noun="algorithm")
     return NamedAlgorithm(name, ALGORITHMS[name], options)
-
-
-def function(path: str) -> Callable[..., Any]:
-    """The function that `module:name` says."""
-    module, _, name = path.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return found

@@ -6,7 +6,6 @@ or YAML (a file, or a mapping) with one key, the name, over its options.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from functools import cache
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from plaudit._lazy import attribute
 from plaudit.errors import InputError, MissingError, nearest
 from plaudit.rewards.base import Comparison, Reward
 from plaudit.rewards.builtin import BUILTIN, Entry
@@ -67,8 +67,7 @@ def resolve(reference: str | Path | Mapping[str, Any]) -> Reward | Comparison:
 
 def make(name: str, options: Mapping[str, Any]) -> Reward | Comparison:
     """A catalogued reward with its options; texts are read as the type that the option's default has."""
-    module, _, attribute = catalog()[name].path.partition(":")
-    factory = getattr(importlib.import_module(module), attribute)
+    factory = attribute(catalog()[name].path)
     parameters = inspect.signature(factory).parameters
     typed = {}
     for key, value in options.items():

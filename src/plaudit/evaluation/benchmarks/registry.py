@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-
+from plaudit._lazy import attribute
 from plaudit.errors import InputError, nearest
 from plaudit.evaluation.benchmarks.items import Benchmark
 
@@ -38,8 +37,7 @@ def benchmark(name: str) -> Benchmark:
     """
     if name not in WHERE:
         raise InputError(f"benchmark: {name!r} is not known; {nearest(name, WHERE)}")
-    module, _, attribute = WHERE[name].partition(":")
-    found: Benchmark = getattr(importlib.import_module(f"{__package__}.{module}"), attribute)
+    found: Benchmark = attribute(f"{__package__}.{WHERE[name]}")
     return found
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from plaudit.policy.algorithms import NamedAlgorithm, function
+from plaudit._lazy import attribute
+from plaudit.policy.algorithms import NamedAlgorithm
 from plaudit.policy.offline.step import StepFunction
 from plaudit.policy.offline.view import View
 
@@ -28,8 +29,8 @@ class Alignment:
     def __init__(self, named: NamedAlgorithm) -> None:
         self.named = named
         self.watched = torch.zeros(len(WATCHED), dtype=torch.float64)
-        self._loss = function(named.algorithm.loss)
-        self.step: StepFunction | None = function(named.algorithm.step) if named.algorithm.step else None
+        self._loss = attribute(named.algorithm.loss)
+        self.step: StepFunction | None = attribute(named.algorithm.step) if named.algorithm.step else None
 
     def __call__(self, outputs: Tensor, row: Mapping[str, Tensor]) -> Tensor:
         """The sum of the losses; a step's statistics that the row does not bring are made from the row alone."""

@@ -5,12 +5,12 @@ An algorithm is given with its options as a reward is: `grpo`, `dapo?clip_high=0
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from plaudit._lazy import attribute
 from plaudit.errors import InputError, nearest
 from plaudit.policy.online.method import WEIGHTS, Critic, Method, Process, Tokens, Weights
 from plaudit.training.methods import parsed
@@ -79,12 +79,12 @@ class Online:
 
         arguments = chosen(self.advantage_options)
         if self.inside:
-            arguments["of"] = _found(self.inside)(**self.inside_fixed, **chosen(self.inside_options))
+            arguments["of"] = attribute(self.inside)(**self.inside_fixed, **chosen(self.inside_options))
         loss = chosen(self.loss_options)
         if "delta" in loss:
             loss["delta"] = loss["delta"] or None
         return Method(
-            _found(self.estimator)(**arguments), partial(_found(self.surrogate), **self.fixed, **loss), weights,
+            attribute(self.estimator)(**arguments), partial(attribute(self.surrogate), **self.fixed, **loss), weights,
             self.reads, Critic(**chosen(self.critic_options)) if self.critic_options else None,
             Process(**chosen(self.process_options)) if self.process_options else None,
             Tokens(**chosen(self.token_options)) if self.token_options else None, options.get("compress", ""),
@@ -258,11 +258,6 @@ def online(text: str) -> tuple[str, Method]:
     """
     name, options = parsed(text, {name: one.options for name, one in ONLINE.items()}, noun="algorithm")
     return name, replace(ONLINE[name].build(options), name=text)
-
-
-def _found(path: str) -> Any:
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 __all__ = ["ONLINE", "Method", "Online", "online"]

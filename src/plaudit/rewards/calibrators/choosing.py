@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Hashable, Sequence
 
 from numpy.typing import ArrayLike
 
+from plaudit._lazy import attribute
 from plaudit.errors import InputError, nearest
 from plaudit.rewards.calibrators.base import Calibrator
 
@@ -28,8 +28,7 @@ def calibrator_type(method: str) -> type[Calibrator]:
     """
     if method not in METHODS:
         raise InputError(f"calibration: method {method!r} is not known; {nearest(method, METHODS)}")
-    module, _, name = METHODS[method].partition(":")
-    found: type[Calibrator] = getattr(importlib.import_module(f"plaudit.rewards.calibrators.{module}"), name)
+    found: type[Calibrator] = attribute(f"plaudit.rewards.calibrators.{METHODS[method]}")
     return found
 
 

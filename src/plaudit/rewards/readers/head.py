@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from plaudit._lazy import attribute
 from plaudit.errors import InputError, nearest
 from plaudit.rewards.base import Floats
 
@@ -112,13 +112,13 @@ class Head:
             first: outputs for the first of each pair.
             second: outputs for the second; for a joint head, for the pair shown in reverse.
         """
-        return floats(_attribute(COMPARERS[self.kind])(first, second, **self.options))
+        return floats(attribute(COMPARERS[self.kind])(first, second, **self.options))
 
     def deviation(self, first: Float[Tensor, "m k"], second: Float[Tensor, "m k"]) -> Floats | None:
         """Epistemic standard deviation of each probability (m,), where the head knows it; as `log_odds`."""
         if self.kind not in DEVIATIONS:
             return None
-        return floats(_attribute(DEVIATIONS[self.kind])(first, second, **self.options))
+        return floats(attribute(DEVIATIONS[self.kind])(first, second, **self.options))
 
     def read(self, outputs: Float[Tensor, "n k"]) -> Readout:
         """The samples' scores, with what else the head says.
@@ -133,7 +133,7 @@ class Head:
             raise InputError(f"head: {self.kind} compares two samples and scores none; see shape/win-rate")
         if outputs.shape[-1] != self.outputs:
             raise InputError(f"head: {outputs.shape[-1]} outputs a sample, and {self.kind} reads {self.outputs}")
-        found: Readout = _attribute(READERS[self.kind])(outputs, **self.options)
+        found: Readout = attribute(READERS[self.kind])(outputs, **self.options)
         return found if (self.centre, self.spread) == (0.0, 1.0) else self._rescaled(found)
 
     def _rescaled(self, said: Readout) -> Readout:
@@ -157,13 +157,8 @@ class Head:
         """
         if self.kind not in FITTED:
             return self
-        found = _attribute(FITTED[self.kind])(outputs)
+        found = attribute(FITTED[self.kind])(outputs)
         return replace(self, options={**self.options, **found})
-
-
-def _attribute(path: str) -> Any:
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def floats(values: Tensor) -> Floats:

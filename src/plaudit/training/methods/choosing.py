@@ -5,11 +5,11 @@ An objective is given with its options as a reward is: `bradley-terry`, `quantil
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from plaudit._lazy import attribute
 from plaudit.rewards.readers.head import Head
 from plaudit.training.methods.likelihoods import OF_LIKELIHOODS
 from plaudit.training.methods.method import Method
@@ -57,7 +57,7 @@ class Chosen:
             from plaudit.training.aspects import aspect_names
 
             named = {"names": aspect_names(rows, labels=self.method.labels)}
-        found: Head = _attribute(self.method.head)(**self.options, **named)
+        found: Head = attribute(self.method.head)(**self.options, **named)
         return found
 
     def rows(self, rows: Sequence[Any]) -> Sequence[Any]:
@@ -67,10 +67,10 @@ class Chosen:
             InputError: if a label is out of the objective's range, naming the row.
         """
         if self.method.check:
-            _attribute(self.method.check)(rows, **self.options)
+            attribute(self.method.check)(rows, **self.options)
         if not self.method.rows:
             return rows
-        found: Sequence[Any] = _attribute(self.method.rows)(rows)
+        found: Sequence[Any] = attribute(self.method.rows)(rows)
         return found
 
     def fit_beside(self, reward: Any, rows: Sequence[Any], folder: Any) -> None:
@@ -82,11 +82,11 @@ class Chosen:
             folder: where it was saved.
         """
         if self.method.beside:
-            _attribute(self.method.beside)(reward, rows, folder, **self.options)
+            attribute(self.method.beside)(reward, rows, folder, **self.options)
 
     def loss(self, outputs: Tensor, row: Mapping[str, Tensor], **more: Any) -> Tensor:
         """The sum over the items of a row."""
-        found: Tensor = _attribute(self.method.loss)(outputs, row, **self.options, **more)
+        found: Tensor = attribute(self.method.loss)(outputs, row, **self.options, **more)
         return found
 
 
@@ -101,8 +101,3 @@ def chosen(objective: str) -> Chosen:
     """
     name, options = parsed(objective, {name: method.options for name, method in METHODS.items()}, noun="objective")
     return Chosen(name, METHODS[name], options)
-
-
-def _attribute(path: str) -> Any:
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)

@@ -105,10 +105,25 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
         truly worth above a random completion; `seconds` of the fit.
     """
     del fit  # it fits by Bradley-Terry only
+    return judged(seed, arm, budget, _judge)
+
+
+def judged(
+    seed: int, arm: str, budget: Mapping[str, Any],
+    fitted: Callable[[str, float, Bench, Mapping[str, Any], int], Judge],
+) -> dict[str, float]:  # fmt: skip
+    """The numbers of an arm `name@share`.
+
+    Args:
+        seed: of the instance.
+        arm: its name, and the share of wrong lists in per cent.
+        budget: of the claim.
+        fitted: from name, share, bench, budget and seed to what the arm fits.
+    """
     bench = bench_of(seed, *sorted(budget.items()))
     name, _, share = arm.partition("@")
     started = time.process_time()
-    judge = _judge(name, int(share or 0) / 100, bench, budget, seed)
+    judge = fitted(name, int(share or 0) / 100, bench, budget, seed)
     return {"seconds": time.process_time() - started} | measured(judge, bench, budget, seed)
 
 

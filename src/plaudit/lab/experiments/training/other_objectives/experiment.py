@@ -7,7 +7,6 @@ further raters say of their completions, or the aspects of these.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,10 @@ from plaudit.lab.experiment import Fit
 from plaudit.lab.experiments.training.objectives.experiment import (
     Bench,
     Judge,
-    bench_of,
     by_comparison,
     by_scores,
+    judged,
     length_of,
-    measured,
     with_shuffled_levels,
 )
 from plaudit.lab.experiments.training.other_objectives.rows import (
@@ -82,11 +80,7 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
         As `training/objectives`.
     """
     del fit  # it fits by Bradley-Terry only
-    bench = bench_of(seed, *sorted(budget.items()))
-    name, _, share = arm.partition("@")
-    started = time.process_time()
-    judge = _judge(name, int(share or 0) / 100, bench, budget, seed)
-    return {"seconds": time.process_time() - started} | measured(judge, bench, budget, seed)
+    return judged(seed, arm, budget, _judge)
 
 
 def _judge(name: str, share: float, bench: Bench, budget: Mapping[str, Any], seed: int) -> Judge:
