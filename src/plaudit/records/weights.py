@@ -63,8 +63,8 @@ def row_values(rows: Sequence[Pair | Ranked | Rated], column: str, *, who: str) 
         value = row.annotator if column == "annotator" and isinstance(row, Pair) else row.meta.get(column)
         if value is None:
             known = sorted({str(key) for key in row.meta})
-            hint = f" ({nearest(column, known)})" if known else ""
-            raise InputError(f"{who}: row {i + 1} has no value in the column {column!r}{hint}; give every row one")
+            hint = f"; {nearest(column, known)}" if known else "; give every row one"
+            raise InputError(f"{who}: row {i + 1} has no value in the column {column!r}{hint}")
         found.append(value)
     return found
 
