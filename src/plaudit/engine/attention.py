@@ -8,7 +8,6 @@ there are sinks or a soft-cap), so that the same model still serves padded batch
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from plaudit.engine.plan import Span, TreePlan
+from plaudit.engine.plan import TreePlan
 
 NAME = "plaudit_tree"
 
@@ -66,8 +65,7 @@ def tree_attention(
     if tree_plan is None:
         causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
         if attention_mask is None and causal and query.shape[2] > 1:
-            attention_mask = _causal(query.shape[2], key.shape[2], query.device) if extras.eager else None
-            out = extras.attend(query, key, value, attention_mask, causal=attention_mask is None)
+            out = extras.attend(query, key, value, None, causal=True)
         else:
             out = extras.attend(query, key, value, attention_mask)
     elif query.shape[0] != 1:
@@ -93,7 +91,7 @@ class _Extras:
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool = False) -> Tensor:
         if self.eager:
-            return self._eager(q, k, v, mask)
+            return self._eager(q, k, v, _causal(q.shape[2], k.shape[2], q.device) if causal else mask)
         k, v = _repeat(k, q.shape[1]), _repeat(v, q.shape[1])
         return F.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, dropout_p=self.dropout, is_causal=causal, scale=self.scale
@@ -130,53 +128,15 @@ class _Extras:
 
 
 def _by_segment(q: Tensor, k: Tensor, v: Tensor, plan: TreePlan, extras: _Extras, window: int | None) -> Tensor:
-    # blocks pad a segment to its neighbours' size, which rounds differently: no score may depend on the batch
-    layout = plan.layout(window) if torch.is_grad_enabled() else None
-    if layout is None or not layout.blocks:
-        return torch.cat(_alone(q, k, v, plan, extras, window, range(len(plan.spans))), dim=2)
-    rows = [x[0].transpose(0, 1) for x in (q, k, v)]
-    outputs = []
-    for block in layout.blocks:
-        found = extras.attend(block.attended(rows[0]), block.seen(rows[1]), block.seen(rows[2]), block.mask)
-        outputs.append(found.transpose(1, 2).flatten(0, 1))
-    if layout.alone:
-        outputs += [x[0].transpose(0, 1) for x in _alone(q, k, v, plan, extras, window, layout.alone)]
+    layout = plan.layout(window, width=q.shape[1] * q.shape[3])
+    query, key, value = (x[0].transpose(0, 1) for x in (q, k, v))
+    outputs = [
+        extras.attend(asks, keys, values, block.mask, causal=block.mask is None).transpose(1, 2).flatten(0, 1)
+        for block, asks, keys, values in zip(
+            layout.blocks, layout.attended(query), layout.seen(key), layout.seen(value), strict=True
+        )
+    ]
     return torch.cat(outputs).index_select(0, layout.order).transpose(0, 1)[None]
-
-
-def _alone(
-    q: Tensor, k: Tensor, v: Tensor, plan: TreePlan, extras: _Extras, window: int | None, which: Iterable[int]
-) -> list[Tensor]:
-    """A call for each of these segments."""
-    # split and cat, not slices: the backward pass of a slice fills a row-sized buffer for every segment
-    sizes = [span.stop - span.start for span in plan.spans]
-    qs, ks, vs = (torch.split(x, sizes, dim=2) for x in (q, k, v))
-    outputs = []
-    for i in which:
-        span = plan.spans[i]
-        path = (*span.above, i)
-        keys, values = _path(ks, path, span, window), _path(vs, path, span, window)
-        total = keys.shape[2]
-        if total == sizes[i] and (window is None or total <= window) and not extras.eager:
-            outputs.append(extras.attend(qs[i], keys, values, None, causal=True))
-        else:
-            mask = plan.band(sizes[i], total, window, q.device)
-            outputs.append(extras.attend(qs[i], keys, values, mask))
-    return outputs
-
-
-def _path(pieces: tuple[Tensor, ...], path: tuple[int, ...], span: Span, window: int | None) -> Tensor:
-    """Keys or values from the root to a segment, without those that no token of the segment can see."""
-    parts = [pieces[p] for p in path]
-    if window is not None:
-        skip = max(span.depth - window + 1, 0)
-        kept = []
-        for part in parts:
-            if skip < part.shape[2]:
-                kept.append(part[:, :, skip:] if skip else part)
-            skip = max(skip - part.shape[2], 0)
-        parts = kept
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
 def _repeat(x: Tensor, heads: int) -> Tensor:

@@ -52,8 +52,7 @@ class TreePlan:
     mode: str = "fast"
     blocks: dict[tuple[str, int | None], Any] = field(default_factory=dict, repr=False)
     """Block masks made for this plan, one a window: layers share them."""
-    _masks: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
-    _layouts: dict[int | None, Layout] = field(default_factory=dict, repr=False)
+    _layouts: dict[tuple[int | None, int], Layout] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, tree: PrefixTree, *, device: torch.device | str = "cpu", mode: str = "fast") -> Self:
@@ -72,16 +71,17 @@ class TreePlan:
                 spans.append(Span(start, stop, up.depth + up.stop - up.start, (*up.above, parent)))
         return tuple(spans)
 
-    def layout(self, window: int | None = None) -> Layout:
-        """Which segments are attended to together, by window: layers share it."""
-        if window not in self._layouts:
+    def layout(self, window: int | None = None, *, width: int) -> Layout:
+        """Which segments are attended to together, by window and numbers in a key: layers share it."""
+        if (window, width) not in self._layouts:
             sizes = [span.stop - span.start for span in self.spans]
             own = [np.arange(span.start, span.stop) for span in self.spans]
             paths = [np.concatenate([own[i] for i in (*span.above, at)]) for at, span in enumerate(self.spans)]
             if window is not None:
                 paths = [path[-(size + window - 1) :] for path, size in zip(paths, sizes, strict=True)]
-            self._layouts[window] = layout_of(paths, sizes, window=window, device=self.position_ids.device)
-        return self._layouts[window]
+            device = self.position_ids.device
+            self._layouts[window, width] = layout_of(paths, sizes, window=window, width=width, device=device)
+        return self._layouts[window, width]
 
     @cached_property
     def ends(self) -> Tensor:
@@ -96,17 +96,3 @@ class TreePlan:
         if window is not None:
             allowed &= self.position_ids[:, None] - self.position_ids[None, :] < window
         return allowed
-
-    def band(self, queries: int, keys: int, window: int | None, device: torch.device) -> Tensor:
-        """Mask of a segment over its (cut) path, bool (queries, keys): causal from the lower right, within the window.
-
-        The last key is the last query's own position, so key j has distance `i + keys - queries - j` from query i.
-        """
-        name = (queries, keys, -1 if window is None else window)
-        if name not in self._masks:
-            distance = (
-                torch.arange(queries, device=device)[:, None] + (keys - queries) - torch.arange(keys, device=device)
-            )
-            allowed = distance >= 0
-            self._masks[name] = allowed if window is None else allowed & (distance < window)
-        return self._masks[name]
