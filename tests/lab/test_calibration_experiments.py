@@ -1,11 +1,17 @@
 """Smoke runs of the experiments on calibration and stated confidence: the machinery, not the claims."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from plaudit.lab.experiments.training.confidence_calibration.experiment import MORE, more_rows, stating_rows
+from plaudit.lab.experiments.training.confidence_calibration.experiment import (
+    MORE,
+    in_true_order,
+    more_rows,
+    stating_rows,
+)
 from plaudit.records.rows import Pair
 from plaudit.records.sample import conversation
 from plaudit.shaping import read_confidence
@@ -49,6 +55,11 @@ def test_every_arm_goes_on_from_four_completions_a_pair(arm):
     texts = [c for row in rows for c in completions_of(row)]
     assert len(texts) == 4 * len(PAIRS)
     assert all(read_confidence(text)[1] is not None for text in texts)
+
+
+def test_test_pairs_are_in_true_order():
+    rows = [replace(PAIRS[i], meta={"true_margin": m}) for i, m in enumerate((0.5, -0.5, 0.0))]
+    assert [(r.chosen, r.rejected) for r in in_true_order(rows)] == [("good 0", "bad 0"), ("bad 1", "good 1")]
 
 
 def test_a_correlation_is_what_it_says():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from plaudit.lab import find_experiment
+from plaudit.lab.experiments.rewards.density_ratio.experiment import tilted
 from plaudit.lab.experiments.rewards.reference_probability.experiment import auc
 
 
@@ -16,6 +17,17 @@ def test_smoke_runs(name, smoke):
     if name == "density_ratio":
         assert values["gap_0"] == 0.5  # a policy over itself knows nothing
         assert values["oracle"] == 1.0
+
+
+def test_a_policy_s_demonstrations_are_tilted_within_prompts():
+    truth = np.array([[0.0, np.log(3), -50.0]] * 4000 + [[100.0, 100.0, 99.0]])
+    drawn = tilted(truth, 1.0, np.random.default_rng(0))
+    assert drawn.shape == (4001,)  # every prompt once, however good its candidates are
+    # odds of 1 to 3 between the first two; three standard errors of 4,000 draws are 0.021
+    assert np.mean(drawn[:4000] == 1) == pytest.approx(0.75, abs=0.021)
+    alike = tilted(truth, 0.0, np.random.default_rng(0))
+    assert np.bincount(alike, minlength=3) / 4001 == pytest.approx(1 / 3, abs=0.023)
+    assert set(tilted(truth[:4000], 50.0, np.random.default_rng(0))) == {1}
 
 
 def test_auc_by_hand():

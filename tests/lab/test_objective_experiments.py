@@ -15,10 +15,12 @@ from plaudit.lab.catalog import in_area, list_experiments
 from plaudit.lab.claim import read_claim
 from plaudit.lab.experiments.training.cyclic_annotators.experiment import as_lists
 from plaudit.lab.experiments.training.objectives.experiment import SETTINGS, fitted_slope, soft_pairs
+from plaudit.lab.experiments.training.other_objectives import experiment as other_objectives
 from plaudit.lab.experiments.training.other_objectives.experiment import SETTINGS as OTHERS
 from plaudit.lab.experiments.training.other_objectives.rows import (
     as_demonstrations,
     by_annotator,
+    groups_in,
     judged_pairs,
     outcomes,
     partly_labelled,
@@ -27,8 +29,9 @@ from plaudit.lab.experiments.training.other_objectives.rows import (
     rated_twice,
     with_aspects,
 )
+from plaudit.lab.fitting import trained_in_world
 from plaudit.lab.running import log_path, read_results
-from plaudit.lab.worlds.assistant import PolicyConfig, prepare
+from plaudit.lab.worlds.assistant import ASPECTS, PolicyConfig, prepare
 from plaudit.records.message import Message
 from plaudit.records.rows import Pair, Ranked
 from plaudit.training.methods import METHODS, chosen
@@ -48,13 +51,26 @@ def test_some_objectives_and_the_controls(smoke):
     assert {f"{name}@{dose}" for name in SETTINGS for dose in (0, 20, 40)} <= set(experiment.claim.arms)
 
 
-def test_objectives_that_read_other_rows(smoke):
+def test_objectives_that_read_other_rows(smoke, monkeypatch):
+    fits = []
+
+    def recorded(rows, **options):
+        found = trained_in_world(rows, **options)
+        fits.append((groups_in(rows), found.facts["groups"], options["batch_size"]))
+        return found
+
+    monkeypatch.setattr(other_objectives, "trained_in_world", recorded)
     claim = find_experiment("training/other_objectives").claim
     found = smoke("training/other_objectives", [*(f"{name}@20" for name in OTHERS), "placebo@20", "oracle"], unknown=())
     assert found["oracle"]["accuracy"] == 1.0
     assert {f"{name}@{dose}" for name in OTHERS for dose in (0, 20, 40)} <= set(claim.arms)
     everything = {chosen(s.get("objective", "bradley-terry")).name for s in SETTINGS.values()}
     everything |= {objective for objective, _ in OTHERS.values()}
+    assert len(fits) == len(OTHERS) + 1
+    assert all(counted == made for counted, made, _ in fits)  # as the trainer makes them
+    assert all(
+        made / size == pytest.approx(0.5, rel=0.05) for _, made, size in fits
+    )  # 16 lists, 32 to a step: all alike
     # the claim says why these are not here
     assert set(METHODS) - everything == {"cross-encoder", "variational", "yes-token", "principle-token"}
 
@@ -80,8 +96,10 @@ def test_other_rows_by_hand(small_worlds):
     assert [p.annotator for p in by_annotator(bench, lists, 0, 0.0)] == ["a", "a", "b", "b"] * 2
     turned = [replace(row, meta={**row.meta, "flipped": True}) for row in lists]
     plain, upside_down = with_aspects(bench, lists, 0, 0.0), with_aspects(bench, turned, 0, 0.0)
-    for row, other in zip(plain, upside_down, strict=True):
-        assert [{k: -v for k, v in one.items()} for one in row.meta["aspects"]] == list(other.meta["aspects"])
+    for name in ASPECTS:
+        one, other = ([a[name] for row in told for a in row.meta["aspects"]] for told in (plain, upside_down))
+        np.testing.assert_allclose(np.mean(one) - one, other - np.mean(other), atol=1e-12)
+        assert np.mean(other) == pytest.approx(np.mean(one))  # the scale stays where it is
     for pair, other in zip(*(preferred_by_aspect(bench, r, 0, 0.0) for r in (lists, turned)), strict=True):
         assert set(pair.meta["aspect_preferences"].values()) <= {0.0, 0.5, 1.0}
         assert all(v + other.meta["aspect_preferences"][k] == 1 for k, v in pair.meta["aspect_preferences"].items())

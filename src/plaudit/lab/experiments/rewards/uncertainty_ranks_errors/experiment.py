@@ -17,6 +17,7 @@ from plaudit.lab.experiments.rewards.uncertainty_ranks_errors.sources import Tol
 from plaudit.lab.members import Numbers, pool_groups, prepared, selected
 from plaudit.lab.worlds.assistant.pool import Pool
 from plaudit.rewards.uncertainty.moments import centred_within
+from plaudit.stats.selective import auroc
 
 
 def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) -> dict[str, float]:
@@ -25,7 +26,8 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     Returns:
         `gain` (AUROC of errors by margin and std together, minus that by the margin alone), `auroc_margin`,
         `auroc_std`, `accuracy` and `accuracy_off` on clean labels; `std_ratio`, the mean deviation off the
-        distribution over that in it; `coverage` and `coverage_off` of 90% intervals of the true difference, where the
+        distribution over that in it; `auroc_off`, that of pairs off it against
+        pairs in it by their deviation; `coverage` and `coverage_off` of 90% intervals of the true difference, where the
         deviation is in the reward's unit; `true_mean` and `true_largest`, the true reward of the best of n without and
         with the variance penalty.
     """
@@ -40,6 +42,9 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
         "accuracy": float(inside.right.mean()),
         "accuracy_off": float(outside.right.mean()),
         "std_ratio": float(outside.std.mean() / inside.std.mean()) if inside.std.mean() > 0 else 1.0,
+        "auroc_off": auroc(
+            np.concatenate([outside.std, inside.std]), np.repeat([1.0, 0.0], [outside.std.size, inside.std.size])
+        ),
         "true_mean": selected(told.pool_reward, pool, largest=budget["largest"], seed=seed)["true_largest"],
         "true_largest": selected(_penalised(told, pool), pool, largest=budget["largest"], seed=seed)["true_largest"],
     }

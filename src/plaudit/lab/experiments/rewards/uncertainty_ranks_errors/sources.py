@@ -22,7 +22,7 @@ from plaudit.rewards.uncertainty.gate import fit_patterns
 from plaudit.rewards.uncertainty.laplace import fit_laplace
 
 RATED = {"gaussian_heads": "gaussian-heads?heads=5&likelihood=true", "evidential": "evidential"}
-NO_UNIT = ("patterns", "longer")
+NO_UNIT = ("patterns", "patterns_all", "longer")
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ def _said(source: Reward, rows: Sequence[Pair]) -> Said:
     return Said(first.reward - second.reward, std, truth)
 
 
-def _rows(world: Prepared, budget: Mapping[str, Any], seed: int) -> list[Pair]:
+def _rows(world: Prepared, budget: Mapping[str, Any], seed: int, *, all_kinds: bool) -> list[Pair]:
     """The training pairs of the kinds that are seen."""
-    unseen = held_out(world, seed)
+    unseen = () if all_kinds else held_out(world, seed)
     rows = world.pairs(2 * budget["pairs"], Knobs(flips=budget["flips"]), seed=1)
     return [r for r in rows if r.meta["kind"] not in unseen][: budget["pairs"]]
 
@@ -130,8 +130,6 @@ def _rated(rows: Sequence[Pair], noise: float, seed: int) -> list[Pair]:
 
 
 def _source(arm: str, seed: int, budget: Mapping[str, Any]) -> Reward:
-    world = prepared(seed, budget["policy_demonstrations"], budget["policy_epochs"])
-    rows = _rows(world, budget, seed)
     frozen = tuple(sorted(budget.items()))
     seeds = seeds_of(seed, "pretrain", budget["members"])
     if arm == "deep_ensemble":
@@ -142,22 +140,26 @@ def _source(arm: str, seed: int, budget: Mapping[str, Any]) -> Reward:
         return _model(seed, *seeds[0], 3.0, "bradley-terry-heads", frozen)
     if arm in RATED:
         return _model(seed, *seeds[0], 3.0, RATED[arm], frozen)
-    single: Any = _model(seed, *seeds[0], 3.0, "bradley-terry", frozen)
+    all_kinds = arm == "patterns_all"
+    single: Any = _model(seed, *seeds[0], 3.0, "bradley-terry", frozen, all_kinds=all_kinds)
+    world = prepared(seed, budget["policy_demonstrations"], budget["policy_epochs"])
+    rows = _rows(world, budget, seed, all_kinds=all_kinds)
     if arm == "dropout":
         return DropoutReward(single)
     if arm == "laplace":
         return fit_laplace(single, rows, members=2 * single.model.config.hidden_size)
-    if arm == "patterns":
+    if arm.startswith("patterns"):
         return fit_patterns(single, rows, action="none")
     raise InputError(f"uncertainty_ranks_errors: arm {arm!r} is not known; the claim lists the arms")
 
 
 @lru_cache(maxsize=8)
 def _model(
-    seed: int, backbone: int, member: int, epochs: float, objective: str, frozen: tuple[tuple[str, Any], ...]
-) -> Reward:
+    seed: int, backbone: int, member: int, epochs: float, objective: str, frozen: tuple[tuple[str, Any], ...], *,
+    all_kinds: bool = False,
+) -> Reward:  # fmt: skip
     budget = dict(frozen)
     world = prepared(seed, budget["policy_demonstrations"], budget["policy_epochs"])
-    rows = _rows(world, budget, seed)
+    rows = _rows(world, budget, seed, all_kinds=all_kinds)
     rows = _rated(rows, budget["rating_noise"], seed) if objective in RATED.values() else rows
     return train_member(rows, backbone=backbone, member=member, size=budget["size"], epochs=epochs, objective=objective)

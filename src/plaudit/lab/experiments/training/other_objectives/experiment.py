@@ -25,6 +25,7 @@ from plaudit.lab.experiments.training.objectives.experiment import (
 from plaudit.lab.experiments.training.other_objectives.rows import (
     as_demonstrations,
     by_annotator,
+    groups_in,
     judged_pairs,
     outcomes,
     partly_labelled,
@@ -93,7 +94,8 @@ def _judge(name: str, share: float, bench: Bench, budget: Mapping[str, Any], see
     lists = bench.world.lists(budget["lists"], each=budget["each"], seed=1, without=(bench.held_out,), flips=share)
     objective, made = SETTINGS["bradley-terry" if name == "placebo" else name]
     rows = made(bench, with_shuffled_levels(lists, seed) if name == "placebo" else lists, seed, share)
-    options: dict[str, Any] = {"batch_size": max(1, round(32 * len(rows) / len(lists)))}  # as many steps for all arms
+    # as many steps for all arms: a batch counts groups, and neighbouring rows of one prompt without a pair are one
+    options: dict[str, Any] = {"batch_size": max(1, round(32 * groups_in(rows) / len(lists)))}
     with tempfile.TemporaryDirectory(prefix="plaudit-lab-") as folder:
         if name in CAUSAL:
             options["backbone"] = _untrained_causal(Path(folder) / "start", seed=seed, size=budget["size"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import permutations
+from itertools import groupby, permutations
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,7 @@ def told_twice(bench: Bench, rows: Sequence[Ranked], seed: int, share: float) ->
 
 
 def with_aspects(bench: Bench, rows: Sequence[Ranked], seed: int, share: float) -> list[Ranked]:
-    """The lists with the aspects of their completions, in deviations within prompts; upside down where the list is."""
+    """The lists with the aspects of their completions, as `aspect_tables` has them."""
     del seed, share
     return [
         replace(row, meta={"aspects": [dict(zip(ASPECTS, map(float, values), strict=True)) for values in table]})
@@ -110,12 +110,24 @@ def preferred_by_aspect(bench: Bench, rows: Sequence[Ranked], seed: int, share: 
 
 
 def aspect_tables(bench: Bench, rows: Sequence[Ranked]) -> list[np.ndarray]:
-    """Aspects of each list's completions, (k, 12)."""
-    world, found = bench.world.world, []
-    for row in rows:
-        values = world.parse([Sample(row.prompt, text) for text in row.completions]).values / world.spread
-        found.append(-values if row.meta["flipped"] else values)
-    return found
+    """Aspects of each list's completions, (k, 12), in units of their deviation within prompts.
+
+    Upside down where the list is, about the mean of all lists: as raters who turn a scale round do not leave it.
+    """
+    world = bench.world.world
+    tables = [
+        np.asarray(world.parse([Sample(row.prompt, text) for text in row.completions]).values / world.spread)
+        for row in rows
+    ]
+    centre = np.concatenate(tables).mean(axis=0)
+    return [2 * centre - table if row.meta["flipped"] else table for row, table in zip(rows, tables, strict=True)]
+
+
+def groups_in(rows: Sequence[Any]) -> int:
+    """Groups that the trainer makes of rows: one of each pair and list, one of neighbours of one prompt otherwise."""
+    if isinstance(rows[0], Pair | Ranked):
+        return len(rows)
+    return sum(1 for _ in groupby(rows, key=lambda row: row.prompt))
 
 
 def by_annotator(bench: Bench, rows: Sequence[Ranked], seed: int, share: float) -> list[Pair]:

@@ -1,0 +1,1 @@
+"""An implicit reward against an explicit one that starts from random weights."""

@@ -1,0 +1,1 @@
+"""What rows about confidence cost in accuracy."""

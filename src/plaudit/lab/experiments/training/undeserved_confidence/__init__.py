@@ -1,0 +1,1 @@
+"""Do rows about confidence make a reward like it less where it is not deserved?"""
