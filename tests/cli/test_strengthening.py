@@ -108,6 +108,49 @@ def test_a_pair_that_cannot_be_judged_has_margin_zero(train, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("objective", "column"),
+    [
+        ("margin-regression", "strength"), ("combined-strength", "strength"), ("scaled-bradley-terry", "strength"),
+        ("soft-bradley-terry", "preference"),
+    ],
+)  # fmt: skip
+def test_a_pair_that_cannot_be_judged_is_no_label(objective, column, train, tmp_path, capsys):
+    """Its own scores and its own preference are another judge's, and 0 would say that the two are equally good."""
+    told = pair(1, "q", "a", chosen_score=5.0, rejected_score=1.0, meta={"preference": 0.9})
+    rewards = [f"{tmp_path}/said.py:{name}" for name in ("counts_a", "cannot_say")]
+    code, out = train([ROWS[0], told, ROWS[2]], "--objective", objective, rewards=rewards)
+    assert code == 0
+    printed = capsys.readouterr().out
+    assert (
+        "strengths by 2 rewards: 0 pairs flipped, 0 left out, 1 that a reward could not judge, left out too, for "
+        f"{objective} learns the {column} itself; see"
+    ) in printed
+    assert "trained on 2 preferences" in printed
+    # by hand: the first has margins 2 and 0, the last 0 and 0; sigmoid(2) = 0.880797
+    kept = read(out / "strengthened.jsonl").rows
+    assert [(row.chosen, row.margin) for row in kept] == [("aab", 1.0), ("ab", 0.0)]
+    assert [row.meta["preference"] for row in kept] == pytest.approx([(0.880797 + 0.5) / 2, 0.5], abs=1e-6)
+
+
+@pytest.mark.parametrize(("options", "left"), [([], 2), (["--drop-weakest", "1"], 2)])
+def test_where_no_pair_can_be_judged_there_is_no_label(options, left, train, tmp_path, capsys):
+    rows = [pair(0, "q", "a"), pair(1, "b", "q"), *([ROWS[0]] if options else [])]
+    rewards = [f"{tmp_path}/said.py:{name}" for name in ("counts_a", "cannot_say")]
+    code, out = train(rows, "--objective", "margin-regression", *options, rewards=rewards)
+    assert code == 2
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith(
+            f"--strength-by: {left} of {len(rows)} pairs have a completion that a reward could not judge, and no other "
+            "is left for margin-regression; give rewards that score them"
+        )
+    )
+    assert not (out / "strengthened.jsonl").exists()
+    assert not (out / "model").exists()
+
+
+@pytest.mark.parametrize(
     ("rows", "options", "rewards", "message"),
     [
         (ROWS, [], ["rule/length", "rule/length"], "--strength-by: bradley-terry would not read the strengths; add"),

@@ -211,7 +211,7 @@ def test_folds_score_every_pair_by_a_model_that_never_saw_its_prompt(tiny, tmp_p
     data = write_rows(tmp_path / "some.jsonl", rows)
     settings = [*FILES, f"data.train={data}", "data.folds=3", "evaluate.subsets=[]"]
     if frozen:
-        settings += [f"model.name={_bert(tmp_path / 'bert')}", "train.freeze=true"]
+        settings += [f"model.name={_bert(tmp_path / 'bert')}", "train={freeze: true, max_length: 128}"]
     models = []
     fit = getattr(measuring, "fit_frozen" if frozen else "train_reward")
 

@@ -95,14 +95,14 @@ def test_settings_are_read_as_yaml_on_top_of_the_file(tmp_path):
         [
             "data.world=null",
             "data.train=x=1.jsonl",
-            "train.learning_rate=1e-3",
+            "train.l2=1e-3",
             "train.freeze=true",
             "evaluate.subsets=[a, b]",
             "title=two words",
         ],
     )
     assert (recipe.data.world, recipe.data.train) == (None, "x=1.jsonl")
-    assert (recipe.train.learning_rate, recipe.train.freeze) == (0.001, True)
+    assert (recipe.train.l2, recipe.train.freeze) == (0.001, True)
     assert (recipe.evaluate.subsets, recipe.title) == (("a", "b"), "two words")
     for bad, says in (
         ("train", "expected key.sub=value"),

@@ -1,5 +1,7 @@
 """Regularisers of groups in a run: the step is the whole batch's, however it is divided; and it serves its groups."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from plaudit.records import Message, Pair, Ranked, write
 from plaudit.stats.dependence import attribute_matrix
 from plaudit.training.config import FitConfig
 from plaudit.training.fitting import build
+from plaudit.training.methods import chosen
 
 QUICK = dict(epochs=1.0, learning_rate=3e-3, batch_size=4, max_length=96, save_steps=1000)
 DCOV = "distance-covariance?coef=3"
@@ -121,6 +124,67 @@ def test_rows_weigh_as_their_column_says(rows, fit, small, tmp_path):
     assert weighed.losses == pytest.approx([expected.item()], abs=1e-5)
 
 
+def plain_outputs(rows, small, config):
+    """What the untrained model says of both sides of each row, (n, 2, heads), a sequence at a time."""
+    model, tokenizer, template = build(rows, small, config)
+    encoder, said = Encoder(tokenizer, template), []
+    for row in rows:
+        both = encoder.encode_group(row.prompt, [row.chosen, row.rejected])
+        said.append(torch.stack([model(torch.tensor(e.ids[None].astype(np.int64))).logits[0] for e in both]))
+    return torch.stack(said).detach()
+
+
+def halves(rows):
+    """Every other row says that it is not known which is better."""
+    return [replace(r, meta={**r.meta, "labelled": i % 2 == 0}) for i, r in enumerate(rows)]
+
+
+def test_internal_agreement_weighs_its_pairs(rows, fit, small, tmp_path):
+    config = FitConfig(**QUICK | {"batch_size": 8, "objective": "internal-agreement"})
+    given = [replace(r, meta={**r.meta, "w": 1 + i % 3}) for i, r in enumerate(halves(rows()))]
+    fitted = fit(tmp_path, given, row_weight="w", batch_size=8, objective="internal-agreement")
+    total = 0.0
+    # by hand, of the two leads y and z: -log sigmoid of both, halved, where there is a label; else how far they are
+    # apart, a tenth of their mean entropy, and -log sigmoid|y| where they agree
+    for row, said in zip(given, plain_outputs(given, small, config), strict=True):
+        y, z = ((said[0] - said[1]).double()).tolist()
+        p, q = (1 / (1 + np.exp(-x)) for x in (y, z))
+        if row.meta["labelled"]:
+            loss = -(np.log(p) + np.log(q)) / 2
+        else:
+            entropy = sum(-c * np.log(c) - (1 - c) * np.log(1 - c) for c in (p, q)) / 2
+            loss = (p - q) * (y - z) + 0.1 * entropy + (np.log1p(np.exp(-abs(y))) if y * z > 0 else 0.0)
+        total += row.meta["w"] * loss
+    assert fitted.losses == pytest.approx([total / sum(r.meta["w"] for r in given)], abs=1e-5)
+
+
+def test_a_cross_encoder_weighs_its_pairs(rows, fit, small, tmp_path):
+    config = FitConfig(**QUICK | {"batch_size": 8, "objective": "cross-encoder"})
+    fitted = fit(tmp_path, rows(), row_weight="w", batch_size=8, objective="cross-encoder")
+    kept = [r for r in rows() if r.meta["w"]]
+    shown = chosen("cross-encoder").rows(kept)  # both completions in one text, in either order
+    said = plain_outputs(shown, small, config)[:, :, 0]
+    weight = torch.tensor([float(r.meta["w"]) for r in kept])
+    expected = -(weight * F.logsigmoid((said[:, 0] - said[:, 1]) / 2)).sum() / weight.sum()
+    assert fitted.losses == pytest.approx([expected.item()], abs=1e-5)
+
+
+@pytest.mark.parametrize("objective", ["internal-agreement", "cross-encoder"])
+def test_a_row_of_weight_zero_changes_nothing_of_a_fit(objective, rows, fit, parameters, tmp_path):
+    given = [replace(r, meta={**r.meta, "w": 1 + i % 3}) for i, r in enumerate(halves(rows()))]
+    idle = Pair((Message("user", "nobody asks"),), "nothing at all", "even less", meta={"w": 0, "labelled": False})
+    options = dict(row_weight="w", objective=objective)
+    without = fit(tmp_path / "without", given, **options)
+    mixed = [*given[:3], idle, *given[3:], replace(idle, meta=idle.meta | {"labelled": True})]
+    beside = fit(tmp_path / "beside", mixed, **options)
+    assert beside.pairs == without.pairs == 8
+    assert beside.losses == without.losses
+    same(beside, without, parameters, 0)
+    assert (beside.reward.manifest.offset, beside.reward.manifest.scale) == (
+        without.reward.manifest.offset, without.reward.manifest.scale,
+    )  # fmt: skip
+
+
 def test_the_command(rows, tmp_path, capsys):
     write(tmp_path / "pairs.jsonl", rows(12))
     size = ["--width", "32", "--layers", "1", "--heads", "2", "--vocabulary", "300"]
@@ -178,7 +242,15 @@ def test_the_command(rows, tmp_path, capsys):
         ),
         (
             dict(row_weight="w", objective="plackett-luce"),
-            "row_weight has no effect on plackett-luce, which weighs no pairs; leave it out",
+            "row_weight weighs pairs, and plackett-luce is a mean over lists; leave it out",
+        ),
+        (
+            dict(row_weight="w", objective="implicit-dpo"),
+            "row_weight has no effect on implicit-dpo, which weighs all rows alike; leave it out",
+        ),
+        (
+            dict(row_weight="w", objective="gated-aspects"),
+            "row_weight weighs pairs, and gated-aspects is a mean over sequences; leave it out",
         ),
     ],
 )
@@ -216,3 +288,14 @@ def test_what_the_rows_cannot_say_is_refused(options, message, rows, fit, tmp_pa
     with pytest.raises(InputError) as error:
         fit(tmp_path, given, **options)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("which", "message"), [(True, "none of the 4 pairs is labelled"), (False, "has labelled false")]
+)
+def test_rows_of_weight_zero_do_not_count_as_labelled_or_not(which, message, fit, pairs, tmp_path):
+    rows = [
+        replace(row, meta={"labelled": i % 2 == 0, "w": float((i % 2 == 0) != which)}) for i, row in enumerate(pairs(8))
+    ]
+    with pytest.raises(InputError, match=message):
+        fit(tmp_path, rows, objective="internal-agreement", row_weight="w")

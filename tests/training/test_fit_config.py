@@ -124,6 +124,18 @@ def test_the_options_of_a_frozen_head_have_their_effects(encoder_folder, pairs, 
     assert weight("e", max_length=8).features.max_length == 8
 
 
+def test_no_other_option_is_taken_by_a_frozen_head():
+    """Each field has an effect, above, or is refused; the seed makes the folds of the penalty."""
+    taken = {"objective", "freeze", "l2", "label_smoothing", "max_length", "seed"}
+    texts = {"head_activation": "tanh", "balance": "length", "fair": "error-bound", "group": "a", "row_weight": "a"}
+    shares = {"warmup": 0.5, "contrastive_dropout": 0.5}
+    for f in fields(FitConfig):
+        if f.name not in taken:
+            value = (texts | shares).get(f.name) or (True if f.default is False else f.default + 1)
+            with pytest.raises(InputError, match=f"^{f.name} has no effect"):
+                FitConfig(freeze=True, **{f.name: value})
+
+
 def test_the_table_is_whole():
     elsewhere = {
         "objective",  # one so far; see the ranges below
@@ -216,7 +228,9 @@ def test_a_fitted_tokenizer_round_trips_any_text():
             for name, value in (
                 ("use_margin", True), ("center_coef", 0.1), ("balance", "length"), ("lora_rank", 4),
                 ("gradient_checkpointing", True), ("bf16", True), ("head_depth", 2), ("meta_rate", 0.1),
-                ("contrastive_coef", 0.1),
+                ("contrastive_coef", 0.1), ("margin_scale", 2.0), ("epochs", 5.0), ("learning_rate", 1.0),
+                ("warmup", 0.5), ("weight_decay", 0.1), ("max_grad_norm", 9.0), ("batch_size", 3), ("accumulation", 4),
+                ("tokens_per_row", 16), ("save_steps", 7),
             )
         ),
     ],

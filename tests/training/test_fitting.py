@@ -1,6 +1,7 @@
 """Invariants of a fit: how rows are packed, accumulated or recomputed does not matter; what is trained comes back."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import plaudit
 from plaudit.engine.gate import Gate
 from plaudit.errors import InputError
 from plaudit.records import Message, Pair, Ranked, Sample, Unpaired
+from plaudit.rewards.registry import load
 from plaudit.training.backbones import build_backbone, fit_tokenizer
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.entry import preference_rows, train_reward
@@ -237,11 +239,50 @@ def test_a_reward_model_goes_on_from_its_head(fit, pairs, tmp_path):
     assert first.losses[0] > 0.6
 
 
-def test_a_weightless_or_many_headed_backbone_is_refused(fit, pairs, tmp_path):
+@pytest.mark.parametrize("network", [{}, {"head_depth": 2}])
+def test_a_head_of_the_same_form_is_gone_on_with(network, fit, pairs, tmp_path):
+    first = fit(tmp_path / "a", pairs(8), epochs=1.0, **network).reward
+    start = Backbone(name=str(tmp_path / "a" / "model"))
+    still = fit(tmp_path / "b", pairs(8), backbone=start, learning_rate=1e-12, **network).reward
+    for (name, a), (other, b) in zip(first.model.named_parameters(), still.model.named_parameters(), strict=True):
+        assert name == other
+        torch.testing.assert_close(b, a, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (dict(head_depth=2), dict()),
+        (dict(head_depth=2), dict(head_depth=3)),
+        (dict(objective="bradley-terry"), dict(objective="bradley-terry-heads?heads=3")),
+        (dict(objective="bradley-terry-heads?heads=3"), dict(objective="bradley-terry")),
+    ],
+)
+def test_a_head_of_another_form_is_begun_anew(before, after, fit, pairs, tmp_path):
+    first = fit(tmp_path / "a", pairs(8), epochs=1.0, **before).reward
+    start = Backbone(name=str(tmp_path / "a" / "model"))
+    still = fit(tmp_path / "b", pairs(8), backbone=start, learning_rate=1e-12, **after).reward
+    bodies = [dict(reward.model.model.named_parameters()) for reward in (first, still)]
+    for name, value in bodies[0].items():
+        torch.testing.assert_close(bodies[1][name], value, atol=1e-9, rtol=0)
+    again = load(tmp_path / "b" / "model")
+    assert np.isfinite(again(pairs(8)[0].samples()).reward).all()
+
+
+def test_a_many_headed_backbone_gets_a_head_of_its_own(fit, pairs, tmp_path):
     tokenizer = tokenizer_of(pairs)
     config = tf.LlamaConfig(**SIZES, vocab_size=len(tokenizer), max_position_embeddings=128, num_labels=3)
     folder = save(tf.LlamaForSequenceClassification(config), tokenizer, tmp_path / "three")
-    with pytest.raises(InputError, match="cannot be opened as a model"):
+    assert fit(tmp_path / "run", backbone=Backbone(name=str(folder))).reward.model.config.num_labels == 1
+
+
+def test_weights_that_the_configuration_contradicts_are_refused(fit, pairs, tmp_path):
+    tokenizer = tokenizer_of(pairs)
+    config = tf.LlamaConfig(**SIZES, vocab_size=len(tokenizer), max_position_embeddings=128)
+    folder = save(tf.LlamaForSequenceClassification(config), tokenizer, tmp_path / "model")
+    told = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(told | {"intermediate_size": 2 * told["intermediate_size"]}))
+    with pytest.raises(InputError, match=r"down_proj.weight is \(\d+, \d+\), and its config says .*; save it again"):
         fit(tmp_path / "run", backbone=Backbone(name=str(folder)))
 
 

@@ -83,6 +83,12 @@ def test_a_row_s_identity_is_what_it_says():
     assert float(np.float32(row_identity("", row, 0, 1))) == row_identity("", row, 0, 1)  # exact in float32
 
 
+@pytest.mark.parametrize("draw", [2**63 - 1, -(2**63)])
+def test_a_draw_may_be_any_number_of_64_bits(draw, fit, pairs, tmp_path):
+    fitted = fit(tmp_path, pairs(4), objective=f"bradley-terry-heads?heads=2&draw={draw}")
+    assert np.isfinite(fitted.losses).all()
+
+
 def test_options_are_checked():
     assert chosen("bradley-terry-heads").head.outputs == 5
     assert chosen("gaussian-heads?heads=3").head.outputs == 6
@@ -92,6 +98,8 @@ def test_options_are_checked():
         ("bradley-terry-heads?bootstrap=2", "bootstrap is '2'"),
         ("bradley-terry-heads?center_coef=-1", "center_coef is -1.0; it must be at least 0"),
         ("gaussian-heads?heads=0", "heads is 0"),
+        (f"bradley-terry-heads?draw={2**63}", r"draw is 9223372036854775808; give a whole number from -2\^63 to 2\^63"),
+        (f"bradley-terry-heads?draw={-(2**63) - 1}", "draw is -9223372036854775809; give a whole number from"),
     ):
         with pytest.raises(InputError, match=message):
             _ = chosen(FitConfig(objective=text).objective).head

@@ -205,6 +205,17 @@ def test_pairs_without_labels_are_refused_alone(meta, message, fit, tmp_path):
         fit(tmp_path, [Pair(ASKED, "a", "b", meta=meta)], objective="internal-agreement")
 
 
+def test_a_gap_that_no_pair_meets_is_refused_before_anything_is_trained(pairs, fit, tmp_path):
+    """A pair without scores has grades of our own, 1 and 0, which say nothing in units of scores."""
+    for gap in (0.5, 2):
+        with pytest.raises(InputError, match="row 1: min_gap is in units of scores, and the pair has none"):
+            fit(tmp_path, pairs(4), objective=f"rank-list?min_gap={gap}")
+    with pytest.raises(InputError, match="min_gap is 4, and none of the 8 rows has two completions that far apart"):
+        fit(tmp_path, pair_rows(), objective="rank-list?min_gap=4")  # their scores are 4 and 1
+    assert not list(tmp_path.iterdir())
+    assert fit(tmp_path, pair_rows(), objective="rank-list?min_gap=3").losses[0] > 0.1
+
+
 def test_a_head_whose_second_layer_is_zero_says_nothing(fit, tmp_path):
     """Entry 93: whatever the first layer is, all rewards are alike, every pair loses log 2, and it can still learn."""
     model = fit(tmp_path, ranked_rows(4), head_depth=2).reward

@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from plaudit.errors import InputError
+from plaudit.errors import InputError, UnsupportedError
 from plaudit.records import Message, Pair, Ranked, Rated, Sample
 from plaudit.records.writing import write
+from plaudit.rewards.people import users
 from plaudit.rewards.registry import load
 from plaudit.shaping import DirectionReward
-from plaudit.training import FitConfig, train_reward
+from plaudit.training import FitConfig, fitting, train_reward
 from plaudit.training.aspects import aspect_names, aspect_table
 from plaudit.training.groups import Group, standardised_aspects
-from plaudit.training.methods import chosen
+from plaudit.training.methods import Chosen, chosen
+from plaudit.training.trainer import RewardTrainer
 
 ASKED = (Message("user", "how are you"),)
 
@@ -211,3 +213,38 @@ def test_a_user_model_is_fitted_beside_the_weights(small, tmp_path, monkeypatch)
         reward = load(f"personal/variational?of={tmp_path / 'model'}&context={tmp_path / f'{person}.jsonl'}")
         said = reward(test).reward
         assert ((said[:8] > said[8:]) == likes).mean() > 0.8
+
+
+def annotated(n=6):
+    """Pairs of two people."""
+    return [
+        Pair((Message("user", f"question {i}"),), f"a good answer {i}", f"an answer {i}", annotator=f"person {i % 2}")
+        for i in range(n)
+    ]
+
+
+VARIATIONAL = FitConfig(objective="variational?steps=3&context=2", epochs=1.0, batch_size=2, max_length=96)
+
+
+def test_a_model_that_users_cannot_be_fitted_to_is_refused_before_it_is_trained(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "has_read_head", lambda model: False)  # as of an encoder
+    monkeypatch.setattr(fitting, "run_steps", lambda *a, **k: pytest.fail("it was trained"))
+    with pytest.raises(UnsupportedError, match="its score is read by 'classification', not at the last token"):
+        train_reward(annotated(), backbone=small, config=VARIATIONAL, out=tmp_path)
+
+
+def test_killed_while_users_are_fitted_nothing_is_trained_again(small, tmp_path, monkeypatch):
+    def killed(self, reward, rows):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Chosen, "fit_beside", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_reward(annotated(), backbone=small, config=replace(VARIATIONAL, save_steps=1), out=tmp_path)
+    assert not (tmp_path / "model").exists()  # it would open as a model without its users
+    stepped = []
+    step = RewardTrainer.training_step
+    monkeypatch.setattr(RewardTrainer, "training_step", lambda *a, **k: stepped.append(1) or step(*a, **k))
+    train_reward(annotated(), backbone=small, config=replace(VARIATIONAL, save_steps=1), out=tmp_path)
+    assert not stepped
+    assert (tmp_path / "model" / users.FILE).is_file()

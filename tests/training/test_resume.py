@@ -231,11 +231,13 @@ def test_sigkill_loses_nothing(fit, tmp_path):
         torch.testing.assert_close(one[name], other[name], atol=1e-6, rtol=0)
 
 
-def test_killed_in_an_epoch_from_easy_to_hard_goes_on_in_it(fit, parameters, tmp_path):
-    run = RUN | {"epochs": 3.0, "save_steps": 4, "objective": "cotraining?easy_first=true&noise=0"}
-    undisturbed = fit(tmp_path / "whole", **run)  # six steps an epoch: the checkpoints at 8 and 16 lie inside one
-    killed_at(10, fit, tmp_path / "killed", **run)
+@pytest.mark.parametrize(("every", "at", "begun"), [(4, 10, ["1"]), (5, 14, ["1", "2"])])
+def test_killed_in_an_epoch_from_easy_to_hard_goes_on_in_it(every, at, begun, fit, parameters, tmp_path):
+    run = RUN | {"epochs": 3.0, "save_steps": every, "objective": "cotraining?easy_first=true&noise=0"}
+    # six steps an epoch: the newest checkpoint, 8 or 10, lies inside of one; at 14 the next one has begun as well
+    undisturbed = fit(tmp_path / "whole", **run)
+    killed_at(at, fit, tmp_path / "killed", **run)
     kept = json.loads((tmp_path / "killed" / "checkpoints" / "order.json").read_text())
-    assert kept["epoch"] == 1
-    assert sorted(kept["order"]) == list(range(12))
+    assert list(kept["orders"]) == begun
+    assert all(sorted(order) == list(range(12)) for order in kept["orders"].values())
     same(fit(tmp_path / "killed", **run), undisturbed, parameters)

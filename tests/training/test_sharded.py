@@ -103,6 +103,12 @@ def test_the_first_version_of_fsdp_is_refused(monkeypatch):
     check_sharding()
 
 
+def test_deepspeed_is_refused(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(UnsupportedError, match="training under DeepSpeed is not supported: it would round labels"):
+        check_sharding()
+
+
 def test_a_model_that_was_never_divided_stays_as_it_is():
     import torch
 

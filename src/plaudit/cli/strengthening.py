@@ -10,6 +10,7 @@ is Bradley-Terry with adaptive margins: `-log sigmoid(d - strength)`. With `--ob
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,9 @@ from plaudit.training.methods import chosen
 
 FILE = "strengthened.jsonl"
 """What was trained on, in the run folder."""
+
+LABELS = {"strength", "preference"}
+"""Columns by which an objective learns how strong a pair is, where a margin only shifts what it learns."""
 
 
 def add_strengths(parser: argparse.ArgumentParser) -> None:
@@ -38,10 +42,11 @@ def add_strengths(parser: argparse.ArgumentParser) -> None:
 def with_strengths(args: argparse.Namespace, rows: Sequence[Any], config: FitConfig) -> list[Any]:
     """The rows as the options ask: with strengths as margins and soft labels, weak ones flipped or dropped.
 
-    What is trained on is written to `OUT/strengthened.jsonl`.
+    What is trained on is written to `OUT/strengthened.jsonl`. A pair that a reward could not judge has margin 0; where
+    the objective learns the strength or the soft label itself, it is left out.
 
     Raises:
-        InputError: if a row is no pair, or an option would have no effect.
+        InputError: if a row is no pair, an option would have no effect, or no pair is left that could be judged.
     """
     weakest = args.flip_weakest or args.drop_weakest
     if not args.strength_by:
@@ -51,7 +56,7 @@ def with_strengths(args: argparse.Namespace, rows: Sequence[Any], config: FitCon
             )
         return list(rows)
     method = chosen(config.objective)
-    read = config.use_margin or {"strength", "preference"} & set(method.method.columns)
+    read = config.use_margin or LABELS & set(method.method.columns)
     if not (read or weakest or method.name == "dynamic-bradley-terry"):
         raise InputError(
             f"--strength-by: {method.name} would not read the strengths; add --use-margin, "
@@ -68,14 +73,25 @@ def with_strengths(args: argparse.Namespace, rows: Sequence[Any], config: FitCon
                 f"--strength-by: row {i + 1} is no pair; convert the rows first (plaudit data convert --to pairs)"
             )
     rewards = [load(reference) for reference in args.strength_by]
-    found = strengthened(rows, rewards, flip=args.flip_weakest, drop=args.drop_weakest)
-    unjudged = sum(row.margin is None for row in found)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"std\(\)")  # torch's, where no pair is judged: that is said below
+        found = strengthened(rows, rewards, flip=args.flip_weakest, drop=args.drop_weakest)
+    dropped, unjudged, more = len(rows) - len(found), sum(row.margin is None for row in found), ""
+    label = LABELS & set(method.method.columns)
+    if label and unjudged:  # a strength of 0 would say that the two are equally good: nobody said so
+        found = [row for row in found if row.margin is not None]
+        more = f", left out too, for {method.name} learns the {min(label)} itself"
+        if not found:
+            raise InputError(
+                f"--strength-by: {unjudged} of {len(rows)} pairs have a completion that a reward could not judge, and "
+                f"no other is left for {method.name}; give rewards that score them"
+            )
     # a margin of zero: the difference of a row's own scores, which a fit takes for want of one, is in other units
     found = [replace(row, margin=0.0) if row.margin is None else row for row in found]
     flips = sum(bool(row.meta.get("flipped_by_strength")) for row in found)
     write(Path(args.out) / FILE, found)
     print(
-        f"strengths by {len(rewards)} rewards: {flips} pairs flipped, {len(rows) - len(found)} left out, "
-        f"{unjudged} that a reward could not judge; see {args.out}/{FILE}"
+        f"strengths by {len(rewards)} rewards: {flips} pairs flipped, {dropped} left out, "
+        f"{unjudged} that a reward could not judge{more}; see {args.out}/{FILE}"
     )
     return list(found)

@@ -15,11 +15,20 @@ from plaudit.errors import UnsupportedError
 
 
 def check_sharding() -> None:
-    """Refuses the first version of FSDP, which flattens weights where they cannot be read by name.
+    """Refuses launchers under which training would go wrong in silence.
+
+    The first version of FSDP flattens weights where they cannot be read by name. DeepSpeed has all columns of a batch
+    in the engine's precision (in bfloat16 a log-probability of -523.4 is -524, and sources are confused), and makes a
+    step of every backward pass.
 
     Raises:
-        UnsupportedError: if a launcher asked for it.
+        UnsupportedError: if one was asked for.
     """
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
+        raise UnsupportedError(
+            "training under DeepSpeed is not supported: it would round labels and step too often; use FSDP with "
+            "fsdp_version: 2, or plain data parallelism"
+        )
     asked = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
     if asked and os.environ.get("FSDP_VERSION", "1") != "2":
         raise UnsupportedError("training under FSDP needs its second version; set fsdp_version: 2 in fsdp_config")

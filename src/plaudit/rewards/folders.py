@@ -115,8 +115,8 @@ def open_classifier(
         reference: a folder, or a hub id.
         outputs: numbers that its head emits.
         network: of its manifest's head; None for a linear head.
-        fresh_head: whether weights that the folder lacks may be drawn at random: where training starts, never where
-            something is to be scored.
+        fresh_head: whether weights that the folder lacks, or has for another number of outputs, may be drawn at
+            random: where training starts, never where something is to be scored.
         **options: passed on to transformers.
 
     Raises:
@@ -132,7 +132,14 @@ def open_classifier(
         from plaudit.rewards.heads import Network, network_class
 
         kind = network_class(open_pretrained(AutoConfig, reference), Network.from_dict(network))
+    if fresh_head:
+        options["ignore_mismatched_sizes"] = True
     model, report = open_pretrained(kind, reference, use_safetensors=True, output_loading_info=True, **options)
+    for name, found, wanted in report["mismatched_keys"]:
+        if tuple(found)[1:] != tuple(wanted)[1:]:  # not a head with other outputs
+            raise InputError(
+                f"{reference}: {name} is {tuple(found)}, and its config says {tuple(wanted)}; save it again"
+            )
     if model.config.num_labels != outputs:
         wanted = "a scalar reward model has one (num_labels=1)" if outputs == 1 else f"its manifest says {outputs}"
         raise UnsupportedError(f"{reference}: has {model.config.num_labels} outputs; {wanted}")

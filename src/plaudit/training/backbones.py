@@ -8,7 +8,8 @@ from typing import Any
 from plaudit.engine.rendering import PLAIN_TEMPLATE, Template, ensure_pad
 from plaudit.errors import InputError
 from plaudit.rewards import folders
-from plaudit.rewards.heads import Network, install_network
+from plaudit.rewards.heads import ComposedHead, Network, install_network
+from plaudit.rewards.manifest import Manifest
 from plaudit.rewards.readers.head import Head
 from plaudit.training.config import Backbone
 
@@ -29,7 +30,7 @@ def build_backbone(
 
     Returns:
         A sequence-classification model with this head and no dropout, its tokenizer with a pad token of its own,
-        and the template.
+        and the template. The head is that of the model folder where it has the same form, else a fresh one.
 
     Raises:
         InputError: if `max_length` is more than the model's positions.
@@ -44,12 +45,12 @@ def build_backbone(
         model = scratch_llama(spec, tokenizer, max_length, outputs=outputs)
     else:
         tokenizer = folders.open_tokenizer(spec.tokenizer or spec.name)
-        model = _pretrained(spec.name, outputs)
+        model = _pretrained(spec.name, head)
         positions = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or max_length)
         if max_length > positions:
             raise InputError(f"max_length is {max_length}, but {spec.name} has {positions} positions; lower max_length")
     ensure_pad(tokenizer, model)
-    if head.network:
+    if head.network and not isinstance(getattr(model, "score", None), ComposedHead):
         install_network(model, Network.from_dict(head.network))
     return model, tokenizer, Template.of(tokenizer, max_length=max_length)
 
@@ -87,14 +88,29 @@ def scratch_llama(spec: Backbone, tokenizer: Any, max_length: int, *, outputs: i
     return LlamaForSequenceClassification(config)
 
 
-def _pretrained(name: str, outputs: int) -> Any:
-    """A pretrained model with a fresh head (or its own, where it is such a reward model already)."""
+def _pretrained(name: str, head: Head) -> Any:
+    """A pretrained model with a fresh head, or with its own where that has the form which is wanted.
+
+    A composed head is opened only where the folder has its like; else it comes in place of a linear one.
+    """
     from transformers import AutoConfig
 
+    network = head.network if head.network and _network_of(name) == Network.from_dict(head.network) else None
+    outputs = head.outputs if network or not head.network else 1
     config = folders.open_pretrained(AutoConfig, name)
     config.num_labels = outputs
     without_dropout(config.get_text_config())
-    return folders.open_classifier(name, fresh_head=True, outputs=outputs, config=config, dtype="float32")
+    return folders.open_classifier(
+        name, fresh_head=True, outputs=outputs, network=network, config=config, dtype="float32"
+    )
+
+
+def _network_of(name: str) -> Network | None:
+    """The form of the composed head that a model folder or hub id has, if it has one."""
+    folder = folders.check_folder(name)
+    manifest = Manifest.read(folder) if folder else None
+    network = manifest.head.get("network") if manifest else None
+    return Network.from_dict(network) if network else None
 
 
 def without_dropout(config: Any) -> None:

@@ -207,8 +207,10 @@ class FitConfig:
                 if getattr(self, name) != default[name]:
                     raise InputError(f"{name} has no effect on {method}; leave it out, or use bradley-terry")
         found = METHODS[method]
-        if self.row_weight and (found.item != "pair" or found.rows or found.model == "causal"):
-            raise InputError(f"row_weight has no effect on {method}, which weighs no pairs; leave it out")
+        if self.row_weight and found.model == "causal":
+            raise InputError(f"row_weight has no effect on {method}, which weighs all rows alike; leave it out")
+        if self.row_weight and found.item != "pair":
+            raise InputError(f"row_weight weighs pairs, and {method} is a mean over {found.item}s; leave it out")
         for name in ("meta_rate", "contrastive_coef"):
             if getattr(self, name) and METHODS[method].model == "causal":
                 raise InputError(f"{name} has no effect on {method}, which trains no head; leave it out")
@@ -221,18 +223,11 @@ class FitConfig:
         if self.freeze:
             default = {f.name: f.default for f in fields(self)}
             for name in (
-                "head_depth",
-                "use_margin",
-                "center_coef",
-                "balance",
-                "lora_rank",
-                "meta_rate",
-                "contrastive_coef",
-                "gradient_checkpointing",
-                "bf16",
-                "fair",
-                "group",
-                "row_weight",
+                *("head_depth", "use_margin", "margin_scale", "center_coef", "balance", "lora_rank", "meta_rate"),
+                *("contrastive_coef", "gradient_checkpointing", "bf16", "fair", "group", "row_weight"),
+                # of a training loop, which a frozen head has none of: it is solved for exactly
+                *("epochs", "learning_rate", "warmup", "weight_decay", "max_grad_norm", "batch_size", "accumulation"),
+                *("tokens_per_row", "save_steps"),
             ):
                 if getattr(self, name) != default[name]:
                     raise InputError(f"{name} has no effect on a frozen head; leave it out, or leave out freeze")

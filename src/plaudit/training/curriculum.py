@@ -2,8 +2,8 @@
 
 When an epoch begins, the mean lead of chosen over rejected under all heads says how easy each group is; the epoch runs
 through them from the largest to the smallest (`easy_first`). The first epoch is in random order: weights that nothing
-has been learned by tell nothing of what is easy. The order is kept with the checkpoints, so that a run which was killed
-in the middle of an epoch goes on in it.
+has been learned by tell nothing of what is easy. All orders are kept with the checkpoints, so that a run which was
+killed goes on in the middle of its newest checkpoint's epoch, also where a later one had begun.
 
 Differs from the paper: the first epoch, as said; and a list of several completions counts by the mean of its pairs.
 """
@@ -30,7 +30,7 @@ class CurriculumTrainer(RewardTrainer):
 
     Args:
         scores: from the sequences of all groups to the head's outputs, (sequences, heads): each is one model's score.
-        folder: where the order of an epoch is kept.
+        folder: where the orders of epochs are kept.
         key: hash of configuration and data: another key's order is not used.
         **kwargs: what `RewardTrainer` takes.
 
@@ -54,14 +54,14 @@ class CurriculumTrainer(RewardTrainer):
         if not epoch:
             generator = torch.Generator().manual_seed(self.args.seed)
             return torch.randperm(len(self.train_dataset), generator=generator).tolist()
-        what = {"key": self._key, "epoch": epoch}
         kept = _read(self._file)
-        if {name: kept.get(name) for name in what} != what:
-            kept = {**what, "order": easy_first(self._leads()).tolist()}
+        orders: dict[str, list[int]] = kept.get("orders", {}) if kept.get("key") == self._key else {}
+        if str(epoch) not in orders:
+            orders[str(epoch)] = easy_first(self._leads()).tolist()
             if self.is_world_process_zero():
                 self._file.parent.mkdir(parents=True, exist_ok=True)
-                write_text(self._file, json.dumps(kept))
-        return list(kept["order"])
+                write_text(self._file, json.dumps({"key": self._key, "orders": orders}))
+        return orders[str(epoch)]
 
     def _leads(self) -> Tensor:
         """Mean lead of each group's pairs under each head, (heads, groups)."""

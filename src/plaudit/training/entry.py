@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -91,8 +90,6 @@ def train_reward(
         _without_shifted(shifted, "a frozen head")
         return _frozen(preferences, backbone, config, Path(out), progress)
     fit = fit_reward_model(preferences, backbone=backbone, config=config, out=out, progress=progress, shifted=shifted)
-    if os.environ.get("RANK", "0") == "0":
-        chosen(config.objective).fit_beside(fit.reward, preferences, Path(out) / "model")
     tenth = max(len(fit.losses) // 10, 1)
     sequences = sum(len(completions_of(r)) for r in preferences)
     meta = {name: kept for name, kept in fit.reward.manifest.training.items() if name in ("shifted", "fair")}

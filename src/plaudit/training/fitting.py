@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from plaudit.records.sample import Completion, Sample, completion_messages, comp
 from plaudit.records.weights import row_weights, weights_of
 from plaudit.rewards.manifest import Manifest
 from plaudit.rewards.models import ModelReward
+from plaudit.rewards.people.states import check_read_last
 from plaudit.rewards.readers.head import Head
 from plaudit.runs.progress import Progress
 from plaudit.training.collating import Collator
@@ -38,8 +39,10 @@ from plaudit.training.stepping import run_steps
 from plaudit.training.trainer import Objective, RewardTrainer
 from plaudit.training.views import contrasted
 
+Kind = TypeVar("Kind")
+
 NORMALISE_ON = 2048
-"""Training sequences whose scores fix the reward's zero and unit."""
+"""Training sequences whose scores fix the reward's zero and unit; where there are more, so many are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ def fit_reward_model(
             configuration's `meta_rate`.
 
     Returns:
-        The fit; its reward has mean 0 and standard deviation 1 over the training completions (a model that compares
+        The fit; its reward has mean 0 and standard deviation 1 over the training completions or, where there are
+        more than `NORMALISE_ON`, over about so many of them, drawn by the configuration's seed (a model that compares
         has no scale).
 
     Raises:
@@ -99,6 +103,8 @@ def fit_reward_model(
     rows = chosen(config.objective).rows(rows)
     if config.row_weight:  # a step of weight 0 would have no mean, and its rows teach nothing
         rows = [r for r, w in zip(rows, row_weights(rows, config.row_weight), strict=True) if w > 0]
+        if "labelled" in chosen(config.objective).method.columns:  # those that are left must be of both kinds, too
+            rows = chosen(config.objective).rows(rows)
     model, tokenizer, template = build(rows, backbone, config)
     method, head = chosen(config.objective).method, trained_head(config, rows)
     weights = weights_of(rows, column=config.row_weight, by_length=config.balance == "length")
@@ -113,10 +119,14 @@ def fit_reward_model(
     if fair is not None:
         groups, told = with_fair_columns(groups, rows, fair)
     reward = ModelReward(model, tokenizer, _manifest(model, template, config, backbone, head), name=out.name)
+    if method.beside:
+        check_read_last(reward)
     lists = shifted_groups(shifted, encoder) if shifted else []
     key = content_hash([asdict(config), asdict(backbone), [g.key for g in groups], [g.key for g in lists]])
     trainer = _train(reward, groups, config, out, key, progress, lists)
-    head, offset, scale = (reward.head, 0.0, 1.0) if reward.head.compares else normalisation(reward, groups)
+    head, offset, scale = (
+        (reward.head, 0.0, 1.0) if reward.head.compares else normalisation(reward, groups, config.seed)
+    )
     made = replace(
         reward.manifest,
         head=_recorded(head),
@@ -126,7 +136,10 @@ def fit_reward_model(
     )
     reward = ModelReward(merged(trainer.model), tokenizer, made, name=out.name)
     if trainer.is_world_process_zero():
+        beside = chosen(config.objective).fit_beside(reward, rows)
         reward.save(out / "model")
+        if beside is not None:
+            beside.save(out / "model")
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     gate = reward.engine.gate
@@ -207,17 +220,18 @@ def check_rows(rows: Sequence[TrainingRow]) -> None:
             )
 
 
-def normalisation(reward: ModelReward, groups: Sequence[Group]) -> tuple[Head, float, float]:
-    """The head fitted to (at most `NORMALISE_ON`) training sequences, and mean and deviation of their scores.
+def normalisation(reward: ModelReward, groups: Sequence[Group], seed: int = 0) -> tuple[Head, float, float]:
+    """The head fitted to (about `NORMALISE_ON`) training sequences, and mean and deviation of their scores.
+
+    Args:
+        reward: as it was trained.
+        groups: of the training data, at least one.
+        seed: of the draw, where there are more sequences.
 
     Raises:
         InputError: if a score is not finite: training diverged.
     """
-    some: list[Group] = []
-    for group in groups:
-        if sum(len(g.sequences) for g in some) >= NORMALISE_ON:
-            break
-        some.append(group)
+    some = enough_of(groups, [len(g.sequences) for g in groups], seed)
     reward.model.eval()
     with torch.inference_mode():
         prompts = [g.prompts for g in some] if reward.head.network else None
@@ -230,6 +244,19 @@ def normalisation(reward: ModelReward, groups: Sequence[Group]) -> tuple[Head, f
             "diverged. Lower learning_rate"
         )
     return head, float(scores.mean()), float(scores.std()) or 1.0
+
+
+def enough_of(groups: Sequence[Kind], sizes: Sequence[int], seed: int) -> list[Kind]:
+    """Whole groups with `NORMALISE_ON` sequences or just above: not the first, which may all be of one source.
+
+    Args:
+        groups: of the training data.
+        sizes: sequences of each.
+        seed: of the draw.
+    """
+    order = np.random.default_rng(seed).permutation(len(groups))
+    enough = int(np.searchsorted(np.cumsum(np.asarray(sizes)[order]), NORMALISE_ON)) + 1
+    return [groups[i] for i in sorted(order[:enough].tolist())]
 
 
 def _train(

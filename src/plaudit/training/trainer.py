@@ -1,6 +1,6 @@
 """`transformers.Trainer` over groups: what is ours is how a step runs its rows and divides its sums.
 
-Accelerate, FSDP, DeepSpeed, precision, trackers, checkpoints and the hub come with the Trainer. A step's loss is a sum
+Accelerate, FSDP, precision, trackers, checkpoints and the hub come with the Trainer. A step's loss is a sum
 over its rows divided by the weight of all items in the whole step (over accumulation and processes), so that eight
 steps of one group accumulated equal one step of eight.
 """

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize, root
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
@@ -91,6 +91,41 @@ def test_platt_never_falls():
     steep = Platt.fit([-0.1, -0.1, -0.1, 4.0, 4.0, 4.0])
     assert steep.intercept == 0.0
     assert steep.slope > 0
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_platt_has_no_unit(scale):
+    """Margins in another unit have the same probabilities: those of SciPy's root of the gradient at the usual one."""
+    rng = np.random.default_rng(3)
+    z = rng.normal(0, 1.5, size=200)
+    m = 2 * np.where(rng.random(200) < expit(z) * 0.8 + 0.1, z, -z)
+    u, t = np.abs(m), smoothed_targets((m > 0).astype(float))
+
+    def gradient(theta):
+        wrong = expit(theta[0] * u + theta[1]) - t
+        return [u @ wrong, wrong.sum()]
+
+    a, b = root(gradient, [0.5, 0.1], tol=1e-14).x
+    assert a > 0.05
+    assert b > 0.05
+    at = np.array([0.1, 1.0, 3.0])
+    np.testing.assert_allclose(Platt.fit(scale * m).probability(scale * at), expit(a * at + b), rtol=0, atol=1e-9)
+    # on the edge, where the small margins are the wrong ones: intercept 0, and the slope a root of its own
+    edge = np.array([-0.1, -0.1, -0.1, 4.0, 4.0, -4.0, 4.0])
+    v, right = np.abs(edge), smoothed_targets((edge > 0).astype(float))
+    slope = brentq(lambda s: v @ (expit(s * v) - right), 0.0, 10.0, xtol=1e-15)
+    fitted = Platt.fit(scale * edge)
+    assert fitted.intercept == 0.0
+    np.testing.assert_allclose(fitted.probability(scale * at), expit(slope * at), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 0.5, 1.0, 1e9])
+def test_platt_splits_one_size_alike_in_every_unit(scale):
+    # six of eight right at one size: targets 7/8 and 1/4, their mean 23/32, its log-odds log(23/9), half of it the
+    # slope's: at half the size three quarters of it
+    alike = Platt.fit(scale * np.array([2.0] * 6 + [-2.0] * 2))
+    expected = expit(np.log(23 / 9) * np.array([0.75, 1.0]))
+    np.testing.assert_allclose(alike.probability(scale * np.array([1.0, 2.0])), expected, rtol=0, atol=1e-9)
 
 
 def test_a_constant_size_has_many_fits_and_gives_the_least():

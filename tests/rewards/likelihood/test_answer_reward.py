@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from plaudit.errors import InputError
-from plaudit.records import Sample
+from plaudit.records import Message, Part, Sample
 from plaudit.rewards.base import Outcome
 from plaudit.rewards.likelihood import AnswerOptions, AnswerReward, answer_probability, debiased, with_format
 from plaudit.testing import RewardContract, example_samples, hostile_samples
@@ -38,21 +38,68 @@ def test_masked_tokens_do_not_count():
     assert np.isnan(answer_probability(logp, mask=mask)[1])
 
 
-def test_it_equals_plain_forward_calls(strong, slow_logps):
-    batch = AnswerReward(strong, AnswerOptions(debias="none", format_coef=0.0))(SAMPLES[:1])
+@pytest.fixture
+def mean_probability(strong, slow_logps):
+    """Of the tokens of the last `<answer>12` of a conversation, by one plain forward call."""
 
-    def mean_probability(completion, before):
+    def probability(completion):
         text = strong.encoder.text(Sample("3*4", completion).messages)
         read = strong.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        start = text.index(before) + len(before)
+        start = text.rindex("<answer>") + len("<answer>")
         inside = [i for i, (a, b) in enumerate(read["offset_mapping"]) if b > start and a < start + 2]
         return np.exp(slow_logps(strong, read["input_ids"])[np.array(inside) - 1]).mean()
 
-    after = mean_probability("<think>three fours</think><answer>12</answer>", "<answer>")
-    bare = mean_probability("<answer>12</answer>", "<answer>")
+    return probability
+
+
+def test_it_equals_plain_forward_calls(strong, mean_probability):
+    batch = AnswerReward(strong, AnswerOptions(debias="none", format_coef=0.0))(SAMPLES[:1])
+    after = mean_probability("<think>three fours</think><answer>12</answer>")
+    bare = mean_probability("<answer>12</answer>")
     assert batch.reward[0] == pytest.approx(after, abs=1e-6)
     assert batch.aspects["probability"][0] == pytest.approx(after, abs=1e-6)
     assert batch.aspects["base"][0] == pytest.approx(bare, abs=1e-6)
+
+
+def test_a_message_is_scored_as_its_text(strong, mean_probability):
+    after = mean_probability("<think>three fours</think><answer>12</answer>")
+    expected = 0.9 * max(after - mean_probability("<answer>12</answer>"), 0.0) + 0.1
+    said = SAMPLES[0].completion
+    forms = ((Message("assistant", said),), (Message("assistant", (Part("text", {"text": said}),)),))
+    batch = AnswerReward(strong)([Sample("3*4", form, "12") for form in forms])
+    assert batch.outcome.tolist() == [Outcome.SCORED] * 2
+    assert batch.reward.tolist() == pytest.approx([expected] * 2, abs=1e-6)
+    # what is no answer as a text is none as a message
+    wrong = AnswerReward(strong)([Sample("3*4", (Message("assistant", s.completion),), "12") for s in SAMPLES[2:]])
+    assert wrong.outcome.tolist() == [Outcome.POLICY_FAULT] * 2
+
+
+def test_of_several_turns_the_last_one_of_the_assistant_s_holds_the_answer(strong, mean_probability):
+    earlier = (Message("assistant", "<answer>7</answer>, or I look it up"), Message("tool", "four, eight, <answer>"))
+    last, replaced = (f"<think>three fours</think><answer>{n}</answer>" for n in (11, 12))
+    turns = (*earlier, Message("assistant", last))
+    batch = AnswerReward(strong)([Sample("3*4", turns, "12"), Sample("3*4", (*turns, Message("user", "Yes")), "12")])
+    after, bare = mean_probability((*earlier, Message("assistant", replaced))), mean_probability("<answer>12</answer>")
+    assert batch.outcome.tolist() == [Outcome.SCORED] * 2
+    for name, value in (("probability", after), ("base", bare), ("format", 1.0)):
+        assert batch.aspects[name].tolist() == pytest.approx([value] * 2, abs=1e-6)
+    # the earlier turns' own answers are none
+    without = AnswerReward(strong)([Sample("3*4", (*earlier, Message("assistant", "twelve")), "12")])
+    assert without.outcome.tolist() == [Outcome.POLICY_FAULT]
+
+
+def test_a_completion_has_a_turn_of_the_assistant_s(strong):
+    with pytest.raises(InputError, match=r"sample 1: the completion's turns are tool, user; give one of the assistant"):
+        AnswerReward(strong)([SAMPLES[0], Sample("3*4", (Message("tool", "12"), Message("user", "?")), "12")])
+
+
+def test_an_overlong_reference_is_no_fault_of_the_policy_s(language):
+    batch = AnswerReward(language(max_length=120))([
+        Sample("3*4", "<answer>12</answer>", "long " * 200), Sample("3*4", "rain " * 200 + "<answer>1</answer>", "12"),
+    ])  # fmt: skip
+    assert batch.outcome.tolist() == [Outcome.ABSTAINED, Outcome.POLICY_FAULT]
+    assert batch.detail[0]["reason"] == "the reference answer alone is longer than max_length"
+    assert batch.detail[1]["reason"] == "the completion alone is longer than max_length"
 
 
 def test_reasoning_must_beat_none_and_format_is_paid(strong):

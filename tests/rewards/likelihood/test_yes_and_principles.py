@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaudit.errors import InputError, ShapeError
-from plaudit.records import Message, Sample
+from plaudit.records import Message, Rated, Sample
 from plaudit.rewards.base import Comparison, Outcome
 from plaudit.rewards.likelihood import PrincipleReward, Wording, YesComparison, YesReward, order_debiased
 from plaudit.rewards.likelihood.questions import answer_sequences, filled
 from plaudit.rewards.registry import resolve
 from plaudit.testing import RewardContract, example_samples, hostile_samples
+from plaudit.training.policies.asking import principle_rows
 
 ASKED = (Message("user", "What is the capital of Peru?"),)
 A, B, C = (Sample(ASKED, c) for c in ("Lima", "I cannot help", "rain"))
@@ -72,6 +73,68 @@ def test_what_does_not_fit(language):
     batch = YesReward(small)([Sample(ASKED, flood.text, "Lima"), Sample(ASKED, "rain", "Lima")])
     assert batch.outcome.tolist() == [Outcome.POLICY_FAULT, Outcome.SCORED]
     assert batch.reward[0] == 0.0
+
+
+FLOOD = "rain " * 300
+ROOMLESS = "{} leaves no room for a completion within max_length"
+
+
+def test_only_the_candidate_s_own_length_is_its_fault(language):
+    """A question that would not fit with an empty candidate either is no fault of the policy's, and says why."""
+    asked = [
+        Sample(ASKED, FLOOD, ["Lima", "rain"]), Sample(ASKED, "a", ["Lima", FLOOD]), Sample(ASKED, FLOOD, FLOOD),
+        Sample(FLOOD, "a", "Lima"), Sample(ASKED, "", "Lima"),
+    ]  # fmt: skip
+    for debias in (True, False):
+        batch = YesReward(YesComparison(language(max_length=300), debias=debias))(asked)
+        assert batch.outcome.tolist() == [Outcome.POLICY_FAULT, *[Outcome.ABSTAINED] * 3, Outcome.SCORED]
+        assert batch.reward[0] == 0.0
+        assert np.isnan(batch.reward[1:4]).all()
+        assert [d.get("reason") for d in batch.detail[:4]] == [
+            "with this completion the question is longer than max_length", ROOMLESS.format("reference 2 of 2"),
+            ROOMLESS.format("the reference"), ROOMLESS.format("the prompt"),
+        ]  # fmt: skip
+
+
+def test_only_the_candidate_s_own_length_is_its_fault_under_principles(language):
+    model = language(max_length=300)
+    batch = PrincipleReward(model, ["be brief"])([Sample(ASKED, FLOOD), Sample(FLOOD, "a"), Sample(ASKED, "")])
+    assert batch.outcome.tolist() == [Outcome.POLICY_FAULT, Outcome.ABSTAINED, Outcome.SCORED]
+    assert batch.detail[0]["reason"] == "with this completion the question is longer than max_length"
+    assert batch.detail[1]["reason"] == ROOMLESS.format("the prompt")
+    endless = PrincipleReward(model, ["be brief", FLOOD])([Sample(ASKED, "a")])
+    assert endless.outcome.tolist() == [Outcome.ABSTAINED]
+    assert endless.detail[0]["reason"] == ROOMLESS.format(f"the principle {FLOOD[:60]!r}")
+
+
+def test_a_model_without_numbers_is_a_fault_of_the_instrument(language):
+    broken = language(max_length=300)
+    for weight in broken.model.parameters():
+        weight.data.fill_(float("nan"))
+    compare = YesComparison(broken)
+    batch = YesReward(compare)([
+        Sample(ASKED, "Lima", "rain"), Sample(ASKED, "Lima", ["rain", FLOOD]), Sample(ASKED, FLOOD, "rain"),
+    ])  # fmt: skip
+    assert batch.outcome.tolist() == [Outcome.INSTRUMENT_FAULT, Outcome.INSTRUMENT_FAULT, Outcome.POLICY_FAULT]
+    assert "weights or activations overflowed" in batch.detail[0]["error"]
+    pairs = compare([A, A], [B, Sample(ASKED, FLOOD)])
+    assert pairs.outcome.tolist() == [Outcome.INSTRUMENT_FAULT, Outcome.ABSTAINED]
+    assert np.isnan(pairs.probability).all()
+    assert "weights or activations overflowed" in pairs.detail[0]["error"]
+    assert pairs.detail[1] == {"reason": "the question is longer than max_length"}
+    principled = PrincipleReward(broken, ["be brief", FLOOD])([A])
+    assert principled.outcome.tolist() == [Outcome.INSTRUMENT_FAULT]
+
+
+def test_rows_whose_verdicts_are_all_partial_say_so():
+    rows = [Rated(ASKED, "Lima", aspects={"be brief": 0.5, "name a city": 0.5}), Rated(ASKED, "a", aspects={"p": 0.5})]
+    with pytest.raises(InputError) as error:
+        principle_rows(rows)
+    assert str(error.value) == (
+        "training: no verdict of a principle is 0 or 1: all 3 are 0.5 (partial) and left out; "
+        "give rows with aspects of 1 (followed) or 0 (not followed)"
+    )
+    assert len(principle_rows([*rows, Rated(ASKED, "a", aspects={"p": 1.0})])) == 1
 
 
 def test_comparisons_refuse_other_prompts_and_lengths(strong):

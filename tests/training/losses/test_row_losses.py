@@ -10,7 +10,7 @@ from plaudit.errors import InputError
 from plaudit.records import Message, Pair, Ranked, Rated
 from plaudit.training.columns import completion_columns, pair_columns
 from plaudit.training.losses.general import skew
-from plaudit.training.losses.lists import rank_list
+from plaudit.training.losses.lists import check_gaps, rank_list
 from plaudit.training.losses.pairs import agreeing, cotrained, judged
 from plaudit.training.losses.people import aspect_preferences
 from plaudit.training.losses.ratings import distribution, twice
@@ -162,6 +162,70 @@ def test_the_curriculum_of_a_list_reaches_further_as_training_goes_on():
         given = row | {"progress": torch.tensor(progress)}
         found = rank_list(torch.zeros(3, 1), given, curriculum=curriculum, **options)
         assert float(found) == pytest.approx(compared * math.log(2))
+
+
+GAPS = dict(reach=2, skip_coef=1.0, tail_coef=0.0, curriculum=False)
+LIST = Ranked(ASKED, tuple("abcd"), (0.0, 3.0, 1.0, 2.0))
+"""By hand: neighbours lie 1 apart, those at distance 2 lie 2 apart, the first and the last 3."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "compares"),
+    [
+        ({"min_gap": 2.0}, True),  # at distance 2
+        ({"min_gap": 2.5}, False),  # 3 lies at distance 3, and reach ends before
+        ({"min_gap": 2.5, "reach": 3}, True),
+        ({"min_gap": 2.0, "reach": 1}, False),
+        ({"min_gap": 2.0, "skip_coef": 0.0}, False),  # what is further apart than neighbours does not count
+        ({"min_gap": 2.5, "tail_coef": 0.5}, True),  # everything below
+        ({"min_gap": 3.5, "tail_coef": 0.5}, False),
+        ({"min_gap": 2.0, "curriculum": True}, True),  # compared at the end
+        ({"min_gap": 0.0}, True),
+    ],
+)
+def test_a_gap_that_leaves_no_comparison_is_refused(changes, compares):
+    if compares:
+        check_gaps([LIST], **GAPS | changes)
+        return
+    further = ", or compare at a greater distance (reach, skip_coef)" if changes["min_gap"] <= 3 else ""
+    with pytest.raises(InputError) as error:
+        check_gaps([LIST], **GAPS | changes)
+    assert str(error.value) == (
+        f"objective rank-list: min_gap is {changes['min_gap']:g}, and none of the 1 rows has two completions that far "
+        f"apart to compare (their scores differ by at most 3); lower it{further}"
+    )
+
+
+def test_one_row_with_a_comparison_is_enough():
+    near = Pair(ASKED, "a", "b", chosen_score=2.0, rejected_score=1.0)
+    far = Pair(ASKED, "a", "b", chosen_score=3.0, rejected_score=1.0)
+    check_gaps([near, far], min_gap=2.0, **GAPS)
+    with pytest.raises(InputError, match="min_gap is 2, and none of the 2 rows has two completions that far apart"):
+        check_gaps([near, near], min_gap=2.0, **GAPS)
+    # 0.3 - 0.1 is below 0.2 in float64 and not in float32, in which a fit compares
+    check_gaps([Pair(ASKED, "a", "b", chosen_score=0.3, rejected_score=0.1)], min_gap=0.2, **GAPS)
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ({}, "min_gap is in units of scores, and the pair has none; give chosen_score and rejected_score, or leave "),
+        ({"chosen_score": 3.0}, "min_gap is in units of scores, and the pair has none"),
+        ({"margin": 4.0}, "min_gap is in units of scores, and the pair has none"),
+        ({"chosen_score": 1.0, "rejected_score": 3.0},
+         "chosen_score is 1.0 and rejected_score 3.0, which does not say how far chosen leads; leave the row out, or"),
+    ],
+)  # fmt: skip
+def test_a_gap_needs_pairs_whose_scores_say_how_far_they_are_apart(scores, message):
+    rows = [LIST, Pair(ASKED, "a", "b", **scores)]
+    with pytest.raises(InputError, match=f"row 2: {message}"):
+        check_gaps(rows, min_gap=1.0, **GAPS)
+    check_gaps(rows, min_gap=0.0, **GAPS)
+
+
+def test_rows_that_are_no_lists_are_left_to_the_encoding():
+    for row in (Ranked(ASKED, ("a", "b"), (1.0, math.nan)), Ranked(ASKED, ("a",), (1.0,)), Rated(ASKED, "a", 2.0)):
+        check_gaps([row], min_gap=1.0, **GAPS)
 
 
 def test_a_general_preference_may_be_drawn_to_a_target():

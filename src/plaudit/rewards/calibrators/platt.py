@@ -2,7 +2,8 @@
 
 Differs from the paper: on pairs in both orders the paper's intercept is 0 by symmetry and nothing but a temperature
 would be left; the intercept here belongs to the size of the margin instead. Slope and intercept are kept at or above 0,
-so that the probability never falls as the margin rises.
+so that the probability never falls as the margin rises. Sizes are fitted as shares of the largest, so that the unit of
+the reward does not matter.
 """
 
 from __future__ import annotations
@@ -93,16 +94,21 @@ class Platt:
     def fit(cls, margin: ArrayLike, label: ArrayLike | None = None) -> Self:
         """See `Calibrator.fit`.
 
+        Where all sizes are alike, any split between slope and intercept fits as well: half of the log-odds are the
+        slope's at that size.
+
         Raises:
             InputError: if there is nothing to fit.
         """
         size, right = folded("platt", margin, label)
         size, right = size[size > 0], right[size > 0]
         target = smoothed_targets(right)
-        slope, intercept = logistic_fit(size, target)
+        # Newton's steps leave out what is small beside the rest, and the slope of sizes near 1e-9 was
+        unit = float(size.max())
+        slope, intercept = logistic_fit(size / unit, target)
         if slope < 0 or intercept < 0:
-            slope, intercept = _on_the_edge(size, target)
-        return cls(slope, intercept, int(size.size))
+            slope, intercept = _on_the_edge(size / unit, target)
+        return cls(slope / unit, intercept, int(size.size))
 
     def probability(self, margin: ArrayLike) -> Floats:
         """See `Calibrator.probability`."""

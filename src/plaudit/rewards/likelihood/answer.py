@@ -2,23 +2,24 @@
 
 Differs from the paper: a completion without an answer to be replaced is a fault of the policy's, worth the floor, and
 so is one with several. The probability without reasoning is computed in the same call, where the samples of a prompt
-share it.
+share it. Of a completion of several turns the last one of the assistant's holds the answer; all before it is reasoning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 
 from plaudit.errors import InputError
-from plaudit.records.sample import Sample, content_hash
+from plaudit.records.message import Message
+from plaudit.records.sample import Conversation, Sample, completion_messages, content_hash
 from plaudit.rewards.base import RewardBatch, Scope
 from plaudit.rewards.likelihood.language import LanguageModel, Read
-from plaudit.rewards.likelihood.outcomes import TOO_LONG, Found, Scale, assembled, fault
+from plaudit.rewards.likelihood.outcomes import TOO_LONG, Found, Scale, abstention, assembled, fault
 from plaudit.rewards.likelihood.probability import answer_probability, debiased, with_format
 from plaudit.rewards.rules.format import tagged_sections
 
@@ -68,12 +69,33 @@ class AnswerOptions:
         return not wrong and all(content.strip() for content in found.values())
 
 
+class Last(NamedTuple):
+    """The last assistant turn of a completion, and what stands before it in the completion."""
+
+    earlier: Conversation
+    turn: Message
+    place: tuple[int, int] | None
+
+    def carrying(self, answer: str) -> tuple[Conversation, tuple[int, int]]:
+        """The completion with another answer in its place, and where that stands in the completion's text."""
+        start, stop = self.place or (0, 0)
+        text = self.turn.text
+        replaced = replace(self.turn, content=text[:start] + answer + text[stop:])
+        # `completion_text` joins the assistant's turns by one line break
+        at = start + sum(len(m.text) + 1 for m in self.earlier if m.role == "assistant")
+        return (*self.earlier, replaced), (at, at + len(answer))
+
+
 @final
 class AnswerReward:
     """`(1 - c) * debiased mean probability of the reference answer + c * format`, in [0, 1] (below 0 with `leaky`).
 
     The candidate's answer is replaced by the sample's `reference`, and the probability of its tokens is read after the
     candidate's reasoning. Not a string, the reference is written as one. Aspects: `probability`, `base`, `format`.
+
+    A completion of one assistant message is its text. Of several turns, answer and format are those of the last
+    assistant turn; the turns before it stay as they are, and what follows it is not read. `base` is the answer's
+    probability right after the prompt. A reference that does not fit even there is an abstention.
 
     Args:
         model: whose probability it is: usually the policy that is trained.
@@ -95,41 +117,56 @@ class AnswerReward:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the model's weights and template, and of the options."""
-        return content_hash(["likelihood/answer", 1, self.model.fingerprint, asdict(self.options)])
+        return content_hash(["likelihood/answer", 2, self.model.fingerprint, asdict(self.options)])
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Scores samples.
 
         Raises:
-            InputError: if a sample has no reference answer.
+            InputError: if a sample has no reference answer, or its completion no turn of the assistant's.
         """
         if not samples:
             return RewardBatch(np.zeros(0))
         answers = [_answer(i, s) for i, s in enumerate(samples)]
-        places = [self.options.span(s.text) if isinstance(s.completion, str) else None for s in samples]
+        lasts = [self._last(i, s) for i, s in enumerate(samples)]
+        bare = self.options.before + self.options.after
+        alone = Last((), Message("assistant", bare), (len(self.options.before),) * 2)
         asked: list[Sample] = []
         wanted: list[tuple[int, int]] = []
-        for sample, answer, place in zip(samples, answers, places, strict=True):
-            if place is None:
+        for sample, answer, last in zip(samples, answers, lasts, strict=True):
+            if last.place is None:
                 continue
-            o = self.options
-            for before, after in ((sample.text[: place[0]], sample.text[place[1] :]), (o.before, o.after)):
-                asked.append(Sample(sample.prompt, before + answer + after, meta=sample.meta))
-                wanted.append((len(before), len(before) + len(answer)))
+            for one in (last, alone):
+                completion, place = one.carrying(answer)
+                asked.append(Sample(sample.prompt, completion, meta=sample.meta))
+                wanted.append(place)
         read = self.model.read(self.model.locate(asked, end=False))
         values = [_probability(r, w, self.options.aggregate) for r, w in zip(read, wanted, strict=True)]
         pairs = iter(zip(values[::2], values[1::2], strict=True))
-        found = [self._found(s, next(pairs) if p else None) for s, p in zip(samples, places, strict=True)]
+        found = [self._found(last.turn.text, next(pairs) if last.place else None) for last in lasts]
         return assembled(found, Scale(floor=self.bounds[0]))
 
-    def _found(self, sample: Sample, values: tuple[float | None, float | None] | None) -> Found:
+    def _last(self, index: int, sample: Sample) -> Last:
+        messages = completion_messages(sample.completion)
+        at = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=None)
+        if at is None:
+            roles = ", ".join(m.role for m in messages) or "none"
+            raise InputError(
+                f"likelihood/answer: sample {index}: the completion's turns are {roles}; "
+                "give one of the assistant's, in which the answer stands"
+            )
+        return Last(messages[:at], messages[at], self.options.span(messages[at].text))
+
+    def _found(self, text: str, values: tuple[float | None, float | None] | None) -> Found:
         if values is None:
             return fault("no answer, or several, where one reference answer would take its place")
         after, bare = values
-        if after is None or bare is None:
+        if bare is None:
+            return abstention("the reference answer alone is longer than max_length")
+        if after is None:
             return fault(TOO_LONG)
         gain = debiased(np.array([after]), np.array([bare]), shape=self.options.debias)  # type: ignore[arg-type]
-        formed = np.array([self.options.formed(sample.text)])
+        formed = np.array([self.options.formed(text)])
         score = float(with_format(gain, formed, format_coef=self.options.format_coef)[0])
         return Found(score, aspects={"probability": after, "base": bare, "format": float(formed[0])})
 

@@ -14,7 +14,9 @@ from plaudit.rewards.base import Outcome, RewardBatch
 
 Floats = NDArray[np.float64]
 TOO_LONG = "the completion alone is longer than max_length"
+QUESTION_TOO_LONG = "with this completion the question is longer than max_length"
 NO_TOKEN = "the completion has no token that counts"
+OVERFLOWED = "the model's weights or activations overflowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,12 @@ class Found:
     """What one sample's reading gave.
 
     Attributes:
-        score: in score units; None where the candidate made it impossible, for the reason in `detail`.
+        score: in score units; None where there is nothing to read, for the reason in `detail`.
         steps: rewards of its steps, in score units.
         tokens: (t, 3), spans and score of its tokens.
         aspects: named parts, in score units.
         detail: JSON values.
+        missing: what a score of None is: `POLICY_FAULT`, or `ABSTAINED` where the candidate did not bring it about.
     """
 
     score: float | None
@@ -54,11 +57,22 @@ class Found:
     tokens: Floats | None = None
     aspects: Mapping[str, float] = field(default_factory=dict)
     detail: Mapping[str, Any] = field(default_factory=dict)
+    missing: Outcome = Outcome.POLICY_FAULT
 
 
 def fault(reason: str) -> Found:
     """The candidate brought it about that there is nothing to read: worth the floor."""
     return Found(None, detail={"reason": reason})
+
+
+def abstention(reason: str) -> Found:
+    """There is nothing to read whatever the candidate had said: no reward."""
+    return Found(None, detail={"reason": reason}, missing=Outcome.ABSTAINED)
+
+
+def no_room(what: str) -> Found:
+    """An abstention: the question with what is named here does not fit, even with an empty candidate."""
+    return abstention(f"{what} leaves no room for a completion within max_length")
 
 
 def assembled(found: Sequence[Found], scale: Scale) -> RewardBatch:
@@ -68,18 +82,19 @@ def assembled(found: Sequence[Found], scale: Scale) -> RewardBatch:
     so that tokens sum to the score.
 
     Args:
-        found: one a sample. A score of None is a `POLICY_FAULT`; one that is not finite an `INSTRUMENT_FAULT`.
+        found: one a sample. A score of None is what its `missing` says; one that is not finite an `INSTRUMENT_FAULT`.
         scale: see `Scale`.
     """
     scores = np.array([np.nan if f.score is None else f.score for f in found], dtype=np.float64)
-    faults = np.array([f.score is None for f in found], dtype=bool)
+    unread = np.array([f.score is None for f in found], dtype=bool)
     good = np.isfinite(scores)
-    outcome = np.where(faults, Outcome.POLICY_FAULT, np.where(good, Outcome.SCORED, Outcome.INSTRUMENT_FAULT))
+    missing = np.array([f.missing for f in found], dtype=np.int8)
+    outcome = np.where(unread, missing, np.where(good, Outcome.SCORED, Outcome.INSTRUMENT_FAULT))
     lifted = np.maximum((np.where(good, scores, 0.0) - scale.offset) / scale.unit, scale.floor)
-    reward = np.where(faults, scale.floor, np.where(good, lifted, np.nan))
+    reward = np.where(outcome == Outcome.POLICY_FAULT, scale.floor, np.where(good, lifted, np.nan))
     details = [dict(f.detail) for f in found]
-    for i in np.flatnonzero(~good & ~faults):
-        details[i]["error"] = f"score is {scores[i]}: the model's weights or activations overflowed"
+    for i in np.flatnonzero(~good & ~unread):
+        details[i]["error"] = f"score is {scores[i]}: {OVERFLOWED}"
     names = dict.fromkeys(name for f in found for name in f.aspects)
 
     def ragged(parts: list[Floats | None], *shape: int) -> tuple[Floats, ...] | None:

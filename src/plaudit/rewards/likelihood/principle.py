@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from plaudit.errors import InputError, MissingError
 from plaudit.records.sample import Sample, content_hash
 from plaudit.rewards.base import RewardBatch, Scope
 from plaudit.rewards.calibrators.stored import Calibration
 from plaudit.rewards.likelihood.language import LanguageModel
-from plaudit.rewards.likelihood.outcomes import TOO_LONG, Found, Scale, assembled, fault
+from plaudit.rewards.likelihood.outcomes import QUESTION_TOO_LONG, Found, Scale, assembled, fault, no_room
 from plaudit.rewards.likelihood.questions import Wording, answer_logits
 from plaudit.rewards.likelihood.yes import fitting, said_of
 
@@ -28,7 +29,9 @@ class PrincipleReward:
     """`log p(Yes) - log p(No)` for each principle, and their mean as the reward.
 
     `sigmoid` of it is the probability of Yes among the two words. A single answer is looked at, so no order can bias
-    it; the policy that is trained on it need not see the principle.
+    it; the policy that is trained on it need not see the principle. A candidate with which a question does not fit is a
+    `POLICY_FAULT`; where it would not fit with an empty one either, the prompt or a principle is too long, which is an
+    abstention.
 
     Args:
         model: is asked.
@@ -59,7 +62,7 @@ class PrincipleReward:
     def fingerprint(self) -> str:
         """Hash of the model's weights and template, the wording and the principles."""
         told = [self.model.fingerprint, self.wording.fingerprint, list(self.principles), asdict(self.scale)]
-        return content_hash(["likelihood/principle", 1, *told])
+        return content_hash(["likelihood/principle", 2, *told])
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Scores samples.
@@ -79,12 +82,24 @@ class PrincipleReward:
         some = [q for q, ok in zip(questions, fits, strict=True) if ok]
         logits[fits] = answer_logits(self.model, some, self.wording)
         found, at = [], 0
-        for rows in asked:
-            mine, fit = logits[at : at + len(rows)], bool(fits[at : at + len(rows)].all())
+        for sample, rows in zip(samples, asked, strict=True):
+            mine = slice(at, at + len(rows))
             at += len(rows)
-            aspects = dict(zip(rows, mine.tolist(), strict=True))
-            found.append(Found(float(mine.mean()), aspects=aspects) if fit else fault(TOO_LONG))
+            found.append(self._found(sample, rows, logits[mine], fits[mine]))
         return assembled(found, self.scale)
+
+    def _found(
+        self, sample: Sample, principles: Sequence[str], logits: Float[np.ndarray, " p"], fits: Bool[np.ndarray, " p"]
+    ) -> Found:
+        if fits.all():
+            return Found(float(logits.mean()), aspects=dict(zip(principles, logits.tolist(), strict=True)))
+        if not np.isfinite(logits[fits]).all():
+            return Found(float("nan"))
+        for k in np.flatnonzero(~fits).tolist():
+            for principle, what in (("", "the prompt"), (principles[k], f"the principle {principles[k][:60]!r}")):
+                if not fitting(self.model, self.wording.judge(sample.prompt, "", principle)):
+                    return no_room(what)
+        return fault(QUESTION_TOO_LONG)
 
     def _asked(self, index: int, sample: Sample) -> tuple[str, ...]:
         if self.principles:

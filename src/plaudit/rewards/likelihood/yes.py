@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from plaudit.engine.rendering import well_formed
 from plaudit.errors import InputError, ShapeError
@@ -19,7 +19,15 @@ from plaudit.records.sample import Completion, Conversation, Sample, completion_
 from plaudit.rewards.base import Outcome, PreferenceBatch, RewardBatch, Scope
 from plaudit.rewards.calibrators.stored import Calibration
 from plaudit.rewards.likelihood.language import LanguageModel
-from plaudit.rewards.likelihood.outcomes import TOO_LONG, Found, Scale, assembled, fault
+from plaudit.rewards.likelihood.outcomes import (
+    OVERFLOWED,
+    QUESTION_TOO_LONG,
+    Found,
+    Scale,
+    assembled,
+    fault,
+    no_room,
+)
 from plaudit.rewards.likelihood.questions import Wording, answer_logits
 
 INSTRUCTION = "Compare two answers to the same conversation by how helpful, correct and harmless they are."
@@ -44,7 +52,20 @@ def order_debiased(forward: Float[np.ndarray, " n"], backward: Float[np.ndarray,
 
 
 def _sigmoid(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
+    with np.errstate(invalid="ignore"):  # numbers of a broken model's stay NaN, and are told as its fault
+        return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
+
+
+class Asked(NamedTuple):
+    """What came of n questions.
+
+    Attributes:
+        p: P(yes), (n,); NaN where the question does not fit, or the model's numbers are not finite.
+        fits: True where the question was read whole, in every order in which it is asked, (n,).
+    """
+
+    p: Float[np.ndarray, " n"]
+    fits: Bool[np.ndarray, " n"]
 
 
 @final
@@ -75,7 +96,8 @@ class YesComparison:
     def __call__(self, first: Sequence[Sample], second: Sequence[Sample]) -> PreferenceBatch:
         """Compares pairs of samples.
 
-        A question that does not fit the model is an abstention: which of the two was too long is not said.
+        A question that does not fit the model is an abstention: which of the two was too long is not said. Numbers of
+        the model's that are not finite are an `INSTRUMENT_FAULT`.
 
         Raises:
             ShapeError: if there are not as many firsts as seconds.
@@ -86,30 +108,40 @@ class YesComparison:
         for i, (a, b) in enumerate(zip(first, second, strict=True)):
             if a.prompt != b.prompt:
                 raise InputError(f"{self.name}: pair {i}: the samples answer different prompts; compare answers to one")
-        p = self.probabilities(first, [s.completion for s in second])
-        fits = np.isfinite(p)
-        outcome = np.where(fits, Outcome.SCORED, Outcome.ABSTAINED).astype(np.int8)
-        detail = tuple({} if ok else {"reason": "the question is longer than max_length"} for ok in fits)
-        return PreferenceBatch(p, outcome, detail=detail)
+        p, fits = self.probabilities(first, [s.completion for s in second])
+        good = np.isfinite(p)
+        unread = np.where(fits, Outcome.INSTRUMENT_FAULT, Outcome.ABSTAINED)
+        outcome = np.where(good, Outcome.SCORED, unread).astype(np.int8)
+        told = {
+            Outcome.ABSTAINED: {"reason": "the question is longer than max_length"},
+            Outcome.INSTRUMENT_FAULT: {"error": f"the probability is not finite: {OVERFLOWED}"},
+        }
+        return PreferenceBatch(p, outcome, detail=tuple(dict(told.get(Outcome(o), {})) for o in outcome))
 
-    def probabilities(self, candidates: Sequence[Sample], references: Sequence[Completion]) -> Float[np.ndarray, " n"]:
-        """P(yes) of each candidate against its reference, (n,); NaN where the question does not fit."""
-        texts = [(said_of(s.completion), said_of(r)) for s, r in zip(candidates, references, strict=True)]
+    def probabilities(self, candidates: Sequence[Sample], references: Sequence[Completion]) -> Asked:
+        """P(yes) of each candidate against its reference, and whether the question fits."""
         asked = [
-            self.wording.compare(s.prompt, a, b, self.instruction) for s, (a, b) in zip(candidates, texts, strict=True)
+            self._questions(s.prompt, said_of(s.completion), said_of(r))
+            for s, r in zip(candidates, references, strict=True)
         ]
-        if self.debias:
-            asked += [
-                self.wording.compare(s.prompt, b, a, self.instruction)
-                for s, (a, b) in zip(candidates, texts, strict=True)
-            ]
-        fits = np.array([fitting(self.model, q) for q in asked], dtype=bool)
-        p = np.full(len(asked), np.nan)
-        p[fits] = _sigmoid(
-            answer_logits(self.model, [q for q, ok in zip(asked, fits, strict=True) if ok], self.wording)
-        )
+        flat = [q for order in zip(*asked, strict=True) for q in order]  # all forward, then all backward
+        fits = np.array([fitting(self.model, q) for q in flat], dtype=bool)
+        p = np.full(len(flat), np.nan)
+        p[fits] = _sigmoid(answer_logits(self.model, [q for q, ok in zip(flat, fits, strict=True) if ok], self.wording))
         n = len(candidates)
-        return order_debiased(p[:n], p[n:]) if self.debias else p
+        return Asked(order_debiased(p[:n], p[n:]), fits[:n] & fits[n:]) if self.debias else Asked(p, fits)
+
+    def too_long(self, prompt: Conversation, reference: Completion) -> str:
+        """What of a question is too long whatever the candidate says; empty where an empty one leaves it whole."""
+        for text, what in (("", "the prompt"), (said_of(reference), "the reference")):
+            if not all(fitting(self.model, q) for q in self._questions(prompt, "", text)):
+                return what
+        return ""
+
+    def _questions(self, prompt: Conversation, candidate: str, reference: str) -> list[Conversation]:
+        """The question, and with `debias` the one with the roles exchanged."""
+        orders = [(candidate, reference), (reference, candidate)][: 1 + self.debias]
+        return [self.wording.compare(prompt, a, b, self.instruction) for a, b in orders]
 
 
 def said_of(completion: Completion) -> str:
@@ -131,8 +163,10 @@ def fitting(model: LanguageModel, question: Conversation) -> bool:
 class YesReward:
     """Mean over a sample's references of the probability that the sample beats them, in [0, 1].
 
-    `sample.reference` is a completion, or a list of them. A candidate with which the question does not fit is a
-    `POLICY_FAULT`, worth 0; with an empty one the question is asked all the same.
+    `sample.reference` is a completion, or a list of them. An empty candidate is asked about all the same. A candidate
+    with which a question does not fit is a `POLICY_FAULT`, worth 0; where it would not fit with an empty one either,
+    the prompt or a reference is too long, which is an abstention. Numbers of the model's that are not finite are an
+    `INSTRUMENT_FAULT`, whatever else does not fit.
 
     Args:
         comparison: is asked.
@@ -150,7 +184,7 @@ class YesReward:
     @property
     def fingerprint(self) -> str:
         """The comparison's, as a reward."""
-        return content_hash(["likelihood/yes reward", 1, self.comparison.fingerprint])
+        return content_hash(["likelihood/yes reward", 2, self.comparison.fingerprint])
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Scores samples.
@@ -162,17 +196,28 @@ class YesReward:
             return RewardBatch(np.zeros(0))
         references = [references_of(i, s) for i, s in enumerate(samples)]
         repeated = [s for s, rows in zip(samples, references, strict=True) for _ in rows]
-        p = self.comparison.probabilities(repeated, [r for rows in references for r in rows])
+        p, fits = self.comparison.probabilities(repeated, [r for rows in references for r in rows])
         found, at = [], 0
-        for rows in references:
-            mine = p[at : at + len(rows)]
+        for sample, rows in zip(samples, references, strict=True):
+            mine = slice(at, at + len(rows))
             at += len(rows)
-            found.append(
-                Found(float(mine.mean()), detail={"against": mine.tolist()})
-                if np.isfinite(mine).all()
-                else fault(TOO_LONG)
-            )
+            found.append(self._found(sample, rows, p[mine], fits[mine]))
         return assembled(found, Scale(floor=0.0))
+
+    def _found(
+        self, sample: Sample, references: Sequence[Completion], p: Float[np.ndarray, " r"],
+        fits: Bool[np.ndarray, " r"],
+    ) -> Found:  # fmt: skip
+        if not np.isfinite(p[fits]).all():
+            return Found(float("nan"))
+        n = len(references)
+        for k in np.flatnonzero(~fits).tolist():
+            what = self.comparison.too_long(sample.prompt, references[k])
+            if what:
+                return no_room(f"reference {k + 1} of {n}" if what == "the reference" and n > 1 else what)
+        if not fits.all():
+            return fault(QUESTION_TOO_LONG)
+        return Found(float(p.mean()), detail={"against": p.tolist()})
 
 
 def references_of(index: int, sample: Sample) -> list[Completion]:

@@ -16,6 +16,18 @@ SEQUENCES = 512
 """Sequences whose states are held at a time; only their last token's is kept."""
 
 
+def check_read_last(reward: ModelReward) -> None:
+    """Refuses a reward model whose score is not read at the last token.
+
+    Raises:
+        UnsupportedError: if it is read elsewhere.
+    """
+    if reward.manifest.reader != "leaf":
+        raise UnsupportedError(
+            f"{reward.name}: its score is read by {reward.manifest.reader!r}, not at the last token; use a decoder"
+        )
+
+
 def last_states(reward: ModelReward, samples: Sequence[Sample]) -> Float[Tensor, "n h"]:
     """Hidden states at the completions' last tokens, float64 on the CPU, in the order of the samples.
 
@@ -28,10 +40,7 @@ def last_states(reward: ModelReward, samples: Sequence[Sample]) -> Float[Tensor,
     Raises:
         UnsupportedError: if the model is read elsewhere.
     """
-    if reward.manifest.reader != "leaf":
-        raise UnsupportedError(
-            f"{reward.name}: its score is read by {reward.manifest.reader!r}, not at the last token; use a decoder"
-        )
+    check_read_last(reward)
     groups, order = by_prompt(samples)
     encoded = []
     for group in groups:

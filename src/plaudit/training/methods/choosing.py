@@ -73,16 +73,17 @@ class Chosen:
         found: Sequence[Any] = attribute(self.method.rows)(rows)
         return found
 
-    def fit_beside(self, reward: Any, rows: Sequence[Any], folder: Any) -> None:
-        """Fits and saves what the method has beside the weights, if anything.
+    def fit_beside(self, reward: Any, rows: Sequence[Any]) -> Any:
+        """What the method has beside the weights, fitted; None where it has nothing.
 
         Args:
-            reward: as it was fitted and saved.
+            reward: as it was fitted.
             rows: that it was fitted to.
-            folder: where it was saved.
+
+        Returns:
+            What is saved into the reward's folder by its `save(folder)`.
         """
-        if self.method.beside:
-            attribute(self.method.beside)(reward, rows, folder, **self.options)
+        return attribute(self.method.beside)(reward, rows, **self.options) if self.method.beside else None
 
     def loss(self, outputs: Tensor, row: Mapping[str, Tensor], **more: Any) -> Tensor:
         """The sum over the items of a row."""

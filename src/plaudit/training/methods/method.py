@@ -44,8 +44,8 @@ class Method:
         rows: `module:function` from the rows to those that are trained on; empty for the rows themselves.
         check: `module:function` of rows and options that refuses labels out of range; empty where there is no range.
         standardised: whether it learns from ratings brought to mean 0 and deviation 1; the head keeps the way back.
-        beside: `module:function` of the fitted reward, the rows and its folder, with the options: fits what is saved
-            beside the weights; empty where there is nothing.
+        beside: `module:function` of the fitted reward, read at the last token, and the rows, with the options: fits
+            what is saved beside the weights by its own `save(folder)`; empty where there is nothing.
         model: what is trained: a `classifier` with a head, or a `causal` language model whose likelihoods are rewards.
     """
 

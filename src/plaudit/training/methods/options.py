@@ -8,6 +8,9 @@ from urllib.parse import parse_qsl
 
 from plaudit.errors import InputError, nearest
 
+MOST = 2**63
+"""Whole numbers lie below it and not below its negative: they become int64 in torch."""
+
 
 def parsed(text: str, known: Mapping[str, Mapping[str, Any]], *, noun: str) -> tuple[str, dict[str, Any]]:
     """The name in `name?option=value&option=value`, and its options with those that the text sets.
@@ -37,7 +40,10 @@ def _typed(where: str, text: str, default: Any) -> Any:
             return tuple(float(part) for part in text.split(","))
         if isinstance(default, bool):
             return {"true": True, "false": False}[text.lower()]
-        return type(default)(text)
+        found = type(default)(text)
     except (ValueError, KeyError) as error:
         wanted = "numbers divided by commas" if isinstance(default, tuple) else type(default).__name__
         raise InputError(f"{where} is {text!r}; give {wanted}") from error
+    if isinstance(found, int) and not -MOST <= found < MOST:
+        raise InputError(f"{where} is {text}; give a whole number from -2^63 to 2^63 - 1, which 64 bits hold")
+    return found

@@ -13,6 +13,7 @@ OF_LISTS_AND_RATINGS: dict[str, Method] = {
         "neighbours of a list, members a few scores apart, the tail [136]", _LISTS, f"{LOSSES}.lists:rank_list",
         "list", labels="order",
         options={"reach": 2, "skip_coef": 1.0, "tail_coef": 0.0, "min_gap": 0.0, "curriculum": False},
+        check=f"{LOSSES}.lists:check_gaps",
     ),
     "borda": Method(
         "cross-entropy to the Borda counts of a list [121]", _LISTS, f"{LOSSES}.lists:borda", "list", labels="order"

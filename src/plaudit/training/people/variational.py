@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -148,19 +147,18 @@ def fit_users(reward: ModelReward, rows: Sequence[Pair], *, config: UserFit | No
     )
 
 
-def fit_beside(reward: ModelReward, rows: Sequence[Pair], folder: str | Path, **options: Any) -> None:
-    """Fits a user model and saves it beside the weights of its reward model.
+def fit_beside(reward: ModelReward, rows: Sequence[Pair], **options: Any) -> VariationalUsers:
+    """The user model that is saved beside the weights of its reward model.
 
     Args:
         reward: as for `fit_users`.
         rows: pairs with their `annotator`.
-        folder: where the reward model is saved.
         options: of `UserFit`.
 
     Raises:
         InputError: as `fit_users`.
     """
-    fit_users(reward, rows, config=UserFit(**options)).save(folder)
+    return fit_users(reward, rows, config=UserFit(**options))
 
 
 def _drawn(

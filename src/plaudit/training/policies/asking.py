@@ -52,15 +52,21 @@ def principle_rows(rows: Sequence[Any], *, wording: Wording | None = None) -> li
         wording: of the questions.
 
     Raises:
-        InputError: if a row judges no principle, or an aspect is not within 0 and 1.
+        InputError: if a row judges no principle, an aspect is not within 0 and 1, or all verdicts are partial.
     """
-    put, found = wording or Wording(), []
+    put, found, partial = wording or Wording(), [], 0
     for i, row in enumerate(rows):
         for principle, verdict in _judged(i, row):
             if verdict == 0.5:
+                partial += 1
                 continue
             answers = (put.yes, put.no) if verdict > 0.5 else (put.no, put.yes)
             found.append(Pair(put.judge(row.prompt, said_of(row.completion), principle), *answers))
+    if partial and not found:
+        raise InputError(
+            f"training: no verdict of a principle is 0 or 1: all {partial} are 0.5 (partial) and left out; "
+            "give rows with aspects of 1 (followed) or 0 (not followed)"
+        )
     return found
 
 

@@ -28,7 +28,7 @@ from plaudit.rewards.manifest import Manifest
 from plaudit.runs.progress import Progress
 from plaudit.training.backbones import fit_tokenizer, scratch_llama, without_dropout
 from plaudit.training.config import Backbone, FitConfig, LoopConfig
-from plaudit.training.fitting import NORMALISE_ON, merged, with_lora
+from plaudit.training.fitting import enough_of, merged, with_lora
 from plaudit.training.methods import Chosen, chosen
 from plaudit.training.policies.encoding import PolicyGroup, encode_policy_groups, with_reference
 from plaudit.training.policies.packing import PolicyCollator, policy_outputs
@@ -129,7 +129,7 @@ def fit_likelihood_reward(
         collator=_collator(language, config, method), objective=method.loss, outputs=policy_outputs,
     )  # fmt: skip
     done = LanguageModel(merged(trainer.model), language.tokenizer, language.template, name=out.name)
-    reward = _reward(done, reference, groups, method, out.name)
+    reward = _reward(done, reference, groups, method, out.name, config.seed)
     fit = _described(reward, groups, trainer, done, left_out=asked - len(rows))
     if trainer.is_world_process_zero():
         facts: dict[str, Any] = {"groups": fit.groups, "pairs": fit.pairs, "left_out": fit.left_out}
@@ -222,7 +222,12 @@ def _collator(language: LanguageModel, config: FitConfig, method: Chosen) -> Pol
 
 
 def _reward(
-    language: LanguageModel, reference: LanguageModel | None, groups: Sequence[PolicyGroup], method: Chosen, name: str
+    language: LanguageModel,
+    reference: LanguageModel | None,
+    groups: Sequence[PolicyGroup],
+    method: Chosen,
+    name: str,
+    seed: int,
 ) -> LikelihoodReward:
     """What the fitted model is read as."""
     if method.name == "yes-token":
@@ -230,15 +235,14 @@ def _reward(
     if method.name == "principle-token":
         return PrincipleReward(language, scale=Scale(floor=-50.0), name=name)
     options = RatioOptions(beta=float(method.options["beta"]))
-    return RatioReward(language, reference, options=options, scale=_scale(language, groups, options.beta), name=name)
+    scale = _scale(language, groups, options.beta, seed)
+    return RatioReward(language, reference, options=options, scale=scale, name=name)
 
 
-def _scale(language: LanguageModel, groups: Sequence[PolicyGroup], beta: float) -> Scale:
-    """Zero and unit of the scores of (at most `NORMALISE_ON`) training completions."""
-    located = [
-        (one, r) for g in groups for one, r, m in zip(g.located, g.reference, g.mismatched, strict=True) if not m
-    ]
-    some = located[:NORMALISE_ON]
+def _scale(language: LanguageModel, groups: Sequence[PolicyGroup], beta: float, seed: int) -> Scale:
+    """Zero and unit of the scores of (about `NORMALISE_ON`) training completions, drawn by the seed."""
+    drawn = enough_of(groups, [int((~g.mismatched).sum()) for g in groups], seed)
+    some = [(one, r) for g in drawn for one, r, m in zip(g.located, g.reference, g.mismatched, strict=True) if not m]
     read = language.read([one for one, _ in some])
     scores = np.array([beta * (row.logps.sum() - r) for row, (_, r) in zip(read, some, strict=True) if row is not None])
     if not np.isfinite(scores).all():
