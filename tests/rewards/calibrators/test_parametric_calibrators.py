@@ -94,6 +94,13 @@ def test_platt_never_falls():
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_a_temperature_has_no_unit(scale):
+    # three in four of margins of one size are right: log-odds of log 3 at it
+    slope = Temperature.fit(scale * np.array([2.0, 2.0, -2.0, 2.0])).slope
+    assert slope == pytest.approx(np.log(3) / 2 / scale, rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
 def test_platt_has_no_unit(scale):
     """Margins in another unit have the same probabilities: those of SciPy's root of the gradient at the usual one."""
     rng = np.random.default_rng(3)

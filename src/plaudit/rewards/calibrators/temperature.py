@@ -46,7 +46,7 @@ def log_odds_slope(size: Float[np.ndarray, " n"], right: Float[np.ndarray, " n"]
     high = 1.0 / float(size.max())
     while slope(high) < 0:
         high *= 2
-    return float(brentq(slope, 0.0, high, xtol=1e-15, rtol=1e-14))
+    return float(brentq(slope, 0.0, high, xtol=1e-15 * high, rtol=1e-14))
 
 
 @final
