@@ -125,7 +125,7 @@ def without_a_window(by_segment):
 
 def without_the_past(by_segment):
     def wrong(q, k, v, plan, extras, window):
-        plan.__dict__["spans"] = tuple(type(s)(s.start, s.stop, s.depth, ()) for s in plan.spans)
+        plan.__dict__["paths"] = tuple(np.arange(start, stop) for start, stop, *_ in plan.segments.tolist())
         return by_segment(q, k, v, plan, extras, window)
 
     return wrong

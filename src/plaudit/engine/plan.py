@@ -6,6 +6,7 @@ during the backward pass, when the global already belongs to the next row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -14,25 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plaudit.engine.blocks import Layout, layout_of
+from plaudit.engine.blocks import Indices, Layout, layout_of
 from plaudit.engine.tree import PrefixTree
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A segment as attention sees it.
-
-    Attributes:
-        start: first row index.
-        stop: row index after the last.
-        depth: position of the first token.
-        above: segments of the ancestors, from the root down.
-    """
-
-    start: int
-    stop: int
-    depth: int
-    above: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,23 +44,19 @@ class TreePlan:
         return cls(torch.from_numpy(tree.segments), torch.from_numpy(tree.position_ids).to(device), mode)
 
     @cached_property
-    def spans(self) -> tuple[Span, ...]:
-        """Segments in row order, with their ancestors resolved."""
-        spans: list[Span] = []
+    def paths(self) -> tuple[Indices, ...]:
+        """For each segment the row indices of its ancestors' tokens, from the root down, and of its own."""
+        paths: list[Indices] = []
         for start, stop, parent, _ in self.segments.tolist():
-            if parent < 0:
-                spans.append(Span(start, stop, 0, ()))
-            else:
-                up = spans[parent]
-                spans.append(Span(start, stop, up.depth + up.stop - up.start, (*up.above, parent)))
-        return tuple(spans)
+            own = np.arange(start, stop)
+            paths.append(own if parent < 0 else np.concatenate([paths[parent], own]))
+        return tuple(paths)
 
     def layout(self, window: int | None = None, *, width: int) -> Layout:
         """Which segments are attended to together, by window and numbers in a key: layers share it."""
         if (window, width) not in self._layouts:
-            sizes = [span.stop - span.start for span in self.spans]
-            own = [np.arange(span.start, span.stop) for span in self.spans]
-            paths = [np.concatenate([own[i] for i in (*span.above, at)]) for at, span in enumerate(self.spans)]
+            sizes = (self.segments[:, 1] - self.segments[:, 0]).tolist()
+            paths: Sequence[Indices] = self.paths
             if window is not None:
                 paths = [path[-(size + window - 1) :] for path, size in zip(paths, sizes, strict=True)]
             device = self.position_ids.device
