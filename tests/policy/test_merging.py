@@ -1,6 +1,7 @@
 """Averages of policies: by hand, their ends to the last bit, shares of blocks, the search, and the command."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,3 +201,20 @@ def test_the_commands_errors(two_policies, tmp_path, capsys):
         assert main(["merge", *arguments, "--out", str(tmp_path / "m")]) == 2
         assert text in capsys.readouterr().err
         assert not (tmp_path / "m").exists()
+
+
+def test_the_command_overwrites_nothing_else(two_policies, tmp_path, capsys, monkeypatch):
+    one, two = two_policies
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "metrics.jsonl").write_text("kept")
+    monkeypatch.chdir(tmp_path / "run")
+    before = {p: p.read_bytes() for f in (one, two) for p in Path(f).iterdir()}
+    for out, text in (
+        (str(tmp_path / "run"), "(it has no config.json), and what it holds would be lost; name another path"),
+        (".", "and what it holds would be lost; name another path"),
+        (two, f"write: {two} is or holds {two}, which is read; name another folder"),
+    ):
+        assert main(["merge", one, two, "--weight", "0.5", "--out", out]) == 2
+        assert text in capsys.readouterr().err
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == "kept"
+    assert {p: p.read_bytes() for p in before} == before

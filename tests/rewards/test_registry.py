@@ -4,6 +4,7 @@ import math
 import pytest
 
 import plaudit
+from plaudit._queries import options_in
 from plaudit.errors import InputError, MissingError
 from plaudit.records import Sample
 from plaudit.rewards import registry
@@ -333,3 +334,9 @@ def test_a_reward_that_raises_is_named_in_one_line(tmp_path):
     reward = plaudit.load(f"{tmp_path}/mine.py:broken")
     with pytest.raises(InputError, match=r"^broken: raised ZeroDivisionError: division by zero \(mine\.py, line 2\)"):
         reward([Sample("p", "c")])
+
+
+def test_a_plus_sign_is_one():
+    assert options_in("path=runs/a+b/model&before=&tags=a b%26") == [
+        ("path", "runs/a+b/model"), ("before", ""), ("tags", "a b&"),
+    ]  # fmt: skip

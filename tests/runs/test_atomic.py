@@ -112,3 +112,19 @@ def test_an_error_while_a_folder_is_filled_leaves_the_old_one(tmp_path):
         half()
     assert [p.name for p in target.iterdir()] == ["one"]
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_is_no_folder_of_the_kind_is_not_replaced(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("kept")
+    monkeypatch.chdir(tmp_path / "mine")
+    for target in (tmp_path / "mine", "."):
+        with pytest.raises(InputError, match=r"it has no config.json\), and what it holds would be lost"):
+            with atomic_folder(target, mark="config.json") as new:
+                (new / "config.json").write_text("{}")
+        assert (tmp_path / "mine" / "notes.txt").read_text() == "kept"
+    (tmp_path / "empty").mkdir()
+    for _ in range(2):  # an empty one, and then one of its kind
+        with atomic_folder(tmp_path / "empty", mark="config.json") as new:
+            (new / "config.json").write_text("{}")
+    assert [p.name for p in (tmp_path / "empty").iterdir()] == ["config.json"]

@@ -11,7 +11,7 @@ import transformers as tf
 import plaudit
 from plaudit.engine.gate import Gate
 from plaudit.errors import InputError
-from plaudit.records import Message, Pair, Ranked, Sample, Unpaired
+from plaudit.records import Message, Pair, Ranked, Sample, Stepwise, Unpaired
 from plaudit.rewards.registry import load
 from plaudit.training.backbones import build_backbone, fit_tokenizer
 from plaudit.training.config import Backbone, FitConfig
@@ -308,6 +308,11 @@ def test_max_length_beyond_the_positions_is_refused(fit, pairs, tmp_path):
             [Pair((Message("user", "q"),), "a", "b"), Unpaired((Message("user", "q"),), "a", True)],
             "row 2: an unpaired row holds no preference; convert it first (plaudit data convert --to pairs)",
         ),
+        (
+            [Stepwise((Message("user", "q"),), ("a", "b"), (True, False))],
+            "row 1: a stepwise row holds no preference, and stepwise cannot become pairs; bradley-terry learns from "
+            "pairs and ranked rows",
+        ),
     ],
 )
 def test_rows_without_a_preference(rows, message, small, tmp_path):
@@ -366,6 +371,24 @@ def test_train_reward_says_what_a_command_prints(pairs, small, tmp_path):
     assert lines[0].startswith("trained on 16 preferences in 16 groups from scratch")
     assert "(log 2 = 0.6931 is chance)" in lines[1]
     assert lines[2] == "prefix trees; 0 of 32 sequences truncated"
+    # with margins a model that knows nothing loses more than log 2
+    more = dataclasses.replace(config, use_margin=True, epochs=1.0)
+    told = train_reward(pairs(4, margins=True), backbone=small, config=more, out=tmp_path).lines()
+    assert "chance" not in told[1]
+
+
+def test_margins_that_no_row_has_are_not_used_in_silence(fit, pairs, tmp_path):
+    with pytest.raises(InputError, match="use_margin: no row has a margin or scores that differ; leave it out"):
+        fit(tmp_path, pairs(4), use_margin=True)
+
+
+def test_another_s_folder_is_not_replaced_by_a_model(pairs, small, tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.txt").write_text("kept")
+    monkeypatch.setattr("plaudit.training.fitting.run_steps", lambda *a, **k: pytest.fail("it was trained"))
+    with pytest.raises(InputError, match="what it holds would be lost"):
+        train_reward(pairs(4), backbone=small, config=FitConfig(max_length=96), out=tmp_path)
+    assert (tmp_path / "model" / "mine.txt").read_text() == "kept"
 
 
 def test_the_learning_rate_rises_from_above_nothing_and_falls_to_nothing():

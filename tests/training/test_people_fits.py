@@ -136,7 +136,7 @@ def test_the_louder_source_does_not_decide_alone(fit, tmp_path):
         )
         for i in range(40)
     ]  # fmt: skip
-    for objective in ("balanced-sources", "balanced-sources?normalise=loss%2B"):
+    for objective in ("balanced-sources", "balanced-sources?normalise=loss%2B", "balanced-sources?normalise=loss+"):
         reward = fit(tmp_path / objective[-6:], rows, objective=objective, epochs=15.0, batch_size=20).reward
         said = reward([Sample(ASKED, t) for t in ("good answer", "bad answer", "x x x x", "x")]).reward
         assert said[0] > said[1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
+from plaudit._queries import options_in
 from plaudit.cli.inputs import add_scoring, open_reward, read_samples
 from plaudit.errors import InputError, nearest
 
@@ -70,7 +70,7 @@ def _drawn(name: str, example: Example) -> str:
     from plaudit.shaping.transforms.matched import GroupMatched
 
     kind, _, query = name.partition("?")
-    options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
+    options: dict[str, Any] = dict(options_in(query))
     title = f"shape/{name}"
     if kind in REWARDS:
         if given := REWARDS[kind] & set(options):
@@ -133,7 +133,7 @@ def transform_of(reference: str, references: References) -> ValueTransform:
     name, _, query = reference.removeprefix("shape/").partition("?")
     if name not in TRANSFORMS:
         raise InputError(f"shape: {name!r} is not known; {nearest(name, [*TRANSFORMS, *REWARDS])}")
-    options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
+    options: dict[str, Any] = dict(options_in(query))
     if "references" in TRANSFORMS[name].__dataclass_fields__ and "state" not in options:
         if "references" in options:
             raise InputError("shape: references are not read here, there are others; leave references out")

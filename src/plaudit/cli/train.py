@@ -12,7 +12,7 @@ from plaudit.cli.rewording import add_rewordings, with_rewordings
 from plaudit.cli.strengthening import add_strengths, with_strengths
 from plaudit.errors import InputError
 from plaudit.training.config import Backbone, FitConfig
-from plaudit.training.methods import METHODS
+from plaudit.training.methods import METHODS, chosen
 from plaudit.training.regularisers.naming import FAIR
 
 
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for line in trained.lines():
         print(line)
-    print(f"saved {args.out}/model; next: plaudit evaluate HELD_OUT_PAIRS --reward {args.out}/model")
+    print(f"saved {args.out}/model; next: {chosen(config.objective).method.then.format(model=f'{args.out}/model')}")
     return 0
 
 

@@ -252,6 +252,7 @@ def merge(
         InputError: in one line, if the two are not of one architecture and tokenizer, or see `interpolated`.
         MissingError: if there is no such model.
     """
+    folders.check_place(out, first, second)
     one, other = (_opened(str(ref), max_length) for ref in (first, second))
     if folders.vocabulary(one.tokenizer) != folders.vocabulary(other.tokenizer):
         raise InputError(f"merge: {first} and {second} have different tokenizers, so their weights mean other tokens")

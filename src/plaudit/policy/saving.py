@@ -15,7 +15,7 @@ RECORD = "alignment.json"
 
 def save_policy(model: Any, tokenizer: Any, folder: Path, record: dict[str, Any]) -> None:
     """Writes model, tokenizer and record; the folder is there whole or not at all."""
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, mark="config.json") as temporary:
         write_causal(model, Path(temporary))
         tokenizer.save_pretrained(temporary)
         write_text(Path(temporary) / RECORD, json.dumps(record, indent=1, default=str) + "\n")

@@ -85,7 +85,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def atomic_folder(path: str | Path) -> Iterator[Path]:
+def atomic_folder(path: str | Path, *, mark: str = "") -> Iterator[Path]:
     """An empty folder that takes the place of `path` when the block ends without an error.
 
     Where the system can exchange two names at once (Linux), there is no instant without a whole folder at
@@ -94,16 +94,20 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
     Args:
         path: the target folder; its old contents are replaced as a whole.
+        mark: a file that a folder of this kind has; one with other contents and without it is not replaced. By default
+            any folder is.
 
     Yields:
         The temporary folder to fill.
 
     Raises:
+        InputError: if a folder of another kind stands there.
         PlauditError: if the disk is full; the old folder is untouched.
     """
     target = Path(path)
-    if target.exists() and not target.is_dir():
-        raise InputError(f"write: {target} is a file, and a folder is to be written there; name another path")
+    if not target.name or target.name == "..":  # `.`, or a root: it has no name to be exchanged by
+        target = Path(os.path.abspath(target))
+    check_replaceable(target, mark=mark)
     temporary: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -119,6 +123,26 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_replaceable(path: str | Path, *, mark: str = "") -> None:
+    """Refuses a place where a folder would take something else's place: before the work, not after it.
+
+    Args:
+        path: where a folder is to be written.
+        mark: a file that a folder of this kind has.
+
+    Raises:
+        InputError: if a file stands there, or a folder that holds something and has no such file.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise InputError(f"write: {target} is a file, and a folder is to be written there; name another path")
+    if mark and target.is_dir() and any(target.iterdir()) and not (target / mark).is_file():
+        raise InputError(
+            f"write: {target} is no such folder as is to be written there (it has no {mark}), and what it holds would "
+            "be lost; name another path"
+        )
 
 
 def explained(error: OSError, target: Path) -> PlauditError:

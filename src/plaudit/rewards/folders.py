@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plaudit.errors import InputError, MissingError, UnsupportedError
+from plaudit.runs.atomic import check_replaceable
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.bin", "model.pt", "model.pth", "model.pkl")
@@ -150,6 +151,22 @@ def open_classifier(
             "so its scores would be random; give a reward model, or train this one (plaudit train --model)"
         )
     return model
+
+
+def check_place(out: str | Path, *sources: str | Path) -> None:
+    """Refuses to write a model over something else, or over one that it is made of: before the work, not after it.
+
+    Args:
+        out: folder that is written.
+        sources: folders, or hub ids, that are read.
+
+    Raises:
+        InputError: if it is one of them, or holds one or something that is no model.
+    """
+    check_replaceable(out, mark="config.json")
+    for source in sources:
+        if Path(source).is_dir() and Path(source).resolve().is_relative_to(Path(out).resolve()):
+            raise InputError(f"write: {out} is or holds {source}, which is read; name another folder")
 
 
 def open_tokenizer(reference: str) -> Any:

@@ -139,7 +139,7 @@ class ModelReward:
         Its calibration goes with it: whoever changes the weights of a calibrated model sets `calibration` to None.
         """
         attention = self.model.config._attn_implementation
-        with atomic_folder(folder) as temporary:
+        with atomic_folder(folder, mark="config.json") as temporary:
             self.model.set_attn_implementation("sdpa" if self.model._supports_sdpa else "eager")
             try:
                 self.model.save_pretrained(temporary, state_dict=plain_weights(self.model))

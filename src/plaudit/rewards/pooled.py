@@ -149,7 +149,7 @@ class PooledReward:
         """Writes encoder, head and manifest; complete or not at all."""
         from safetensors.numpy import save
 
-        with atomic_folder(folder) as temporary:
+        with atomic_folder(folder, mark="config.json") as temporary:
             self.features.encoder.save_pretrained(temporary)
             self.features.tokenizer.save_pretrained(temporary)
             (Path(temporary) / HEAD).write_bytes(save({"weight": self.weight}))

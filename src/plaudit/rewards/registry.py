@@ -12,9 +12,9 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 from plaudit._lazy import attribute
+from plaudit._queries import options_in
 from plaudit.errors import InputError, MissingError, nearest
 from plaudit.rewards.base import Comparison, Reward
 from plaudit.rewards.builtin import BUILTIN, Entry
@@ -52,7 +52,7 @@ def resolve(reference: str | Path | Mapping[str, Any]) -> Reward | Comparison:
     text = str(reference)
     name, _, query = text.partition("?")
     if name in catalog():
-        return make(name, dict(parse_qsl(query, keep_blank_values=True)))
+        return make(name, dict(options_in(query)))
     path, colon, attribute = text.rpartition(":")
     if colon and path.endswith(".py"):
         from plaudit.rewards.functions import from_file

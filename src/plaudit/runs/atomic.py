@@ -1,5 +1,5 @@
 """Atomic files and folders: the primitive that records, logs, stages and models write with."""
 
-from plaudit.records._atomic import atomic_folder, explained, replacing, write_bytes, write_text
+from plaudit.records._atomic import atomic_folder, check_replaceable, explained, replacing, write_bytes, write_text
 
-__all__ = ["atomic_folder", "explained", "replacing", "write_bytes", "write_text"]
+__all__ = ["atomic_folder", "check_replaceable", "explained", "replacing", "write_bytes", "write_text"]

@@ -292,7 +292,7 @@ def _check(path: Path, found: str, wanted: str, number: int) -> None:
         raise IntegrityError(
             f"log {path}: line {number} was written under fingerprint {found!r}, and this "
             f"run's is {wanted!r} (other weights, options or code); "
-            "write to another folder, or delete the log"
+            "write to another place, or delete the log"
         )
 
 
@@ -307,7 +307,7 @@ def _open_locked(path: Path) -> int:
     except OSError as error:
         os.close(handle)
         raise PlauditError(
-            f"log {path}: another process is writing it; wait until it ends, or write to another folder"
+            f"log {path}: another process is writing it; wait until it ends, or write to another place"
         ) from error
     return handle
 

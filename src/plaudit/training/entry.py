@@ -11,8 +11,11 @@ import numpy as np
 from jaxtyping import Float
 
 from plaudit.errors import InputError
+from plaudit.records.converting import routes
+from plaudit.records.formats import kind_of as kind_of_row
 from plaudit.records.rows import Pair, Ranked, Rated
 from plaudit.rewards.base import Comparison, Reward
+from plaudit.rewards.folders import check_place
 from plaudit.rewards.pooled import PooledFeatures, cached_features
 from plaudit.rewards.preferences import PreferenceModel
 from plaudit.runs.progress import Progress
@@ -44,7 +47,9 @@ class Trained:
         learned = f"{f['pairs']} preferences" if method.method.item == "pair" else f"{f['sequences']} completions"
         lines = [f"trained on {learned} in {f['groups']} groups from {f['base']} ({f['parameters']:,} parameters)"]
         if f.get("last_loss") is not None:
-            chance = " (log 2 = 0.6931 is chance)" if method.name == "bradley-terry" else ""
+            # a margin or a further term changes what a model loses that knows nothing
+            more = f["config"]["use_margin"] or f["config"]["contrastive_coef"]
+            chance = " (log 2 = 0.6931 is chance)" if method.name == "bradley-terry" and not more else ""
             lines.append(f"loss {f['first_loss']:.4f} -> {f['last_loss']:.4f}{chance}")
         if "fair" in f:
             fair = f["fair"]
@@ -79,6 +84,7 @@ def train_reward(
     Raises:
         InputError: if a row holds no preference, there are none, or the options contradict each other.
     """
+    check_place(Path(out) / "model")
     shifted = list(shifted)
     if chosen(config.objective).method.model == "causal":
         from plaudit.training.policies.training_entry import train_likelihood
@@ -142,6 +148,9 @@ def _helps(row: Any, method: Chosen) -> str:
         return "holds no preference; convert it first (plaudit data convert --to ranked)"  # scores become strengths
     if method.method.labels in RATED or further:
         return f"is none that objective {method.name} learns from; it needs {method.method.needs}"
+    kind = kind_of_row(row)
+    if "pairs" not in routes(kind, by_reward=True):
+        return f"holds no preference, and {kind} cannot become pairs; {method.name} learns from {method.method.needs}"
     return "holds no preference; convert it first (plaudit data convert --to pairs)"
 
 

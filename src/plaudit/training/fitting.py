@@ -113,6 +113,8 @@ def fit_reward_model(
         rows, encoder, weights=None if weights is None else weights.tolist(),
         labels=method.labels, columns=method.columns, aspects=head.options.get("names", ()),
     )  # fmt: skip
+    if config.use_margin and not any(group.margin.any() for group in groups):
+        raise InputError("use_margin: no row has a margin or scores that differ; leave it out, or give them")
     groups, head = _on_one_scale(groups, head, method)
     fair = fair_of(config.fair, config.group)
     told: dict[str, Any] = {}

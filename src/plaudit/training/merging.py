@@ -43,6 +43,7 @@ def merge_rewards(
 
     Source: Zheng et al. 2024, "Weak-to-Strong Extrapolation" (ExPO); Wang et al. 2024 [29].
     """
+    folders.check_place(out, first, second)
     one, other = ModelReward.load(first), ModelReward.load(second)
     if folders.vocabulary(one.tokenizer) != folders.vocabulary(other.tokenizer):
         raise InputError(f"merge: {first} and {second} have different tokenizers, so their weights mean other tokens")

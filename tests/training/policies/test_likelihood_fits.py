@@ -1,6 +1,7 @@
 """Causal models fitted as rewards: each objective learns, survives a new process, and says what its data lacks."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from plaudit.errors import InputError
 from plaudit.records import Message, Pair, Ranked, Rated
 from plaudit.records.rows import Unpaired
 from plaudit.records.sample import Sample
+from plaudit.records.writing import write
 from plaudit.rewards.likelihood import RatioReward
+from plaudit.rewards.registry import load
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.entry import train_reward
 from plaudit.training.methods import METHODS
@@ -276,7 +279,6 @@ def test_the_door_of_the_command(rows_for, small, tmp_path):
 def test_the_pair_trainer_fits_a_discriminator(small, tmp_path):
     """Two policies that differ in a word; the discriminator tells on an unseen prompt whose a candidate is like."""
     from plaudit.rewards.likelihood import pretraining_pairs
-    from plaudit.rewards.registry import load
     from plaudit.training.fitting import fit_reward_model
 
     samples, policies = [], []
@@ -310,6 +312,32 @@ def test_the_command_trains_and_scores(rows_for, tmp_path, capsys):
     assert all(len(row["token_rewards"]) and row["outcome"] == "scored" for row in scored)
     assert main(["train", "--objective", "help"]) == 0
     assert "implicit-kto" in capsys.readouterr().out
+
+
+def test_the_command_that_is_shown_next_runs(rows_for, small, tmp_path, capsys):
+    from plaudit.cli.main import main
+
+    pairs = tmp_path / "pairs.jsonl"
+    write(pairs, rows_for("yes-token"))
+    quick(rows_for("yes-token"), tmp_path / "run", small, objective="yes-token", epochs=1.0)
+    command = shlex.split(METHODS["yes-token"].then.format(model=tmp_path / "run" / "model"))
+    assert main([str(pairs) if part == "HELD_OUT_PAIRS" else part for part in command[1:]]) == 0
+    assert "accuracy" in capsys.readouterr().out
+    quick(rows_for("principle-token"), tmp_path / "other", small, objective="principle-token", epochs=1.0)
+    (tmp_path / "principles.txt").write_text("be good\n")
+    command = shlex.split(METHODS["principle-token"].then.format(model=tmp_path / "other" / "model"))
+    names = {"SAMPLES": str(pairs), "SCORED": str(tmp_path / "scored.jsonl")}
+    command = [names.get(part, part).replace("=FILE", f"={tmp_path}/principles.txt") for part in command]
+    assert main(command[1:]) == 0
+
+
+def test_the_reference_is_a_model_folder_by_itself(rows_for, small, tmp_path):
+    quick(rows_for("implicit-dpo"), tmp_path / "run", small, objective="implicit-dpo?beta=0.2", epochs=1.0)
+    model = tmp_path / "run" / "model"
+    one, other = load(model), load(f"likelihood/ratio?policy={model}&reference={model}/reference&beta=0.2")
+    np.testing.assert_allclose(
+        one(TRIED).reward * one.scale.unit + one.scale.offset, other(TRIED).reward, atol=1e-5, rtol=0
+    )
 
 
 def test_the_baseline_s_completions_are_of_other_prompts(small):

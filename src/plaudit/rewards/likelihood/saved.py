@@ -46,11 +46,12 @@ def save_likelihood(folder: str | Path, reward: RatioReward | YesReward | Princi
         manifest, reader="likelihood", template=language.template.to_dict(), offset=scale.offset, scale=scale.unit,
         floor=scale.floor, head=head,
     )  # fmt: skip
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, mark="config.json") as temporary:
         write_causal(language.model, Path(temporary))
         language.tokenizer.save_pretrained(temporary)
         if isinstance(reward, RatioReward) and reward.reference is not None:
             write_causal(reward.reference.model, Path(temporary) / REFERENCE)
+            language.tokenizer.save_pretrained(Path(temporary) / REFERENCE)  # a model folder by itself, too
         write_text(Path(temporary) / FILE, done.to_json())
         if reward.calibration is not None:
             reward.calibration.write(temporary)

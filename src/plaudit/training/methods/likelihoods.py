@@ -28,10 +28,12 @@ OF_LIKELIHOODS: dict[str, Method] = {
     "yes-token": Method(
         "probability of yes: a completion beats a reference [123]", PAIRS, f"{LOSSES}.policies:word", "pair",
         rows="plaudit.training.policies.asking:comparison_rows", model="causal",
+        then="plaudit evaluate HELD_OUT_PAIRS --reward 'likelihood/yes-comparison?model={model}'",
     ),
     "principle-token": Method(
         "log-odds of yes: a completion follows a principle [115]",
         "rated rows whose aspects are principles (1 or 0), or unpaired rows with a principle",
         f"{LOSSES}.policies:word", "pair", rows="plaudit.training.policies.asking:principle_rows", model="causal",
+        then="plaudit score SAMPLES --reward 'likelihood/principle?model={model}&principles=FILE' --out SCORED",
     ),
 }  # fmt: skip

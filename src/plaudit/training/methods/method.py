@@ -46,6 +46,7 @@ class Method:
         standardised: whether it learns from ratings brought to mean 0 and deviation 1; the head keeps the way back.
         beside: `module:function` of the fitted reward, read at the last token, and the rows, with the options: fits
             what is saved beside the weights by its own `save(folder)`; empty where there is nothing.
+        then: the command that is shown when it is trained, with `{model}` for the folder.
         model: what is trained: a `classifier` with a head, or a `causal` language model whose likelihoods are rewards.
     """
 
@@ -61,4 +62,5 @@ class Method:
     check: str = ""
     standardised: bool = False
     beside: str = ""
+    then: str = "plaudit evaluate HELD_OUT_PAIRS --reward {model}"
     model: Literal["classifier", "causal"] = "classifier"

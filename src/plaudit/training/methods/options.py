@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
+from plaudit._queries import options_in
 from plaudit.errors import InputError, nearest
 
 MOST = 2**63
@@ -27,7 +27,7 @@ def parsed(text: str, known: Mapping[str, Mapping[str, Any]], *, noun: str) -> t
     if name not in known:
         raise InputError(f"{noun} {name!r} is not known; {nearest(name, known)}")
     options = dict(known[name])
-    for key, value in parse_qsl(query, keep_blank_values=True):
+    for key, value in options_in(query):
         if key not in options:
             raise InputError(f"{noun} {name}: unknown option {key!r}; {nearest(key, options)}")
         options[key] = _typed(f"{noun} {name}: {key}", value, options[key])
