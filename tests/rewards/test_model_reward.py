@@ -77,13 +77,20 @@ def test_reward_is_the_normalised_score_and_not_below_the_floor(make_reward, sam
 def test_saving_leaves_the_model_on_trees_and_replaces_the_folder_whole(make_reward, samples, tmp_path):
     reward = make_reward()
     attention = reward.model.config._attn_implementation
-    (tmp_path / "model").mkdir()
+    reward.save(tmp_path / "model")
     (tmp_path / "model" / "old").write_text("x")
     reward.save(tmp_path / "model")
     assert reward.model.config._attn_implementation == attention
     assert "plaudit_tree" not in (tmp_path / "model" / "config.json").read_text()
     assert not (tmp_path / "model" / "old").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_folder_that_is_no_model_is_not_replaced(make_reward, tmp_path):
+    (tmp_path / "notes.txt").write_text("kept")
+    with pytest.raises(InputError, match="what it holds would be lost; name another path"):
+        make_reward().save(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "bert"])
