@@ -90,6 +90,7 @@ class _Extras:
         return self.softcap is not None or self.sinks is not None
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool = False) -> Tensor:
+        """Attention (b, heads, q, d) under a mask; or causal without one, of as many queries as keys."""
         if self.eager:
             return self._eager(q, k, v, _causal(q.shape[2], k.shape[2], q.device) if causal else mask)
         k, v = _repeat(k, q.shape[1]), _repeat(v, q.shape[1])

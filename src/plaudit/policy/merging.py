@@ -193,6 +193,7 @@ def adaptive_ratios(
     seen: dict[tuple[float, ...], float] = {}
 
     def measured(free: Float[np.ndarray, " k"]) -> float:
+        """The penalised loss of shares, of which all logits but the last are free."""
         shares = tuple(float(a) for a in block_ratios([*free, -float(np.sum(free))], mean))
         if shares not in seen:
             if len(seen) >= evaluations:

@@ -100,22 +100,11 @@ def fit_reward_model(
     out = Path(out)
     check_rows(rows)
     check_meta(config, shifted)
-    rows = chosen(config.objective).rows(rows)
-    if config.row_weight:  # a step of weight 0 would have no mean, and its rows teach nothing
-        rows = [r for r, w in zip(rows, row_weights(rows, config.row_weight), strict=True) if w > 0]
-        if "labelled" in chosen(config.objective).method.columns:  # those that are left must be of both kinds, too
-            rows = chosen(config.objective).rows(rows)
+    rows = _taught(rows, config)
     model, tokenizer, template = build(rows, backbone, config)
     method, head = chosen(config.objective).method, trained_head(config, rows)
-    weights = weights_of(rows, column=config.row_weight, by_length=config.balance == "length")
     encoder = Encoder(tokenizer, template)
-    groups = encode_groups(
-        rows, encoder, weights=None if weights is None else weights.tolist(),
-        labels=method.labels, columns=method.columns, aspects=head.options.get("names", ()),
-    )  # fmt: skip
-    if config.use_margin and not any(group.margin.any() for group in groups):
-        raise InputError("use_margin: no row has a margin or scores that differ; leave it out, or give them")
-    groups, head = _on_one_scale(groups, head, method)
+    groups, head = _on_one_scale(_encoded(rows, encoder, config, head), head, method)
     fair = fair_of(config.fair, config.group)
     told: dict[str, Any] = {}
     if fair is not None:
@@ -153,6 +142,31 @@ def fit_reward_model(
         raw_tokens=sum(int(s.size) for g in groups for s in g.sequences),
         distinct_tokens=trainer.distinct_tokens, tree="prefix trees" if gate.open else gate.reason,
     )  # fmt: skip
+
+
+def _taught(rows: Sequence[TrainingRow], config: FitConfig) -> Sequence[TrainingRow]:
+    """The rows that are trained on."""
+    method = chosen(config.objective)
+    rows = method.rows(rows)
+    if not config.row_weight:
+        return rows
+    # a step of weight 0 would have no mean, and its rows teach nothing
+    left = [r for r, w in zip(rows, row_weights(rows, config.row_weight), strict=True) if w > 0]
+    # those that are left must be of both kinds, too
+    return method.rows(left) if "labelled" in method.method.columns else left
+
+
+def _encoded(rows: Sequence[TrainingRow], encoder: Encoder, config: FitConfig, head: Head) -> list[Group]:
+    """The rows as groups, with the weights and labels that the configuration asks for."""
+    method = chosen(config.objective).method
+    weights = weights_of(rows, column=config.row_weight, by_length=config.balance == "length")
+    groups = encode_groups(
+        rows, encoder, weights=None if weights is None else weights.tolist(),
+        labels=method.labels, columns=method.columns, aspects=head.options.get("names", ()),
+    )  # fmt: skip
+    if config.use_margin and not any(group.margin.any() for group in groups):
+        raise InputError("use_margin: no row has a margin or scores that differ; leave it out, or give them")
+    return groups
 
 
 def _facts(

@@ -111,6 +111,9 @@ def test_a_model_without_numbers_is_a_fault_of_the_instrument(language):
     broken = language(max_length=300)
     for weight in broken.model.parameters():
         weight.data.fill_(float("nan"))
+    sound = YesComparison(language(max_length=300))([A], [B])
+    assert sound.outcome.tolist() == [Outcome.SCORED]
+    assert 0 < sound.probability[0] < 1
     compare = YesComparison(broken)
     batch = YesReward(compare)([
         Sample(ASKED, "Lima", "rain"), Sample(ASKED, "Lima", ["rain", FLOOD]), Sample(ASKED, FLOOD, "rain"),
