@@ -38,6 +38,15 @@ def test_outermost_rewordings_are_trained_on_and_kept(train, tmp_path, capsys):
         assert (row.rejected, row.annotator) == ("bad", "a")
 
 
+def test_a_later_fit_without_them_keeps_none(train, tmp_path):
+    assert train(ROWS, out="one") == 0
+    assert train(ROWS, "--reword-by", "one", out="two") == 0
+    assert train(ROWS, "--objective", "nonsense", out="two") == 2
+    assert (tmp_path / "two" / "reworded.jsonl").exists()  # of the model that is still there
+    assert train(ROWS, out="two") == 0
+    assert not (tmp_path / "two" / "reworded.jsonl").exists()
+
+
 def test_mistakes_are_one_line(train, capsys):
     for options, rows, words in (
         (["--rewordings", "3"], ROWS, "--rewordings and --reword-share need a model"),

@@ -60,6 +60,19 @@ def scores(out, rows):
     return torch.tensor([d["score"] for row in rows for d in reward(row.samples()).detail])
 
 
+def test_a_reward_named_twice_has_no_second_opinion(train, tmp_path, capsys):
+    assert train(ROWS, "--use-margin", rewards=[f"{tmp_path}/said.py:counts_a"] * 2)[0] == 2
+    assert "are the same reward, which agrees with itself on every pair" in capsys.readouterr().err
+
+
+def test_a_later_fit_without_strengths_keeps_none(train):
+    code, out = train(ROWS, "--use-margin")
+    assert code == 0
+    assert (out / "strengthened.jsonl").exists()
+    assert train(ROWS, rewards=[])[0] == 0
+    assert not (out / "strengthened.jsonl").exists()
+
+
 def test_the_whole_path_is_the_pure_function(train, capsys):
     code, out = train(ROWS, "--use-margin")
     assert code == 0

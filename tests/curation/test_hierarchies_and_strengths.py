@@ -71,7 +71,10 @@ class Said:
     name: str = "said"
     scope: str = "sample"
     bounds: tuple = (-9.0, 9.0)
-    fingerprint: str = "s"
+
+    @property
+    def fingerprint(self):
+        return f"said {self.factor}"
 
     def __call__(self, samples):
         worth = np.array([self.factor * float(s.text.split()[-1]) for s in samples])
@@ -108,6 +111,8 @@ def test_strengths_by_hand():
         strengthened(PAIRS, rewards, flip=0.1, drop=0.1)
     with pytest.raises(InputError, match="1 rewards and 4 pairs"):
         reward_margins(PAIRS, rewards[:1])
+    with pytest.raises(InputError, match="said and another are the same reward"):
+        reward_margins(PAIRS, [*rewards, Said(1.0, name="another")])
 
 
 def test_the_weakest_are_the_mislabelled():

@@ -16,7 +16,7 @@ from typing import Any
 
 from plaudit.errors import InputError
 
-FILE = "reworded.jsonl"
+REWORDED = "reworded.jsonl"
 """What was trained on, in the run folder."""
 
 
@@ -59,6 +59,6 @@ def with_rewordings(args: argparse.Namespace, rows: Sequence[Any], *, seed: int)
     if not isinstance(reward, ModelReward):
         raise InputError(f"--reword-by: {args.reword_by} is no reward model with states; give a model folder")
     found = convex_pairs(rows, lambda samples: last_states(reward, samples).numpy(), seed=seed, **options)
-    write(Path(args.out) / FILE, found)
-    print(f"rewordings by {args.reword_by}: {len(found) - len(rows)} pairs added; see {args.out}/{FILE}")
+    write(Path(args.out) / REWORDED, found)
+    print(f"rewordings by {args.reword_by}: {len(found) - len(rows)} pairs added; see {args.out}/{REWORDED}")
     return found

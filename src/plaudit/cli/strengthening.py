@@ -20,7 +20,7 @@ from plaudit.errors import InputError
 from plaudit.training.config import FitConfig
 from plaudit.training.methods import chosen
 
-FILE = "strengthened.jsonl"
+STRENGTHENED = "strengthened.jsonl"
 """What was trained on, in the run folder."""
 
 LABELS = {"strength", "preference"}
@@ -89,9 +89,9 @@ def with_strengths(args: argparse.Namespace, rows: Sequence[Any], config: FitCon
     # a margin of zero: the difference of a row's own scores, which a fit takes for want of one, is in other units
     found = [replace(row, margin=0.0) if row.margin is None else row for row in found]
     flips = sum(bool(row.meta.get("flipped_by_strength")) for row in found)
-    write(Path(args.out) / FILE, found)
+    write(Path(args.out) / STRENGTHENED, found)
     print(
         f"strengths by {len(rewards)} rewards: {flips} pairs flipped, {dropped} left out, "
-        f"{unjudged} that a reward could not judge{more}; see {args.out}/{FILE}"
+        f"{unjudged} that a reward could not judge{more}; see {args.out}/{STRENGTHENED}"
     )
     return list(found)

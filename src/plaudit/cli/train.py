@@ -8,8 +8,8 @@ from typing import Any
 
 from plaudit.cli.launched import alone, first, held
 from plaudit.cli.options import add_dataclass, from_args
-from plaudit.cli.rewording import add_rewordings, with_rewordings
-from plaudit.cli.strengthening import add_strengths, with_strengths
+from plaudit.cli.rewording import REWORDED, add_rewordings, with_rewordings
+from plaudit.cli.strengthening import STRENGTHENED, add_strengths, with_strengths
 from plaudit.errors import InputError
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.methods import METHODS, chosen
@@ -65,6 +65,9 @@ def run(args: argparse.Namespace) -> int:
         trained = train_reward(rows, backbone=backbone, config=config, out=Path(args.out), shifted=shifted)
         if first():
             keep_prompts(Path(args.out), rows)
+            for file, given in ((STRENGTHENED, args.strength_by), (REWORDED, args.reword_by)):
+                if not given:  # of a run before this one: the model was not trained on it
+                    (Path(args.out) / file).unlink(missing_ok=True)
     if not first():
         return 0
     for line in trained.lines():

@@ -27,16 +27,24 @@ def reward_margins(pairs: Sequence[Pair], rewards: Sequence[Reward]) -> Float[np
 
     Args:
         pairs: m pairs.
-        rewards: at least two.
+        rewards: at least two, none of which is another under a second name.
 
     Returns:
         NaN where a completion's outcome does not count.
 
     Raises:
-        InputError: if there are fewer than two rewards, or no pairs.
+        InputError: if there are fewer than two rewards, two are the same, or there are no pairs.
     """
     if len(rewards) < 2 or not pairs:
         raise InputError(f"strengths: {len(rewards)} rewards and {len(pairs)} pairs; give at least 2 and 1")
+    known: dict[str, str] = {}
+    for reward in rewards:
+        if reward.fingerprint in known:
+            raise InputError(
+                f"strengths: {known[reward.fingerprint]} and {reward.name} are the same reward, which agrees with "
+                "itself on every pair; give rewards of which each was fitted on its own (another seed, a bootstrap)"
+            )
+        known[reward.fingerprint] = reward.name
     samples = [s for pair in pairs for s in pair.samples()]
     found = []
     for reward in rewards:

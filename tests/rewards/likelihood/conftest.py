@@ -21,6 +21,15 @@ def _language(seed=0, *, lines=LINES, vocabulary=300, max_length=1024, mode="aut
     return LanguageModel(model, tokenizer, name=f"tiny-{seed}", max_length=max_length, mode=mode, budget=budget)
 
 
+# as templates of reasoning models do, it trims turns and sets lines around what was thought
+RESET = (
+    "{% for m in messages %}[{{ m.role }}]\n{% if '</think>' in m.content %}<think>\n"
+    "{{ m.content.split('</think>')[0].split('<think>')[-1].strip('\n') }}\n</think>\n\n"
+    "{{ m.content.split('</think>')[-1].strip() }}{% else %}{{ m.content.strip() }}{% endif %}[end]\n{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]\n{% endif %}"
+)
+
+
 def _save(language, folder):
     before = language.model.config._attn_implementation
     language.model.set_attn_implementation("sdpa")
@@ -43,6 +52,14 @@ def save_language():
 @pytest.fixture(scope="session")
 def strong():
     return _language(0)
+
+
+@pytest.fixture(scope="session")
+def resetting():
+    """One whose template changes the white space of turns."""
+    found = _language(0)
+    found.tokenizer.chat_template = RESET
+    return found
 
 
 @pytest.fixture(scope="session")

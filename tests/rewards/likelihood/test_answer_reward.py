@@ -42,7 +42,7 @@ def test_masked_tokens_do_not_count():
 def mean_probability(strong, slow_logps):
     """Of the tokens of the last `<answer>12` of a conversation, by one plain forward call."""
 
-    def probability(completion):
+    def probability(completion, strong=strong):
         text = strong.encoder.text(Sample("3*4", completion).messages)
         read = strong.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         start = text.rindex("<answer>") + len("<answer>")
@@ -50,6 +50,14 @@ def mean_probability(strong, slow_logps):
         return np.exp(slow_logps(strong, read["input_ids"])[np.array(inside) - 1]).mean()
 
     return probability
+
+
+def test_the_answer_is_read_where_the_template_has_put_it(resetting, mean_probability):
+    completion = "<think>three fours</think> <answer>11</answer>"
+    assert completion not in resetting.encoder.text(Sample("3*4", completion).messages)
+    batch = AnswerReward(resetting, AnswerOptions(debias="none", format_coef=0.0))([Sample("3*4", completion, "12")])
+    after = mean_probability(completion.replace("11", "12"), resetting)
+    assert batch.reward[0] == pytest.approx(after, abs=1e-6)
 
 
 def test_it_equals_plain_forward_calls(strong, mean_probability):

@@ -35,6 +35,28 @@ def test_only_the_assistant_s_turns_of_a_completion_count(strong):
     assert words(strong, last).strip() == "Peru?"
 
 
+def test_words_keep_their_places_where_a_template_changes_white_space(resetting):
+    text = "  <think>rain?\n\nLima</think>\n<answer>ho  ho</answer>\n"
+    sample = Sample("Peru?", text)
+    whole, bare = resetting.locate([sample])[0], resetting.locate([sample], end=False)[0]
+    assert words(resetting, bare).strip() == "<think>\nrain?\n\nLima\n</think>\n\n<answer>ho  ho</answer>"
+    assert "[end]" in words(resetting, whole)
+    # from the first letter on, every character of the completion is covered once, and in its order
+    assert "".join(text[a:b] for a, b in bare.spans) == text[2:]
+    assert whole.spans[len(bare.spans) :].tolist() == [[len(text)] * 2] * (len(whole.spans) - len(bare.spans))
+    said = [(resetting.tokenizer.decode([i]), text[a:b]) for i, (a, b) in zip(
+        bare.ids[bare.counted], bare.spans, strict=True
+    )]  # fmt: skip
+    assert all(token.split() == covered.split() for token, covered in said)
+
+
+def test_words_keep_their_places_behind_a_broken_pad_token(strong):
+    text = f"a {strong.tokenizer.pad_token} b"
+    (one,) = strong.locate([Sample("hi", text)], end=False)
+    assert "".join(text[a:b] for a, b in one.spans) == text
+    assert text[slice(*one.spans[-1])].strip() == "b"
+
+
 def test_an_appended_eos_counts_as_the_end(strong):
     encoder = Encoder(strong.tokenizer, Template(append_eos=True, max_length=64))
     (one,) = locate_group(encoder, (Message("user", "hi"),), ["ho"])

@@ -117,7 +117,7 @@ class AnswerReward:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the model's weights and template, and of the options."""
-        return content_hash(["likelihood/answer", 2, self.model.fingerprint, asdict(self.options)])
+        return content_hash(["likelihood/answer", 3, self.model.fingerprint, asdict(self.options)])
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Scores samples.

@@ -43,13 +43,20 @@ class Located:
 
 
 class Turn(NamedTuple):
-    """Where a turn of the completion stands in the rendered text, and where its words stand in the completion's."""
+    """Where a turn of the completion stands in the rendered text, and where its words stand there.
+
+    `places` says for each gap between two characters of the rendered text, from `start` on, which gap in the
+    completion's own text that is.
+    """
 
     start: int
     stop: int
-    words: int
-    length: int
-    offset: int
+    words: tuple[int, int]
+    places: Index
+
+    def place(self, at: int) -> int:
+        """Of a gap of the rendered text; outside the turn the nearest of its gaps."""
+        return int(self.places[min(max(at - self.start, 0), len(self.places) - 1)])
 
 
 def locate_group(
@@ -133,24 +140,48 @@ def _turn(
     stop = len(text)
     if m + 1 < len(conversation):
         stop = _shared(well_formed(encoder.text(conversation[: m + 1], tools=tools, kwargs=kwargs)), text)
-    written = well_formed(conversation[m].text)
-    at = text.find(written.strip(), start)
-    lead = len(written) - len(written.lstrip()) if at >= 0 and not text.startswith(written, at) else 0
-    # a template may change the words (it breaks the pad token's text): their place is then the turn's start
-    return Turn(start, stop, at if at >= 0 else start, len(written) - lead, offset + lead)
+    words, places = _places(well_formed(conversation[m].text), text[start:])
+    return Turn(start, stop, (start + words[0], start + words[1]), offset + places)
+
+
+def _places(written: str, rendered: str) -> tuple[tuple[int, int], Index]:
+    """Where words stand in what a template made of them, and for each gap there the gap in the words.
+
+    Templates trim turns and set lines around reasoning anew, and a pad token's text is broken by a space of no width:
+    words that differ in white space alone keep their places. Where more was changed, they are taken to begin with the
+    turn.
+    """
+    gaps = np.arange(len(rendered) + 1, dtype=np.int64)
+    at = rendered.find(written)
+    if at < 0 and (ours := _black(written)).size:
+        theirs = _black(rendered)
+        first = "".join(rendered[i] for i in theirs).find("".join(written[i] for i in ours))
+        if first >= 0:
+            theirs = theirs[first : first + ours.size]
+            places = np.full(len(rendered) + 1, ours[0])
+            places[theirs + 1] = ours + 1
+            places[theirs] = ours  # white space that was left out goes to the letter before it
+            places[theirs[-1] + 1 :] = len(written)
+            return (int(theirs[0]), int(theirs[-1]) + 1), np.maximum.accumulate(places)
+    at = max(at, 0)
+    return (at, at + len(written)), np.clip(gaps - at, 0, len(written))
+
+
+def _black(text: str) -> Index:
+    """Places of the characters that are no white space, of whatever width."""
+    return np.array([i for i, c in enumerate(text) if not (c.isspace() or c == "\u200b")], dtype=np.int64)
 
 
 def _counted(offsets: Sequence[tuple[int, int]], turns: Sequence[Turn], end: bool) -> tuple[Index, Index]:
     positions: list[int] = []
     spans: list[tuple[int, int]] = []
     for turn in turns:
-        first, last = (turn.start, turn.stop) if end else (turn.words, turn.words + turn.length)
+        first, last = (turn.start, turn.stop) if end else turn.words
         for i, (a, b) in enumerate(offsets):
             # a token may begin in the space before the turn and end in its first word: it is chosen with that word
             if i and b > first and a < last:
                 positions.append(i)
-                low, high = (min(max(x - turn.words, 0), turn.length) for x in (a, b))
-                spans.append((turn.offset + low, turn.offset + high))
+                spans.append((turn.place(a), turn.place(b)))
     return np.array(positions, dtype=np.int64), np.array(spans, dtype=np.int64).reshape(-1, 2)
 
 
