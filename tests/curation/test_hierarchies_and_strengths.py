@@ -1,7 +1,7 @@
 """Preferences from ranked factors, and strengths from several rewards."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -61,6 +61,19 @@ def test_rows_from_aspects():
     ]  # fmt: skip
     with pytest.raises(InputError, match="no row has the aspect 'kind'"):
         hierarchical_pairs(rows, ["kind"])
+    with pytest.raises(InputError, match="the order is empty"):
+        hierarchical_pairs(rows, [])
+
+
+def test_only_what_answers_the_same_prompt_and_tools_is_compared():
+    tools = ([{"name": "add"}], [{"name": "sub"}])
+    rows = [
+        Rated(ASKED, f"{t}{k}", aspects={"correct": float(k)}, meta={"tools": tools[t], "topic": "sums", "n": k})
+        for t in (0, 1) for k in (0, 1)
+    ]  # fmt: skip
+    found = hierarchical_pairs(rows, ["correct"])
+    assert [(p.chosen, p.rejected) for p in found] == [("01", "00"), ("11", "10")]
+    assert found[0].meta == {"tools": tools[0], "topic": "sums", "factor": "correct", "level": 0}
 
 
 @dataclass
@@ -107,6 +120,16 @@ def test_strengths_by_hand():
     # flipping twice is the identity
     twice = strengthened([flipped[1]] * 2, [Said(-1.0), Said(-3.0)], flip=1.0)
     assert (twice[0].chosen, twice[0].rejected) == (PAIRS[1].chosen, PAIRS[1].rejected)
+    # and all that is said about the two completions is turned with them
+    told = {
+        "aspect_preferences": {"help": 0.9}, "second": True, "chosen_aspects": {"help": 4.0}, "judgements": [1.0, -2.0],
+        "rejected_second": 2, "topic": "tea",
+    }  # fmt: skip
+    (row,) = strengthened([replace(PAIRS[1], meta=told)], [Said(1.0), Said(3.0)], flip=1.0)
+    assert row.meta["aspect_preferences"]["help"] == pytest.approx(0.1)
+    assert (row.meta["second"], row.meta["judgements"], row.meta["chosen_second"]) == (False, [-1.0, 2.0], 2)
+    assert (row.meta["rejected_aspects"], row.meta["topic"]) == ({"help": 4.0}, "tea")
+    assert not {"chosen_aspects", "rejected_second"} & set(row.meta)
     with pytest.raises(InputError, match="give one of them"):
         strengthened(PAIRS, rewards, flip=0.1, drop=0.1)
     with pytest.raises(InputError, match="1 rewards and 4 pairs"):

@@ -83,6 +83,16 @@ def test_rank_list(smoke):
     assert found["adjacent"] != found["shuffled"]
 
 
+def test_soft_levels(smoke):
+    found = smoke("soft_levels")
+    assert found["oracle"]["srcc"] == pytest.approx(1)
+    assert found["soft@0"] == found["one_hot@0"]  # raters of one mind: their mean is a level
+    # soft labels have the raters' mean, the nearest level is off by less than half a level
+    assert found["soft"]["off"] < 0.11 < found["one_hot"]["off"] < 0.5
+    assert found["interpolated"]["off"] == pytest.approx(found["counts"]["off"], abs=1e-9)
+    assert found["soft"]["srcc"] != found["same_std"]["srcc"]
+
+
 def test_community_feedback(smoke):
     found = smoke("community_feedback")
     assert found["oracle"]["right"] == 1.0

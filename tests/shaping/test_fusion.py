@@ -1,6 +1,7 @@
 """Rewards smoothed over near completions: hand values, outcomes, the reward by its name."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,6 +87,36 @@ def test_the_reward_keeps_outcomes_and_its_own_values(pairs):
     assert np.isnan(batch.reward[2])
     other = FusedReward(FunctionReward(words), pairs, threshold=0.8)
     assert other.fingerprint != reward.fingerprint
+
+
+def test_the_same_words_to_another_prompt_are_not_near(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    asked, said = "Is the sky green over the hills of Peru?", "No, it is not."
+    path.write_text(json.dumps({"prompt": asked, "chosen": said, "rejected": "x"}) + "\n")
+    reward = FusedReward(
+        FunctionReward(lambda samples: [1.0 if "green" in s.prompt[-1].text else -1.0 for s in samples]), path
+    )
+    batch = reward(
+        [Sample(asked, said), Sample("Name three rivers.", said), Sample(asked, "Yes, and blue in the valley.")]
+    )
+    assert batch.reward.tolist() == [1.0, -1.0, 1.0]
+    assert [d["own"] for d in batch.detail] == [1.0, -1.0, 1.0]
+
+
+def test_members_and_deviations_are_drawn_as_the_reward_is(pairs):
+    class Sure(FunctionReward):
+        def __call__(self, samples):
+            batch = super().__call__(samples)
+            members = np.stack([batch.reward - 1, batch.reward + 1], axis=1)
+            return replace(batch, members=members, std=np.full(len(samples), 1.0), noise=batch.reward)
+
+    reward = FusedReward(Sure(words), pairs, threshold=0.9)
+    batch = reward([Sample("q", "alpha beta gamma delta alpha"), Sample("q", "skip")])
+    assert 4 < batch.reward[0] < 5
+    assert batch.members[0] == pytest.approx([batch.reward[0] - 1, batch.reward[0] + 1])
+    assert batch.std[0] == pytest.approx(1.0)
+    assert batch.noise[0] == pytest.approx(batch.reward[0])
+    assert np.isnan(batch.members[1]).all()
 
 
 def test_by_its_name_and_what_it_refuses(pairs, tmp_path):

@@ -43,6 +43,15 @@ FLOATS = st.floats(-10, 10)
         ("It is 4. I have confidence: none", "It is 4. I have confidence: none", None),
         ("Overconfidence: 7 of them", "Overconfidence: 7 of them", None),
         ("", "", None),
+        ("It is 4. Confidence: 7/100", "It is 4.", 0.07),
+        ("It is 4. Confidence: **7**/10.", "It is 4.", 0.7),
+        ("It is 4. Confidence: 8 out of 10", "It is 4.", 0.8),
+        ("My confidence: 7 apples remain", "My apples remain", 0.7),
+        ("It is 4. Confidence: 0.8", "It is 4.", 0.08),
+        *(
+            (f"It is 4. Confidence: {odd}", f"It is 4. Confidence: {odd}", None)
+            for odd in ("7/20", "7/10/10", "7 / 12", "7,5", "1e1", "7.5.2")
+        ),
     ],
 )
 def test_what_is_read_and_what_is_left(text, rest, value):
@@ -161,6 +170,8 @@ class TestConfidence(RewardContract):
 
 
 def test_by_reference_the_reward_sees_no_statement():
+    assert load("shape/confidence?of=rule/length&mode=threshold").by.weight == 0.5
+    assert load("shape/confidence?of=rule/length").by.weight == 2.0
     plain = load("shape/confidence?of=rule/length&mode=threshold&weight=0.5")
     assert plain.by == ConfidenceShaping("threshold", weight=0.5)
     assert plain.name == "confidence(unstated(length))"

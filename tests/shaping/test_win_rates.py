@@ -38,6 +38,18 @@ def test_by_hand():
     assert [d["compared"] for d in batch.detail] == [2, 2, 2]
 
 
+def test_log_odds_are_the_scores_of_gpo():
+    table = Table({("a", "b"): 0.9, ("a", "c"): 0.6, ("b", "c"): 1.0})
+    reward = WinRate(table, unit="log-odds")
+    batch = reward(samples("a", "b", "c"))
+    nine, three = np.log(9), np.log(1.5)  # log-odds of 0.9 and of 0.6
+    assert np.allclose(batch.reward, [(nine + three) / 2, (30 - nine) / 2, (-three - 30) / 2])
+    assert (reward.bounds, WinRate(table).bounds) == ((-30.0, 30.0), (0.0, 1.0))
+    assert reward.fingerprint != WinRate(table).fingerprint
+    with pytest.raises(InputError, match="unit is 'odds'; give 'probability' or 'log-odds'"):
+        WinRate(table, unit="odds")
+
+
 def test_a_cycle_leaves_all_alike():
     batch = WinRate(Table({("r", "p"): 0.0, ("r", "s"): 1.0, ("p", "s"): 0.0}))(samples("r", "p", "s"))
     assert np.allclose(batch.reward, 0.5)

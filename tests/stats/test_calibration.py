@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from plaudit.errors import InputError, ShapeError
 from plaudit.stats.calibration import (
     ReliabilityCurve,
+    adaptive_calibration_error,
     calibration_error,
     calibration_estimate,
     calibration_floor,
@@ -36,6 +37,19 @@ def test_error_by_hand():
     # and 2 of 4 at 0.95: gap^2 0.2025, noise 0.25/3: mean of (-0.0225, 0.11917) = 0.04833, root 0.21985
     c, y = [0.55] * 4 + [0.95] * 4, [1, 1, 1, 0, 1, 1, 0, 0]
     assert calibration_error(c, y, n_bins=2, norm=2, debias=True) == pytest.approx(0.21985, abs=1e-5)
+
+
+@pytest.mark.parametrize("n_bins", [1, 5, 10, 20])
+def test_who_knows_all_and_who_knows_nothing_are_calibrated(n_bins):
+    # entry 130: probabilities equal to the labels, and 1/2 throughout on balanced labels
+    label = [1, 0, 1, 1, 0, 0, 1, 0]
+    for error in (calibration_error, adaptive_calibration_error):
+        assert error(label, label, n_bins=n_bins) == 0
+        assert error([0.5] * 8, label, n_bins=n_bins) == 0
+        assert error([0.5] * 4, [1, 1, 1, 0], n_bins=n_bins) == 0.25  # of labels that are not balanced
+    # and pairs with the chosen one first: always sure of it, never sure of either
+    assert calibration_error(*fold([1.0] * 8), n_bins=n_bins) == 0
+    assert calibration_error(*fold([0.5] * 8), n_bins=n_bins) == 0
 
 
 def test_a_calibrated_model_shows_the_published_floor_at_500():

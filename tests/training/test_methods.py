@@ -1,6 +1,7 @@
 """Each objective by its name: it trains, it survives being saved, and it says what the data lacks."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -140,6 +141,7 @@ def test_a_comparison_trains_and_survives_a_new_process(name, fit, tmp_path, els
     assert forth.probability[0] > 0.5  # it learned what is better
     assert np.allclose(forth.probability + back.probability, 1, atol=1e-6)
     assert np.allclose(here(long, long).probability, 0.5, atol=1e-6)
+    assert forth.std is None or np.allclose(forth.std, back.std)  # which one is named first means nothing
     code = (
         "import sys, plaudit; from plaudit import Sample, Message; from plaudit.rewards.registry import resolve\n"
         "c, asked = resolve(sys.argv[1]), (Message('user', 'how are you'),)\n"
@@ -154,6 +156,17 @@ def test_a_comparison_trains_and_survives_a_new_process(name, fit, tmp_path, els
     assert (forth.std is not None) == (name == "two-raters")  # the one that knows how sure it is
     with pytest.raises(InputError, match="is a comparison of two samples, and a reward of one is needed; turn it into"):
         load(tmp_path / "model")
+
+
+def test_general_preference_begins_undecided(fit, tmp_path):
+    """Published heads begin with deviation 1 / (d + 1): scores near 0 and scales near 1, at temperature 0.1 too."""
+    first = [fit(tmp_path / str(s), rows_for("general-preference"), objective="general-preference", seed=s).losses[0]
+             for s in (0, 1)]  # fmt: skip
+    assert first == pytest.approx([math.log(2)] * 2, abs=0.1)  # the states are 16 wide
+    wide = fit(tmp_path / "wide", rows_for("general-preference"), objective="general-preference?init=unit").losses[0]
+    assert abs(wide - math.log(2)) > 0.2
+    with pytest.raises(InputError, match="init is 'big'; give one of unit, small"):
+        fit(tmp_path / "no", rows_for("general-preference"), objective="general-preference?init=big")
 
 
 def test_a_comparison_needs_one_prompt_a_pair(fit, tmp_path):

@@ -32,8 +32,8 @@ Embed = Callable[[Sequence[Sample]], Any]
 def light_rewordings(text: str, *, n: int = 5, share: float = 0.05, seed: int = 0) -> list[str]:
     """Different texts that differ from one in at most a share of its words, one at least; fewer where there are none.
 
-    Each change leaves a word out, says it twice, or exchanges it with the next one, drawn alike. White space between
-    words is kept.
+    Each change, which counts as one word's, leaves a word out, says it twice, or exchanges it with the next one, drawn
+    alike. White space between words is kept.
 
     Args:
         text: of two words or more; shorter ones have no rewording.
@@ -79,6 +79,7 @@ def convex_pairs(
 
     Returns:
         Rewordings carry `meta["reworded"] = True`, and neither margin nor scores, which were given to another text.
+        What is to hold of a light rewording as of the text (that it is preferred, how probably, and its aspects) stays.
 
     Raises:
         InputError: as `light_rewordings`.

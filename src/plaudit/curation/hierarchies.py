@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from plaudit.errors import InputError, ShapeError
 from plaudit.records.rows import Pair, Rated
+from plaudit.records.sample import content_hash
 
 
 def hierarchical_labels(
@@ -59,36 +60,46 @@ def hierarchical_labels(
     return label, level
 
 
+RENDERING = ("tools", "chat_template_kwargs")
+"""Columns that belong to the prompt: they are rendered with it."""
+
+
 def hierarchical_pairs(
     rows: Sequence[Rated], order: Sequence[str], *, margins: Sequence[float] | float = 0.5
 ) -> list[Pair]:
     """Pairs of rated completions of one prompt, preferred by a ranking of their aspects; ties are left out.
 
     Args:
-        rows: with aspects; completions are compared with those of the same prompt only.
+        rows: with aspects; completions are compared with those of the same prompt (and tools) only.
         order: aspects from the most to the least important; a leading minus says that lower is better.
         margins: see `hierarchical_labels`; deviations are taken over all rows.
 
     Returns:
-        Rows whose meta says the `factor` that decided and its `level`, counted from 0.
+        Rows whose meta is what the two rated rows agree on, with the `factor` that decided and its `level`, counted
+        from 0.
 
     Raises:
-        InputError: if no row has an aspect of the order.
+        InputError: if the order is empty, or no row has an aspect of it.
     """
+    if not order:
+        raise InputError("hierarchical_pairs: the order is empty; name the aspects, the most important one first")
     signed = [(name.removeprefix("-"), -1.0 if name.startswith("-") else 1.0) for name in order]
     for name, _ in signed:
         if not any(name in row.aspects for row in rows):
             raise InputError(f"hierarchical_pairs: no row has the aspect {name!r}; give rated rows with aspects")
     table = np.array([[s * row.aspects.get(name, np.nan) for name, s in signed] for row in rows], dtype=np.float64)
     spread = np.nanstd(table, axis=0)
-    prompts: dict[object, list[int]] = {}
+    prompts: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
-        prompts.setdefault(row.prompt, []).append(i)
+        asked = content_hash([[m.to_dict() for m in row.prompt], *map(row.meta.get, RENDERING)])
+        prompts.setdefault(asked, []).append(i)
     found = []
     for members in prompts.values():
         label, level = hierarchical_labels(table[members], margins=margins, spread=spread)
         for a, b in zip(*np.nonzero(label > 0), strict=True):
             better, worse, at = rows[members[a]], rows[members[b]], int(level[a, b])
-            meta = {"factor": order[at], "level": at}
-            found.append(Pair(better.prompt, better.completion, worse.completion, meta=meta))
+            meta = {name: v for name, v in better.meta.items() if name in worse.meta and worse.meta[name] == v}
+            annotator = meta.pop("annotator", None)
+            meta |= {"factor": order[at], "level": at}
+            found.append(Pair(better.prompt, better.completion, worse.completion, annotator=annotator, meta=meta))
     return found

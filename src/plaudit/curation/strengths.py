@@ -19,6 +19,7 @@ from jaxtyping import Float
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair
 from plaudit.rewards.base import Reward
+from plaudit.training.columns import exchanged
 from plaudit.training.objectives.pairs.adaptive import preference_strength, strength_targets, weakest
 
 
@@ -67,8 +68,8 @@ def strengthened(
     Returns:
         Rows with `margin` (the strength, negative where the rewards hold the label to be wrong) and meta
         `preference`, `strength_std` and `flipped_by_strength`. A pair that a reward could not judge is left as it was,
-        without a margin, and is neither flipped nor dropped. Scores of a flipped pair change places too; further
-        columns of its row stay as they are.
+        without a margin, and is neither flipped nor dropped. All that a flipped pair says of its completions changes
+        places too, see `plaudit.training.columns.exchanged`.
 
     Raises:
         InputError: if a share is outside [0, 1] or both are above 0.
@@ -91,14 +92,7 @@ def strengthened(
             rows[i] = None
             continue
         turned = low and flip > 0
-        pair = _turned(pairs[i]) if turned else pairs[i]
+        pair = exchanged(pairs[i]) if turned else pairs[i]
         meta = {"preference": 1 - soft if turned else soft, "strength_std": std, "flipped_by_strength": turned}
         rows[i] = replace(pair, margin=-mean if turned else mean, meta={**pair.meta, **meta})
     return [row for row in rows if row is not None]
-
-
-def _turned(pair: Pair) -> Pair:
-    return replace(
-        pair, chosen=pair.rejected, rejected=pair.chosen, chosen_score=pair.rejected_score,
-        rejected_score=pair.chosen_score,
-    )  # fmt: skip

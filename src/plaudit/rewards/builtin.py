@@ -84,6 +84,9 @@ BUILTIN: dict[str, Entry] = {
             "whiten": "mean 0 and deviation 1 over the batch",
         }.items()
     },
+    "shape/ensemble": Entry(
+        "plaudit.shaping.pessimism:AggregatedReward", "an ensemble's minimum, lower bound or the like"
+    ),
     "shape/fused": Entry("plaudit.shaping.fusion:FusedReward", "drawn towards near completions that people preferred"),
     "shape/win-rate": Entry("plaudit.shaping.win_rates:WinRate", "share of its group that a comparison prefers it to"),
     "likelihood/answer": Entry(f"{_LIKELY}.answer:answer", "probability of the reference answer after the reasoning"),

@@ -145,13 +145,15 @@ def _looks_builtin(name: str) -> bool:
 
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _SAID = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_WRITTEN: dict[str, type] = {"str": str, "<class 'str'>": str, "float | None": float, "int | None": int}
+"""Annotations that say what a text is to become, where no default does."""
 
 
 def _typed(where: str, value: Any, parameter: inspect.Parameter) -> Any:
-    """The value as the type that the option's default has (text, where it has none and is annotated so)."""
-    required = parameter.default is parameter.empty
-    kind = (str if parameter.annotation in (str, "str") else None) if required else type(parameter.default)
-    if kind not in _SAID:
+    """The value as the type that the option's default has; where that is none or None, as it is annotated."""
+    undecided = parameter.default is parameter.empty or parameter.default is None
+    kind = _WRITTEN.get(str(parameter.annotation)) if undecided else type(parameter.default)
+    if kind not in _SAID or (value is None and parameter.default is None):
         return value
     try:
         if isinstance(value, str) and kind is not str:

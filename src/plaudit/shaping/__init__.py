@@ -21,6 +21,8 @@ __getattr__, __all__ = exports(
         "best_along": "directions",
         "unit_direction": "directions",
         "aggregated": "ensembles",
+        "AggregatedReward": "pessimism",
+        "lower_bound": "ensembles",
         "mean": "ensembles",
         "nominal_minimum": "ensembles",
         "quantile": "ensembles",

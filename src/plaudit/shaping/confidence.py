@@ -28,9 +28,12 @@ Mode = Literal["difference", "threshold"]
 
 _STATED = re.compile(  # each run of spaces or stars is tried from its first character only: runs may be long
     r"(?:(?<![ \t])[ \t]+)?(?:(?<![*_])[*_]+)?\bconfidence[*_]*\s*[:=][*_\s]*"
-    r"(?P<number>-?\d+(?:\.\d+)?)\s*(?P<unit>%|/\s*10\b)?[*_]*\.?",
+    r"(?P<number>-?\d++(?:\.\d++)?+)(?:[*_]*+\s*+(?P<unit>%|(?:/|out\s+of\b)\s*+100?+\b))?+"
+    r"(?!\s*/|[\w%]|[.,]\d)[*_]*\.?",  # what goes on as another number or scale is no statement
     re.IGNORECASE,
 )
+WEIGHTS: Mapping[str, float] = {"difference": 2.0, "threshold": 0.5}
+"""The paper's, by mode."""
 MISSING = 0.5
 """What a missing statement counts as: neither sure nor unsure."""
 
@@ -38,20 +41,22 @@ MISSING = 0.5
 def read_confidence(text: str) -> tuple[str, float | None]:
     """The text without its statements of confidence, and the last of them as a number in [0, 1].
 
-    Read are `Confidence: 7`, `Confidence: 7/10.`, `confidence = 70%`, in any case, plain or in bold.
+    Read are `Confidence: 7`, `Confidence: 7/10.`, `confidence = 70%`, `Confidence: 7 out of 10` and the same of 100, in
+    any case, plain or in bold. A number without a scale is one of ten: `Confidence: 0.8` says 0.08. What goes on as
+    another number or scale (`7/20`, `7,5`, `1e1`) is no statement and stays in the text.
 
     Args:
         text: a completion.
 
     Returns:
         The text without the statements and the space that they leave at its end; and the number, None where there is
-        none, or it lies outside its scale (0 to 10, or 0 to 100%).
+        none, or it lies outside its scale (0 to 10, 100 or 100%).
     """
     found = list(_STATED.finditer(text))
     if not found:
         return text, None
     last = found[-1]
-    value = float(last["number"]) / (100 if last["unit"] == "%" else 10)
+    value = float(last["number"]) / (100 if (last["unit"] or "").endswith(("%", "100")) else 10)
     return _STATED.sub("", text).rstrip(), value if 0 <= value <= 1 else None
 
 
@@ -91,7 +96,7 @@ def stated_confidence(samples: Sequence[Sample]) -> Float[np.ndarray, " n"]:
 
 
 def confidence_reward(
-    reward: ArrayLike, confidence: ArrayLike, mean: float, *, mode: Mode = "difference", weight: float = 2.0
+    reward: ArrayLike, confidence: ArrayLike, mean: float, *, mode: Mode = "difference", weight: float | None = None
 ) -> Float[np.ndarray, " n"]:
     """The reward with what the stated confidence deserves.
 
@@ -103,7 +108,7 @@ def confidence_reward(
         confidence: (n,) s in [0, 1].
         mean: m.
         mode: which of the two.
-        weight: w; the paper's are 2.0 for the difference and 0.5 for the threshold.
+        weight: w; None for the paper's, 2.0 for the difference and 0.5 for the threshold.
 
     Raises:
         ShapeError: if rewards and confidences differ in number.
@@ -114,10 +119,11 @@ def confidence_reward(
     r, s = np.asarray(reward, dtype=np.float64), np.asarray(confidence, dtype=np.float64)
     if r.shape != s.shape:
         raise ShapeError(f"confidence: {r.size} rewards and {s.size} confidences; they must be equal in number")
-    if mode not in ("difference", "threshold"):
+    if mode not in WEIGHTS:
         raise InputError(f"confidence: mode is {mode!r}; give 'difference' or 'threshold'")
     if ((s < 0) | (s > 1)).any():
         raise InputError(f"confidence: {s[(s < 0) | (s > 1)][0]} is no confidence; it must lie in [0, 1]")
+    weight = WEIGHTS[mode] if weight is None else weight
     if mode == "difference":
         return np.asarray(r + weight * (r - mean) * (s - 0.5))
     return np.asarray(r + np.where(r >= mean, 1.0, -1.0) * weight * np.abs(r) * (s - 0.5))
@@ -136,8 +142,8 @@ class ConfidenceShaping(ValueTransform):
 
     mode: Mode = "difference"
     """`difference` pays the more, the further a reward lies above the mean; `threshold` asks only on which side."""
-    weight: float = 2.0
-    """Of the stated confidence, at least 0; the paper's are 2.0 for the difference and 0.5 for the threshold."""
+    weight: float | None = None
+    """Of the stated confidence, at least 0; by default the paper's, 2.0 for the difference, 0.5 for the threshold."""
     mean: float = 0.0
     """State: running mean of the rewards."""
     rate: float = 0.1
@@ -150,12 +156,19 @@ class ConfidenceShaping(ValueTransform):
 
     def __post_init__(self) -> None:
         confidence_reward([], [], 0.0, mode=self.mode)  # says what is wrong with the mode
-        if not 0 <= self.weight < math.inf:
+        if self.weight is None:
+            object.__setattr__(self, "weight", WEIGHTS[self.mode])
+        if not 0 <= self.size < math.inf:
             raise InputError(f"confidence: weight is {self.weight}; give a finite number of at least 0")
         if not 0 <= self.rate <= 1:
             raise InputError(f"confidence: rate is {self.rate}; give a share between 0 and 1")
         if not self.clamp > 0:
             raise InputError(f"confidence: clamp is {self.clamp}; it must be positive")
+
+    @property
+    def size(self) -> float:
+        """The weight as a number."""
+        return WEIGHTS[self.mode] if self.weight is None else self.weight
 
     def shaped(self, reward: Floats, samples: Sequence[Sample]) -> Floats:
         """See `confidence_reward`."""
@@ -168,7 +181,7 @@ class ConfidenceShaping(ValueTransform):
         low, high = (float(np.clip(b, -self.clamp, self.clamp)) for b in bounds)
         r, s = [low, low, high, high], [0.0, 1.0, 0.0, 1.0]
         if self.mode == "threshold":  # near the mean either sign may be had
-            own = [x + sign * self.weight * abs(x) / 2 for x in (low, high) for sign in (-1, 1)]
+            own = [x + sign * self.size * abs(x) / 2 for x in (low, high) for sign in (-1, 1)]
             return min(own), max(own)
         ends = confidence_reward(r, s, self.mean, mode=self.mode, weight=self.weight)
         return float(ends.min()), float(ends.max())

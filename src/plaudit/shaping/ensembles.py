@@ -67,6 +67,25 @@ def uncertainty_weighted(members: Float[np.ndarray, "n k"], *, lam: float = 0.5,
     return np.asarray(table.mean(axis=1) - lam * table.var(axis=1))
 
 
+def lower_bound(members: Float[np.ndarray, "n k"], *, beta: float = 1.0, groups: Groups = None) -> Floats:
+    """`mean - beta * standard deviation` (population).
+
+    Args:
+        members: rewards of n samples by k members.
+        beta: at least 0; the paper's is 1.
+        groups: what is compared together, a label a sample.
+
+    Raises:
+        InputError: if `beta` is negative or not finite.
+
+    Source: Eisenstein et al. 2023, "Helping or Herding?" [148].
+    """
+    if not 0 <= beta < np.inf:
+        raise InputError(f"lower_bound: beta is {beta}; it must be at least 0")
+    table = _members("lower_bound", members, groups)
+    return np.asarray(table.mean(axis=1) - beta * table.std(axis=1))
+
+
 def quantile(members: Float[np.ndarray, "n k"], *, level: float = 0.25, groups: Groups = None) -> Floats:
     """The quantile of the members, linear between them: 0 is the worst case, 0.5 the median.
 
@@ -142,6 +161,10 @@ def _from_std(by: Aggregate, batch: RewardBatch, counted: np.ndarray, options: M
         lam = options.get("lam", 0.5)
         uncertainty_weighted(np.zeros((0, 1)), lam=lam)  # says what is wrong with it
         return np.asarray(middle - lam * np.square(std))
+    if by is lower_bound:
+        beta = options.get("beta", 1.0)
+        lower_bound(np.zeros((0, 1)), beta=beta)
+        return np.asarray(middle - beta * std)
     if by is quantile:
         from scipy.special import ndtri
 
@@ -151,7 +174,7 @@ def _from_std(by: Aggregate, batch: RewardBatch, counted: np.ndarray, options: M
         return np.asarray(middle + ndtri(level) * std)
     raise InputError(
         f"aggregated: {getattr(by, '__name__', by)} needs members, and the batch has a deviation only; score with an "
-        "ensemble, or take mean, uncertainty_weighted or quantile"
+        "ensemble, or take mean, lower_bound, uncertainty_weighted or quantile"
     )
 
 
@@ -159,8 +182,9 @@ def aggregated(batch: RewardBatch, by: Aggregate, *, groups: Groups = None, **op
     """A batch whose rewards are made of its members, outcomes respected.
 
     What did not count stays NaN and enters no group's level; a policy fault keeps its floor. A batch without members
-    that has `std` is read as normal about its reward, for `mean`, `uncertainty_weighted` (`reward - lam std^2`) and
-    `quantile` (`reward + z(level) std`, level within (0, 1)); `groups` then says nothing, since no member has a level.
+    that has `std` is read as normal about its reward, for `mean`, `lower_bound` (`reward - beta std`),
+    `uncertainty_weighted` (`reward - lam std^2`) and `quantile` (`reward + z(level) std`, level within (0, 1));
+    `groups` then says nothing, since no member has a level.
 
     Args:
         batch: with members, or with `std`.

@@ -58,18 +58,32 @@ def fused_rewards(
     own = np.asarray(rewards, dtype=np.float64)
     if not len(corpus) or not len(own):
         return own.copy()
+    return _drawn(own, corpus_rewards, *_nearest(embeddings, corpus, neighbours, threshold))
+
+
+def _nearest(
+    embeddings: Float[np.ndarray, "q d"], corpus: Float[np.ndarray, "c d"], neighbours: int, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of each row its nearest in the corpus, and their cosines; 0 for those that are not near enough."""
     alike = _unit(embeddings) @ _unit(corpus).T
     k = min(neighbours, len(corpus))
     nearest = np.argpartition(-alike, k - 1, axis=1)[:, :k]
     cosine = np.take_along_axis(alike, nearest, axis=1)
-    share = np.where(cosine >= threshold, cosine, 0.0)
-    others = np.asarray(corpus_rewards, dtype=np.float64)[nearest]
-    return np.asarray((own + (share * others).sum(axis=1)) / (1 + share.sum(axis=1)))
+    return nearest, np.where(cosine >= threshold, cosine, 0.0)
+
+
+def _drawn(own: np.ndarray, others: np.ndarray, nearest: np.ndarray, share: np.ndarray) -> Floats:
+    found = np.asarray(others, dtype=np.float64)[nearest]
+    return np.asarray((own + (share * found).sum(axis=1)) / (1 + share.sum(axis=1)))
 
 
 @final
 class FusedReward:
     """A reward whose values are drawn towards those of near completions that people preferred.
+
+    Near is what asks and says nearly the same: a sample's embedding is its prompt's beside its completion's, both of
+    length 1, so that a cosine is the mean of the two's. Members are drawn like the reward; so are deviations, which is
+    the most that theirs can be. Aspects, steps and tokens are the reward's own.
 
     Args:
         of: a reward, or a reference to one.
@@ -99,7 +113,7 @@ class FusedReward:
         _check(neighbours, threshold)
         self.corpus, self.neighbours, self.threshold = Path(corpus), neighbours, threshold
         self.embedder = open_embedder(model, contextual=True)
-        self._known: tuple[Floats, Floats] | None = None
+        self._known: tuple[RewardBatch, Floats] | None = None
 
     @property
     def name(self) -> str:
@@ -116,7 +130,15 @@ class FusedReward:
         """Of the reward, the corpus' content, the embedder and the options."""
         data = read(self.corpus).data_hash
         return content_hash(
-            ["shape/fused", self.reward.fingerprint, data, self.embedder.fingerprint, self.neighbours, self.threshold]
+            [
+                "shape/fused",
+                2,
+                self.reward.fingerprint,
+                data,
+                self.embedder.fingerprint,
+                self.neighbours,
+                self.threshold,
+            ]
         )
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
@@ -125,18 +147,30 @@ class FusedReward:
         Faults keep the floor: a completion near good ones is no excuse for having none of its own.
         """
         batch = self.reward(samples)
-        values, corpus = self._corpus()
-        smoothed = fused_rewards(
-            batch.reward, self._embedded(samples), corpus_rewards=values, corpus=corpus, neighbours=self.neighbours,
-            threshold=self.threshold,
-        )  # fmt: skip
+        if not samples:
+            return batch
+        known, corpus = self._corpus()
+        nearest, share = _nearest(self._embedded(samples), corpus, self.neighbours, self.threshold)
         scored = batch.outcome == Outcome.SCORED
-        rows = zip(batch.detail, batch.reward, scored, strict=True)
-        detail = tuple({**d, "own": float(r)} if ok else d for d, r, ok in rows)
-        return replace(batch, reward=np.where(scored, smoothed, batch.reward), detail=detail)
 
-    def _corpus(self) -> tuple[Floats, Floats]:
-        """Rewards and embeddings of the chosen completions that count."""
+        def drawn(own: Floats, theirs: Floats) -> Floats:
+            return np.where(scored, _drawn(own, theirs, nearest, share), own)
+
+        def column(own: Floats | None, theirs: Floats | None) -> Floats | None:
+            return None if own is None or theirs is None else drawn(own, theirs)
+
+        members = None
+        if batch.members is not None and known.members is not None:
+            members = np.stack([drawn(a, b) for a, b in zip(batch.members.T, known.members.T, strict=True)], axis=1)
+        rows = zip(batch.detail, batch.reward, scored, strict=True)
+        return replace(
+            batch, reward=drawn(batch.reward, known.reward), members=members, std=column(batch.std, known.std),
+            noise=column(batch.noise, known.noise),
+            detail=tuple({**d, "own": float(r)} if ok else d for d, r, ok in rows),
+        )  # fmt: skip
+
+    def _corpus(self) -> tuple[RewardBatch, Floats]:
+        """What the reward says of the chosen completions that count, and their embeddings."""
         if self._known is None:
             chosen = [row.samples()[0] for row in read(self.corpus).rows if isinstance(row, Pair)]
             if not chosen:
@@ -145,11 +179,14 @@ class FusedReward:
             if not batch.valid.any():
                 raise InputError(f"shape/fused: {self.reward.name} scored none of the completions of {self.corpus}")
             kept = [s for s, ok in zip(chosen, batch.valid, strict=True) if ok]
-            self._known = batch.reward[batch.valid], self._embedded(kept)
+            self._known = batch.take(batch.valid), self._embedded(kept)
         return self._known
 
     def _embedded(self, samples: Sequence[Sample]) -> Floats:
-        return np.array([self.embedder(s.text).mean for s in samples], dtype=np.float64).reshape(len(samples), -1)
+        prompts = ["\n".join(m.text for m in s.prompt) for s in samples]
+        asked = {text: self.embedder(text).mean for text in dict.fromkeys(prompts)}
+        sides = ([asked[text] for text in prompts], [self.embedder(s.text).mean for s in samples])
+        return np.concatenate([_unit(np.array(side, np.float64).reshape(len(samples), -1)) for side in sides], axis=1)
 
 
 def _check(neighbours: int, threshold: float) -> None:

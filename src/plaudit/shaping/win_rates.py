@@ -17,6 +17,9 @@ from plaudit.rewards.base import Comparison, Floats, Outcome, PreferenceBatch, R
 from plaudit.shaping.groups.pairwise import pairs_within
 from plaudit.shaping.transforms.ranked import groups_of
 
+MOST = 30.0
+"""Log-odds beyond which a comparison says no more."""
+
 
 @final
 class WinRate:
@@ -27,23 +30,31 @@ class WinRate:
 
     Args:
         of: a comparison, or a reference to one.
+        unit: what of each comparison is averaged: the `probability` of winning, or its `log-odds`, cut at plus and
+            minus 30, which are the scores that GPO learns from [98].
 
     Raises:
-        InputError: if the reference names a reward.
+        InputError: if the reference names a reward, or the unit is not known.
     """
 
     scope: Scope = "group"
-    bounds = (0.0, 1.0)
 
-    def __init__(self, of: Comparison | str | Mapping[str, Any]) -> None:
+    def __init__(self, of: Comparison | str | Mapping[str, Any], unit: str = "probability") -> None:
         from plaudit.rewards.registry import resolve
 
+        if unit not in ("probability", "log-odds"):
+            raise InputError(f"shape/win-rate: unit is {unit!r}; give 'probability' or 'log-odds'")
         found = resolve(of) if isinstance(of, str | Mapping) else of
         if not isinstance(found, Comparison) or hasattr(found, "bounds"):
             raise InputError(
                 f"shape/win-rate: {of} is a reward; its own numbers rank a group, so leave out shape/win-rate"
             )
-        self.comparison = found
+        self.comparison, self.unit = found, unit
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """0 and 1, or the cut of log-odds."""
+        return (0.0, 1.0) if self._plain else (-MOST, MOST)
 
     @property
     def name(self) -> str:
@@ -53,20 +64,24 @@ class WinRate:
     @property
     def fingerprint(self) -> str:
         """Of the comparison and of this reading of it."""
-        return content_hash(["shape/win-rate", self.comparison.fingerprint])
+        return content_hash(["shape/win-rate", self.comparison.fingerprint, *([] if self._plain else [self.unit])])
+
+    @property
+    def _plain(self) -> bool:
+        return self.unit == "probability"
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Win rates within groups; samples without `group` are grouped by their prompt."""
         groups = groups_of(samples)
         pairs = [(int(i), int(j)) for i, j in pairs_within(groups)]
         said = self.comparison([samples[i] for i, _ in pairs], [samples[j] for _, j in pairs])
-        reward, outcome, compared = win_rates(said, pairs, n=len(samples))
+        reward, outcome, compared = win_rates(said, pairs, n=len(samples), log_odds=not self._plain)
         detail = tuple({"compared": int(c)} for c in compared)
         return RewardBatch(reward, outcome, detail=detail)
 
 
 def win_rates(
-    said: PreferenceBatch, pairs: Sequence[tuple[int, int]], *, n: int
+    said: PreferenceBatch, pairs: Sequence[tuple[int, int]], *, n: int, log_odds: bool = False
 ) -> tuple[Floats, np.ndarray[Any, np.dtype[np.int8]], np.ndarray[Any, np.dtype[np.int64]]]:
     """Mean probability of winning of each of n samples.
 
@@ -74,6 +89,7 @@ def win_rates(
         said: of each pair the probability that its first is better; NaN where the outcome does not count.
         pairs: indices (first, second).
         n: samples.
+        log_odds: average log-odds, cut at plus and minus 30, in place of probabilities.
 
     Returns:
         Reward (n,), NaN where nothing counted; outcome (n,): there the gravest reason of its pairs, the machine's
@@ -81,10 +97,14 @@ def win_rates(
     """
     total, count = np.zeros(n), np.zeros(n, dtype=np.int64)
     worst = np.full(n, int(Outcome.ABSTAINED), dtype=np.int8)
-    for (i, j), p, outcome in zip(pairs, said.probability, said.outcome, strict=True):
+    won = said.probability
+    if log_odds:
+        with np.errstate(divide="ignore"):
+            won = np.clip(np.log(won) - np.log1p(-won), -MOST, MOST)
+    for (i, j), p, outcome in zip(pairs, won, said.outcome, strict=True):
         if Outcome(int(outcome)).counts:
             total[i] += p
-            total[j] += 1 - p
+            total[j] += -p if log_odds else 1 - p
             count[i] += 1
             count[j] += 1
         else:

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -58,6 +59,39 @@ def pair_columns(names: Sequence[str], row: Pair | Ranked, pairs: Pairs, *, inde
         for name in names
         if name in COLUMNS
     }
+
+
+def exchanged(pair: Pair) -> Pair:
+    """The pair with its completions in each other's places, and all that it says about them.
+
+    Scores change places, and so do `chosen_NAME` and `rejected_NAME`; margins and `judgements` change their sign;
+    `preference` and `aspect_preferences` become one minus what they were, and `second` the other answer. Twice is the
+    identity.
+
+    Args:
+        pair: any pair; further columns stay as they are.
+    """
+    meta: dict[str, Any] = {}
+    for name, value in pair.meta.items():
+        side, _, rest = name.partition("_")
+        if rest and side in _OTHER:
+            meta[f"{_OTHER[side]}_{rest}"] = value
+        else:
+            meta[name] = _TURNED[name](value) if name in _TURNED and value is not None else value
+    return replace(
+        pair, chosen=pair.rejected, rejected=pair.chosen, chosen_score=pair.rejected_score,
+        rejected_score=pair.chosen_score, margin=None if pair.margin is None else -pair.margin, meta=meta,
+    )  # fmt: skip
+
+
+_OTHER = {"chosen": "rejected", "rejected": "chosen"}
+_TURNED: Mapping[str, Callable[[Any], Any]] = {
+    "preference": lambda p: 1 - p,
+    "aspect_preferences": lambda named: {name: 1 - p for name, p in named.items()},
+    "second": lambda says: not says if isinstance(says, bool) else 1 - says,
+    "judgements": lambda margins: [-m for m in margins],
+}
+"""What a column says when the pair is read the other way."""
 
 
 def completion_columns(names: Sequence[str], row: Pair | Ranked | Rated, *, index: int) -> dict[str, Column]:

@@ -1,6 +1,7 @@
 """What algorithms make of rows: selections, goals, directions and certainties."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -123,6 +124,20 @@ def test_directions():
     assert [s.prompt for s in drawn] == [s.prompt for s in directed_samples(rows, directions=5, seed=3)]
 
 
+def test_a_prompt_that_asks_for_a_direction_keeps_it():
+    (one,) = directed_samples(rated((1.0, 0.0)), low=-45.0, high=-45.0, directions=1)
+    assert one.prompt[0].text == "Generate a response that weighs helpful 71 and brief -71."
+    again = [replace(row, prompt=one.prompt) for row in rated((1.0, 0.0), (0.0, 1.0), (0.9, -0.9))]
+    (next_one,) = directed_samples(again, directions=5)
+    assert (next_one.prompt, next_one.text) == (one.prompt, "answer 2")
+    assert next_one.meta["direction"] == pytest.approx([math.sqrt(0.5), -math.sqrt(0.5)])
+    # names with signs of their own, and a system that says more
+    rows = [Rated((Message("system", "Be kind."), *ASK), "a", aspects={"a.b (c)": 1.0, "d 0": 0.0})]
+    (first,) = directed_samples(rows, directions=1)
+    (second,) = directed_samples([replace(rows[0], prompt=first.prompt)], directions=3)
+    assert second.prompt == first.prompt
+
+
 def test_certainty_is_the_agreement_of_two_rankings():
     # tau of (1, 2, 3) and (1, 3, 2): (2 - 1) / 3, so c = 2/3; of equal rankings c = 1; their mean 5/6
     rows = [
@@ -134,6 +149,10 @@ def test_certainty_is_the_agreement_of_two_rankings():
     assert [(p.chosen, p.rejected) for p in own] == [("c", "a"), ("a", "c")]
     assert [p.meta["preference"] for p in own] == pytest.approx([2 / 3, 1.0])
     assert [p.meta["preference"] for p in consistent_pairs(rows)] == pytest.approx([5 / 6, 5 / 6])
+    # the row that is left out stands first: nobody gets its certainty of 1/2, nor that of a neighbour
+    first = [rows[2], *rows[:2]]
+    assert [p.meta["preference"] for p in consistent_pairs(first, average=False)] == pytest.approx([2 / 3, 1.0])
+    assert [p.meta["preference"] for p in consistent_pairs(first)] == pytest.approx([5 / 6, 5 / 6])
     with pytest.raises(InputError, match="cream: row 1 has previous None; give ranked rows with previous"):
         consistent_pairs([Ranked(ASK, ("a", "b"), (1.0, 2.0))])
 

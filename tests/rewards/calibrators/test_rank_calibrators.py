@@ -77,6 +77,18 @@ def test_venn_abers_is_two_isotonic_fits(scores, seed):
     assert (found[0] <= found[1]).all()
 
 
+@pytest.mark.parametrize(
+    ("score", "label", "kind"),
+    [
+        ([1.0, 2.0], [1.0], ShapeError), ([1.0], [[1.0]], ShapeError), ([1.0, 2.0], [1.0, 2.0], InputError),
+        ([1.0, 2.0], [0.5, 1.0], InputError), ([1.0, 2.0], [-1.0, 1.0], InputError), ([1.0], [np.nan], InputError),
+    ],
+)  # fmt: skip
+def test_venn_abers_refuses_labels_that_are_none(score, label, kind):
+    with pytest.raises(kind, match="venn_abers_interval"):
+        venn_abers_interval(score, label, [0.0])
+
+
 def test_venn_abers_of_pairs_is_two_fits_with_both_orders_added():
     m = np.round(margins(60, seed=3), 1)
     x, y = np.concatenate([m, -m]), np.repeat([1.0, 0.0], m.size)
@@ -127,6 +139,7 @@ def test_p_values_by_hand():
     assert both.tolist() == [[0.5, 0.75]]
     with pytest.raises(InputError, match=r"a label is 0\.5; give 0 or 1"):
         label_p_values([1.0], [0.5], [1.0])
+    assert np.isnan(label_p_values([1.0, 2.0], [1, 0], [np.nan])).all()
     with pytest.raises(ShapeError, match="2 scores and 1 labels"):
         label_p_values([1.0, 2.0], [1], [1.0])
 

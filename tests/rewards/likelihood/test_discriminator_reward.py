@@ -1,5 +1,6 @@
 """Reference trajectories in the prompt: rendering, rows, and scoring through any scalar reward."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -65,6 +66,48 @@ def test_one_reference_that_does_not_count_is_passed_on():
     batch = DiscriminatorReward(Broken())([Sample(ASKED, "rain", ["rain", "snow"]), Sample(ASKED, "rain", "rain")])
     assert batch.outcome.tolist() == [Outcome.TIMED_OUT, Outcome.SCORED]
     assert np.isnan(batch.reward[0])
+
+
+def test_all_that_the_model_says_is_passed_on():
+    class Sure(Likeness):
+        def __call__(self, samples):
+            found = super().__call__(samples)
+            members = np.stack([found.reward - 1, found.reward + 1], axis=1)
+            told = tuple({"cost": i} for i in range(len(samples)))
+            return replace(found, std=np.arange(1.0, len(samples) + 1), members=members, detail=told)
+
+    batch = DiscriminatorReward(Sure())([Sample(ASKED, "rain", "rain"), Sample(ASKED, "rain", ["rain", "snow"])])
+    assert batch.std.tolist() == [1.0, 2.5]
+    assert batch.members.tolist() == [[0.0, 2.0], [-0.5, 1.5]]
+    assert batch.detail == ({"cost": 0}, {"references": [{"cost": 1}, {"cost": 2}]})
+
+
+def test_a_policy_fault_contributes_its_floor():
+    class Harsh(Likeness):
+        bounds = (-10.0, 1.0)
+
+        def __call__(self, samples):
+            outcome = [Outcome.POLICY_FAULT if "snow" in s.prompt[-1].text else Outcome.SCORED for s in samples]
+            return RewardBatch(np.where(np.array(outcome) == Outcome.POLICY_FAULT, -10.0, 1.0), np.array(outcome))
+
+    batch = DiscriminatorReward(Harsh())([Sample(ASKED, "a", ["rain", "snow"]), Sample(ASKED, "a", ["snow", "snow"])])
+    assert batch.reward.tolist() == [-4.5, -10.0]
+    assert batch.outcome.tolist() == [Outcome.SCORED, Outcome.POLICY_FAULT]
+
+
+def test_a_reference_is_read_whole_or_not_at_all(make_reward):
+    model = make_reward(max_length=96)
+    reward = DiscriminatorReward(model)
+    short, long = Sample(ASKED, "Lima", "Cusco"), Sample(ASKED, "Lima", "rain " * 300)
+    flood = Sample(ASKED, "rain " * 300, "Cusco")
+    batch = reward([short, flood, long])
+    assert batch.outcome.tolist() == [Outcome.SCORED, Outcome.POLICY_FAULT, Outcome.ABSTAINED]
+    assert batch.reward[0] == reward([short]).reward[0]  # it did not lose its reference to its neighbour
+    assert batch.detail[1]["reason"] == "with this completion the reference is longer than max_length"
+    assert batch.detail[2]["reason"] == "the reference leaves no room for a completion within max_length"
+    # older turns may go, as for any model
+    older = (Message("user", "rain " * 200), Message("assistant", "Yes."), Message("user", "A city?"))
+    assert reward([Sample(older, "Lima", "Cusco")]).outcome.tolist() == [Outcome.SCORED]
 
 
 def test_rows_are_ordinary_pairs():

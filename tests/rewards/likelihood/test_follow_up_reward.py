@@ -1,7 +1,11 @@
 """Follow-up likelihood: its formula, its trees, and what a model of users makes of it."""
 
+import math
+
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
 from plaudit.errors import InputError
 from plaudit.records import Message, Sample
@@ -61,6 +65,13 @@ def test_a_flood_is_the_policy_s_fault(language):
     assert batch.reward[0] == -100.0
 
 
+def test_a_follow_up_that_never_fits_is_nobody_s_fault(language):
+    long = {"a": FollowUps(("Good.",), ("bad " * 200,))}
+    batch = FollowUpReward(language(max_length=80), long)([Sample("q", "Lima"), Sample("q", "")])
+    assert batch.outcome.tolist() == [Outcome.ABSTAINED] * 2
+    assert batch.detail[0]["reason"] == "a follow-up leaves no room for a completion within max_length"
+
+
 def test_sets_come_from_a_file(tmp_path, strong):
     path = tmp_path / "f.yaml"
     path.write_text("a:\n  positive: [Good., Thank you.]\n  negative: [Bad.]\nb: {positive: [Yes.], negative: [No.]}\n")
@@ -84,6 +95,31 @@ class TestFollowUpContract(RewardContract):
 
     def make_reward(self):
         return self.reward
+
+
+def test_a_model_of_users_gives_qualities_back(language):
+    """Entry 6: a tiny model learns what users say to five answers; its reward is the log-odds that they are content."""
+    odds = {"red": 0.0, "blue": 2.0, "green": -2.0, "black": 1.0, "white": -1.0}
+    users = language(0, lines=["user: Good", "user: Wrong", *odds])  # each follow-up is one token
+    turns = [
+        (Message("user", "q"), Message("assistant", a), Message("user", said))
+        for a in odds
+        for said in ("Good", "Wrong")
+    ]
+    ids = torch.tensor([users.tokenizer(users.encoder.text(t), add_special_tokens=False)["input_ids"] for t in turns])
+    # how often each follow-up is heard: the second of two has minus the first's log-odds
+    share = torch.tensor([1 / (1 + math.exp(-sign * z)) for z in odds.values() for sign in (1, -1)])
+    optimiser = torch.optim.Adam(users.model.parameters(), lr=3e-3)
+    users.model.set_attn_implementation("sdpa")
+    for _ in range(150):
+        logits = users.model(ids).logits[:, :-1].transpose(1, 2)
+        loss = share @ F.cross_entropy(logits, ids[:, 1:], reduction="none").sum(dim=1)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    users.model.set_attn_implementation("plaudit_tree")
+    reward = FollowUpReward(users, {"a": FollowUps(("Good",), ("Wrong",))})([Sample("q", a) for a in odds]).reward
+    assert reward == pytest.approx(list(odds.values()), abs=0.3)
 
 
 def test_more_follow_ups_and_both_signs_rank_better():

@@ -214,15 +214,25 @@ def test_it_tells_opposed_people_apart_the_better_the_more_it_is_told():
 
 
 def test_a_huge_beta_forgets_who_asks():
-    chosen, rejected, person, *_ = _people(40, 10, seed=0)
-    spread = {}
+    chosen, rejected, person, direction, sign = _people(40, 10, seed=0)
+    first, second = torch.randn(2, 200, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    likes = ((first - second) @ direction.double())[None] * sign.reshape(40, 10)[:, :1] > 0  # (40, 200)
+    spread, apart, accuracy = {}, {}, {}
     for beta in (1e-3, 1e4):
         network = fit_user_network(chosen, rejected, person, config=UserFit(steps=150, beta=beta, cycles=1))
         c, r = (x.double().reshape(40, 10, 8)[:, :8] for x in (chosen, rejected))
         with torch.inference_mode():
             mean, _ = network.encode(c, r, torch.ones(40, 8, dtype=torch.bool))
+            lead = [network.decode(first, z.expand(200, -1)) - network.decode(second, z.expand(200, -1)) for z in mean]
         spread[beta] = float(mean.std(dim=0).mean())
+        said = torch.stack(lead).sigmoid()
+        apart[beta] = float(said.std(dim=0).max())
+        accuracy[beta] = float(((said > 0.5) == likes).double().mean())
     assert spread[1e4] < 0.1 * spread[1e-3]
+    # whoever asks gets the same answer, which of two opposed types is right for one
+    assert apart[1e4] < 0.01 < 0.1 < apart[1e-3]
+    assert accuracy[1e4] == pytest.approx(0.5, abs=0.05)
+    assert accuracy[1e-3] > 0.6
 
 
 class TestPersonal(RewardContract):

@@ -143,6 +143,20 @@ def test_a_batch_by_hand():
     assert EnsembleReward([first, fixed([0.0, 0.0, 0.0])])(ASKED).noise is None
 
 
+@pytest.mark.parametrize("options", [{}, {"weights": [0.75, 0.25]}, {"center": "prompt"}])
+def test_members_that_are_one_model_are_that_model(options):
+    values, own, noise = [1.0, -2.5, 3.0], [0.0, 0.5, 2.0], [1.0, 3.0, 0.0]
+    plain = EnsembleReward([fixed(values), fixed(values, name="g")], **options)(ASKED)
+    assert plain.reward.tolist() == values
+    assert plain.std.tolist() == [0.0, 0.0, 0.0]
+    assert plain.members.tolist() == [[v, v] for v in values]
+    # with a deviation of its own: that, and no more
+    unsure = [fixed(values, name=name, std=own, noise=noise) for name in "fg"]
+    batch = EnsembleReward(unsure, **options)(ASKED)
+    assert batch.std.tolist() == pytest.approx(own)
+    assert batch.noise.tolist() == pytest.approx(noise)
+
+
 def test_outcomes_are_combined_by_the_worst():
     s, p, a, t, i = (Outcome(k) for k in range(5))
     rows = np.array([[s, s, s, p, p, a, t], [s, p, a, p, i, i, a]])

@@ -42,6 +42,21 @@ def test_cotraining_scales_by_what_was_left_out_and_not_by_what_was_asked_for():
     assert float(cotrained(*pair_row([1.0]), noise=0.9, ramp=0.0)) == 0.0  # nothing is kept
 
 
+def test_two_heads_of_which_nothing_is_left_out_are_two_models():
+    """Entry 112 with a share of 0: half of the two plain losses, and a head's gradient knows nothing of the other."""
+    outputs = torch.tensor([[2.0, -1.0], [0.5, 1.0], [0.0, 3.0], [1.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    leads, weight = np.array([[1.5, -2.0], [-1.0, 3.0]]), np.array([[1.0], [3.0]])  # of two pairs, by two heads
+    plain = weight * np.logaddexp(0.0, -leads)
+    slope = -weight / (1 + np.exp(leads))  # d/dz log(1 + e^-z)
+    row = {"pairs": torch.tensor([[0, 1], [2, 3]]), "weight": torch.tensor([1.0, 3.0], dtype=torch.float64)}
+    for noise, ramp, progress in ((0.0, 0.0, 1.0), (0.5, 0.3, 0.0)):  # no noise, and noise at the ramp's foot
+        found = cotrained(outputs, row | {"progress": torch.tensor(progress)}, noise=noise, ramp=ramp)
+        assert float(found.detach()) == pytest.approx(plain.sum() / 2, abs=1e-12)
+        (gradient,) = torch.autograd.grad(found, outputs)
+        assert gradient.numpy()[::2] == pytest.approx(slope / 2, abs=1e-12)
+        assert gradient.numpy()[1::2] == pytest.approx(-slope / 2, abs=1e-12)
+
+
 def test_the_fidelity_of_rated_rows_of_one_prompt_counts_as_that_of_a_list():
     outputs = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
     row = {"values": torch.tensor([3.0, 1.0, 1.0, 2.0]), "group": torch.tensor([0, 0, 0, 1])}

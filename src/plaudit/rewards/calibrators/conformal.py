@@ -63,7 +63,7 @@ def label_p_values(
     Args:
         score: (n,) log-odds (or anything symmetric around 0) of the calibration set.
         label: (n,) 0 or 1.
-        new: (m,) scores.
+        new: (m,) scores, NaN gives NaN.
         mondrian: compare a label only with calibration rows of that label, so that coverage holds within each class;
             otherwise with all rows (split), which promises it on average over the classes.
 
@@ -84,7 +84,8 @@ def label_p_values(
     alpha = np.where(y == 1, -s, s)
     at = np.asarray(new, dtype=np.float64)
     groups = (alpha[y == 0], alpha[y == 1]) if mondrian else (alpha, alpha)
-    return np.stack([conformal_p_values(groups[0], at), conformal_p_values(groups[1], -at)], axis=1)
+    found = np.stack([conformal_p_values(groups[0], at), conformal_p_values(groups[1], -at)], axis=1)
+    return np.where(np.isnan(at)[:, None], np.nan, found)
 
 
 @final

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from plaudit.errors import InputError, ShapeError
 from plaudit.rewards.calibrators.base import Floats, Interval, folded, known, unfolded
 from plaudit.rewards.calibrators.isotonic import distinct
 
@@ -93,10 +94,20 @@ def venn_abers_interval(
     Returns:
         `p0 <= p1`, each (m,).
 
+    Raises:
+        ShapeError: if scores and labels differ in number.
+        InputError: if there are none, a score is not finite, or a label is neither 0 nor 1.
+
     Source: Vovk, Petej and Fedorova 2015, "Large-scale Probabilistic Predictors with and without Guarantees of
     Validity".
     """
     s, y = np.asarray(score, dtype=np.float64), np.asarray(label, dtype=np.float64)
+    if s.shape != y.shape:
+        raise ShapeError(f"venn_abers_interval: {s.size} scores and {y.size} labels; they must be equal in number")
+    if not s.size or not np.isfinite(s).all():
+        raise InputError("venn_abers_interval: there are no scores, or one is not finite; give those that count")
+    if not np.isin(y, (0.0, 1.0)).all():
+        raise InputError(f"venn_abers_interval: a label is {y[~np.isin(y, (0.0, 1.0))][0]}; give 0 or 1")
     return _interval(InsertedFits(*distinct(s, y)), np.asarray(new, dtype=np.float64))
 
 

@@ -19,6 +19,7 @@ from plaudit.engine.heads import NetworkHead
 from plaudit.errors import InputError
 
 Activation = Literal["silu", "tanh", "relu", "none"]
+Init = Literal["unit", "small"]
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "tanh": nn.Tanh, "relu": nn.ReLU, "none": nn.Identity}
 
 
@@ -34,6 +35,8 @@ class Network:
         prompt_depth: linear layers of the prompt's part.
         width: of hidden layers; 0 for the backbone's.
         activation: between layers.
+        init: deviation of the last layers' first weights, for h inputs: `unit` is (h + 1)^-1/2, with which outputs are
+            of unit order at once, `small` 1 / (h + 1), with which they begin near 0.
 
     Raises:
         InputError: if a number is outside its range.
@@ -46,6 +49,7 @@ class Network:
     prompt_depth: int = 1
     width: int = 0
     activation: Activation = "silu"
+    init: Init = "unit"
 
     def __post_init__(self) -> None:
         if self.completion < 1 or self.prompt < 0 or self.width < 0:
@@ -55,6 +59,8 @@ class Network:
             raise InputError(f"head: depths are {self.depth} and {self.prompt_depth}; give at least 1")
         if self.activation not in get_args(Activation):
             raise InputError(f"head: activation is {self.activation!r}; give one of {', '.join(get_args(Activation))}")
+        if self.init not in get_args(Init):
+            raise InputError(f"head: init is {self.init!r}; give one of {', '.join(get_args(Init))}")
         if not all(math.isfinite(c) for c in self.constants):
             raise InputError(f"head: constants are {list(self.constants)}; they must be finite")
 
@@ -108,8 +114,8 @@ def _layers(width: int, outputs: int, depth: int, network: Network) -> nn.Sequen
     parts: list[nn.Module] = []
     for i, (a, b) in enumerate(itertools.pairwise(sizes)):
         linear = nn.Linear(a, b)
-        # outputs of unit order for states of unit order, whatever the width: a scale of 1 / (d + 1) as in [98]
-        nn.init.normal_(linear.weight, std=(a + 1) ** -0.5)
+        last = i == depth - 1
+        nn.init.normal_(linear.weight, std=1 / (a + 1) if last and network.init == "small" else (a + 1) ** -0.5)
         nn.init.zeros_(linear.bias)
-        parts += [linear, _ACTIVATIONS[network.activation]()] if i < depth - 1 else [linear]
+        parts += [linear] if last else [linear, _ACTIVATIONS[network.activation]()]
     return nn.Sequential(*parts)

@@ -21,12 +21,15 @@ from plaudit.errors import InputError
 from plaudit.records.message import Message
 from plaudit.records.rows import Pair, Ranked
 from plaudit.records.sample import Completion, Conversation, Sample, completion_text, content_hash, conversation
-from plaudit.rewards.base import Outcome, Reward, RewardBatch, Scope
+from plaudit.rewards.base import Floats, Reward, RewardBatch, Scope
+from plaudit.rewards.likelihood.outcomes import Scale, assembled, fault, no_room
 from plaudit.rewards.likelihood.questions import filled
 from plaudit.rewards.likelihood.yes import references_of
+from plaudit.rewards.uncertainty.ensemble import combined_outcomes
 
 WORDING = "{prompt}\n\n[a reference answer]\n{reference}\n[end of the reference answer]"
 """What the last turn of the user's becomes."""
+CUT = "with this completion the reference is longer than max_length"
 
 
 def carrying(prompt: Conversation, reference: Completion, *, wording: str = WORDING) -> Conversation:
@@ -131,6 +134,12 @@ def _rows(by: Mapping[str, list[int]], samples: Sequence[Sample], rng: np.random
 class DiscriminatorReward:
     """A scalar model's reward of (prompt, reference, candidate), averaged over a sample's references.
 
+    With one reference all that the model says is passed on; of several, rewards, members, aspects and deviations are
+    averaged (of deviations that is the most that theirs can be), and steps and tokens left out. A model of text (one
+    with an `encoder`) is to read the reference whole, for what truncation leaves of it would be another reference: a
+    candidate with which it does not fit is a `POLICY_FAULT`; where it would not fit with an empty one either, the
+    sample is an abstention.
+
     Args:
         of: the scalar model, trained on such rows.
         wording: as in training.
@@ -153,10 +162,12 @@ class DiscriminatorReward:
     @property
     def fingerprint(self) -> str:
         """Hash of the model's and the wording."""
-        return content_hash(["likelihood/discriminator", 1, self.of.fingerprint, self.wording])
+        return content_hash(["likelihood/discriminator", 2, self.of.fingerprint, self.wording])
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Scores samples; one reference whose reward does not count makes the sample's not count, with its outcome.
+
+        A policy fault contributes the floor; it is the sample's outcome where all its references say so.
 
         Raises:
             InputError: if a sample has no reference completion.
@@ -168,14 +179,50 @@ class DiscriminatorReward:
             replace(s, prompt=carrying(s.prompt, r, wording=self.wording))
             for s, rows in zip(samples, references, strict=True) for r in rows
         ]  # fmt: skip
+        batch = self._read(asked)
+        ends = np.cumsum([len(rows) for rows in references])
+        return RewardBatch.concat([_mean(batch.take(mine)) for mine in np.split(np.arange(len(batch)), ends[:-1])])
+
+    def _read(self, asked: Sequence[Sample]) -> RewardBatch:
+        """The model's rewards; of those whose reference it cannot read whole, what that is."""
         batch = self.of(asked)
-        reward, outcome, at = [], [], 0
-        for rows in references:
-            mine = slice(at, at + len(rows))
-            at += len(rows)
-            outcome.append(int(batch.outcome[mine].max()))  # the later outcomes are those that take the reward away
-            reward.append(self.bounds[0] if outcome[-1] == Outcome.POLICY_FAULT else float(batch.reward[mine].mean()))
-        return RewardBatch(np.array(reward), np.array(outcome, dtype=np.int8))
+        found = {i: self._cut(asked[i]) for i, told in enumerate(batch.detail) if told.get("cut")}
+        lost = {i: one for i, one in found.items() if one is not None}
+        if not lost:
+            return batch
+        kept = [i for i in range(len(asked)) if i not in lost]
+        # candidates of a prompt are truncated alike: the others are read again without those that are too long
+        whole = RewardBatch.concat([self.of([asked[i] for i in kept]), *lost.values()])
+        return whole.take(np.argsort([*kept, *lost]))
+
+    def _cut(self, sample: Sample) -> RewardBatch | None:
+        """What a sample is whose reference loses words to `max_length`; None where only older turns do."""
+        encoder = getattr(self.of, "encoder", None)
+        if encoder is None:
+            return None
+        turn = (*(m for m in sample.prompt[:-1] if m.role == "system"), sample.prompt[-1])
+        told = {"tools": sample.meta.get("tools"), "kwargs": sample.meta.get("chat_template_kwargs")}
+        if not encoder.encode(turn, sample.completion, **told).cut:
+            return None
+        found = no_room("the reference") if encoder.encode(turn, "", **told).cut else fault(CUT)
+        return assembled([found], Scale(floor=self.bounds[0]))
+
+
+def _mean(batch: RewardBatch) -> RewardBatch:
+    """One sample's batch from that of its references."""
+    if len(batch) == 1:
+        return batch
+    outcome = combined_outcomes(batch.outcome[:, None])
+
+    def mean(column: Floats | None) -> Floats | None:
+        return None if column is None else column.mean(axis=0, keepdims=True)
+
+    aspects = {name: values.mean(keepdims=True) for name, values in batch.aspects.items()}
+    return RewardBatch(
+        batch.reward.mean(keepdims=True), outcome, std=mean(batch.std), noise=mean(batch.noise),
+        members=mean(batch.members), aspects=aspects,
+        detail=({"references": [dict(told) for told in batch.detail]},),
+    )  # fmt: skip
 
 
 def discriminator(model: str) -> DiscriminatorReward:

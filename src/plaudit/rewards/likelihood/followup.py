@@ -6,7 +6,7 @@ Differs from the paper: nothing in the formula; the categories weigh alike, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import final
 
@@ -18,7 +18,7 @@ from plaudit.records.sample import Sample, completion_messages, content_hash
 from plaudit.rewards.base import RewardBatch, Scope
 from plaudit.rewards.likelihood.followups import SHIPPED, FollowUps, follow_up_reward, read_follow_ups
 from plaudit.rewards.likelihood.language import LanguageModel
-from plaudit.rewards.likelihood.outcomes import TOO_LONG, Found, Scale, assembled, fault
+from plaudit.rewards.likelihood.outcomes import TOO_LONG, Found, Scale, assembled, fault, no_room
 from plaudit.rewards.likelihood.spans import Located, locate_group
 from plaudit.rewards.models import by_prompt
 
@@ -28,7 +28,8 @@ class FollowUpReward:
     """Mean over categories of `mean log p(positive) - mean log p(negative)`, per token of the follow-up, in nats.
 
     A sample is one tree: its conversation and completion are run once, and every follow-up is a branch. An empty
-    completion is judged by what users would say to it; one that does not fit is a `POLICY_FAULT`.
+    completion is judged by what users would say to it; one with which a follow-up does not fit is a `POLICY_FAULT`, and
+    where it would not fit after an empty one either, the sample is an abstention.
 
     Args:
         model: whose likelihood it is.
@@ -57,7 +58,7 @@ class FollowUpReward:
     def fingerprint(self) -> str:
         """Hash of the model's weights and template, the follow-ups and the floor."""
         sets = {name: asdict(f) for name, f in self.follow_ups.items()}
-        return content_hash(["likelihood/follow-up", 1, self.model.fingerprint, sets, asdict(self.scale)])
+        return content_hash(["likelihood/follow-up", 2, self.model.fingerprint, sets, asdict(self.scale)])
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Scores samples."""
@@ -68,10 +69,17 @@ class FollowUpReward:
         read = self.model.read([one for row in located for one in row])
         rows = [read[i : i + len(said)] for i in range(0, len(read), len(said))]
         found = []
-        for row in rows:
+        for sample, row in zip(samples, rows, strict=True):
             per_token = [r.logps.mean() for r in row if r is not None and r.logps.size]
-            found.append(self._found(np.array(per_token)) if len(per_token) == len(said) else fault(TOO_LONG))
+            found.append(
+                self._found(np.array(per_token)) if len(per_token) == len(said) else self._unread(sample, said)
+            )
         return assembled(found, self.scale)
+
+    def _unread(self, sample: Sample, said: Sequence[str]) -> Found:
+        """What a sample is after which some follow-up does not fit."""
+        (empty,) = self._located([replace(sample, completion="", steps=None)], said)
+        return fault(TOO_LONG) if all(one is not None for one in empty) else no_room("a follow-up")
 
     def _located(self, samples: Sequence[Sample], said: Sequence[str]) -> list[list[Located | None]]:
         """For each sample its follow-ups, each after the whole conversation; samples of a prompt truncated alike."""

@@ -78,8 +78,8 @@ def no_room(what: str) -> Found:
 def assembled(found: Sequence[Found], scale: Scale) -> RewardBatch:
     """The batch of n readings.
 
-    Rewards are cut at the floor; steps, tokens and aspects are in the reward's unit, without the offset and uncut,
-    so that tokens sum to the score.
+    Rewards are cut at the floor; what they were is then in the `detail`, as `below_floor`. Steps, tokens and aspects
+    are in the reward's unit, without the offset and uncut, so that tokens sum to the score.
 
     Args:
         found: one a sample. A score of None is what its `missing` says; one that is not finite an `INSTRUMENT_FAULT`.
@@ -90,11 +90,14 @@ def assembled(found: Sequence[Found], scale: Scale) -> RewardBatch:
     good = np.isfinite(scores)
     missing = np.array([f.missing for f in found], dtype=np.int8)
     outcome = np.where(unread, missing, np.where(good, Outcome.SCORED, Outcome.INSTRUMENT_FAULT))
-    lifted = np.maximum((np.where(good, scores, 0.0) - scale.offset) / scale.unit, scale.floor)
+    uncut = (np.where(good, scores, 0.0) - scale.offset) / scale.unit
+    lifted = np.maximum(uncut, scale.floor)
     reward = np.where(outcome == Outcome.POLICY_FAULT, scale.floor, np.where(good, lifted, np.nan))
     details = [dict(f.detail) for f in found]
     for i in np.flatnonzero(~good & ~unread):
         details[i]["error"] = f"score is {scores[i]}: {OVERFLOWED}"
+    for i in np.flatnonzero(good & (uncut < scale.floor)):
+        details[i]["below_floor"] = float(uncut[i])
     names = dict.fromkeys(name for f in found for name in f.aspects)
 
     def ragged(parts: list[Floats | None], *shape: int) -> tuple[Floats, ...] | None:

@@ -41,7 +41,9 @@ def twice_deviation(first: Float[Tensor, "m 3"], second: Float[Tensor, "m 3"]) -
     """Epistemic standard deviation of the probability that a is better: `sqrt(p (q - p))`, clipped at 0.
 
     With p the probability that a rater prefers a and q that a second one does when the first did: where seeing one
-    answer changes what is expected of the next, the model did not know.
+    answer changes what is expected of the next, the model did not know. Of two raters who may change places the same
+    follows from what they say of b; a fitted model's two need not be equal, and their mean is taken: which completion
+    is named first means nothing.
 
     Args:
         first: f, g, h of a: before any answer, when a was preferred, when it was not.
@@ -50,5 +52,6 @@ def twice_deviation(first: Float[Tensor, "m 3"], second: Float[Tensor, "m 3"]) -
     Source: Johnson et al. 2024 [219], `V_cheat`.
     """
     p = torch.sigmoid(first[:, 0] - second[:, 0])
-    q = torch.sigmoid(first[:, 1] - second[:, 2])
-    return (p * (q - p)).clamp(min=0).sqrt()
+    again, back = torch.sigmoid(first[:, 1] - second[:, 2]), torch.sigmoid(second[:, 1] - first[:, 2])
+    variance = (p * (again - p) + (1 - p) * (back - (1 - p))) / 2
+    return variance.clamp(min=0).sqrt()

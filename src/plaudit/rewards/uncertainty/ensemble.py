@@ -84,7 +84,7 @@ class EnsembleReward:
         members = np.stack([b.reward for b in batches], axis=1)
         members[~counted] = np.nan
         if self.center == "prompt":
-            members = centred_within(members, [_prompt(s) for s in samples], weights=self.weights)
+            members = centred_within(members, [prompt_label(s) for s in samples], weights=self.weights)
         mean, std, noise = mixture_moments(members, std=_own(batches), noise=_noise(batches), weights=self.weights)
         return RewardBatch(
             mean, outcome, std=std, noise=None if noise is None else np.where(counted, noise, np.nan), members=members,
@@ -152,5 +152,6 @@ def _noise(batches: Sequence[RewardBatch]) -> Float[np.ndarray, "n k"] | None:
     return np.stack(columns, axis=1) if len(columns) == len(batches) else None
 
 
-def _prompt(sample: Sample) -> str:
+def prompt_label(sample: Sample) -> str:
+    """What the samples that answer one prompt have in common: their `group`, else the prompt itself."""
     return sample.group or repr([m.to_dict() for m in sample.prompt])

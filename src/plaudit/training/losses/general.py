@@ -21,8 +21,9 @@ from plaudit.training.objectives.ratings.twice import two_preferences
 
 
 def skew(
-    outputs: Tensor, row: Mapping[str, Tensor], *, planes: int, temperature: float, by_prompt: bool, target: float
-) -> Tensor:
+    outputs: Tensor, row: Mapping[str, Tensor], *, planes: int, temperature: float, by_prompt: bool, target: float,
+    **_: object,
+) -> Tensor:  # fmt: skip
     """General preference: the skew-symmetric score of two embeddings; with a target above 0 drawn to it by squares."""
     asked = outputs[row["pairs"][:, 0], 2 * planes :]
     scales = context_scales(asked) if by_prompt and planes > 1 else None
@@ -30,8 +31,12 @@ def skew(
     return loss(outputs[:, : 2 * planes], row["pairs"], temperature=temperature, scales=scales, weight=row["weight"])
 
 
-def skew_head(*, planes: int, temperature: float, by_prompt: bool, target: float) -> Head:
-    """An embedding of `2 * planes` numbers at the completion, and a logit a plane at the prompt."""
+def skew_head(*, planes: int, temperature: float, by_prompt: bool, target: float, init: str) -> Head:
+    """An embedding of `2 * planes` numbers at the completion, and a logit a plane at the prompt.
+
+    With `init` `small`, as published, scores begin near 0 and scales near 1; with `unit` both are of unit order at
+    once, which temperature 0.1 makes log-odds of some tens.
+    """
     if planes < 1 or not 0 < temperature < float("inf"):
         raise InputError(
             f"objective general-preference: planes is {planes} and temperature {temperature}; both must be positive"
@@ -40,7 +45,7 @@ def skew_head(*, planes: int, temperature: float, by_prompt: bool, target: float
     asked = planes if by_prompt and planes > 1 else 0  # one plane has the scale 1 whatever its logit is
     return Head(
         "skew", 2 * planes + asked, {"planes": planes, "temperature": temperature},
-        network={"completion": 2 * planes, "prompt": asked},
+        network={"completion": 2 * planes, "prompt": asked, "init": init},
     )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ OF_PAIRS: dict[str, Method] = {
     "general-preference": Method(
         "an embedding a completion and a skew-symmetric score: compares, cycles included [98]", PAIRS,
         f"{LOSSES}.general:skew", "pair", head=f"{LOSSES}.general:skew_head",
-        options={"planes": 3, "temperature": 0.1, "by_prompt": True, "target": 0.0},
+        options={"planes": 3, "temperature": 0.1, "by_prompt": True, "target": 0.0, "init": "small"},
     ),
     "two-raters": Method(
         "two answers to each pair: compares, and knows how sure it is [219]",

@@ -1,4 +1,5 @@
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -39,10 +40,20 @@ def test_the_share_ramps_to_the_noise():
     assert dropped_share(0, noise=0.4, ramp=0) == 0.4
 
 
-@given(st.integers(0, 30), st.sampled_from([0.0, 0.1, 0.25, 0.4, 0.5, 1.0]))
+@given(st.integers(0, 30), st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.4, 0.5, 0.55, 0.9, 1.0]))
 def test_exactly_the_rounded_number_is_kept(n, dropped):
     kept = small_losses(normal(n, n), dropped=dropped)
-    assert int(kept.sum()) == math.floor((1 - dropped) * n + 0.5)
+    assert int(kept.sum()) == math.floor((1 - Fraction(str(dropped))) * n + Fraction(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("n", "dropped", "number"),
+    [(10, 0.1, 9), (7, 0.4, 4), (3, 0.25, 2), (5, 0.5, 3), (10, 0.25, 8), (1, 0.5, 1), (4, 1.0, 0), (4, 0.0, 4),
+     (5, 0.9, 1), (15, 0.9, 2), (30, 0.55, 14), (45, 0.3, 32)],
+)  # fmt: skip
+def test_numbers_kept_by_hand(n, dropped, number):
+    # 9, 4.2 and 2.25 of them; 2.5, 7.5 and 0.5, which are rounded up; none; all; halves that floats make less of
+    assert int(small_losses(normal(0, n), dropped=dropped).sum()) == number
 
 
 def test_each_learns_from_what_is_easy_for_the_other():

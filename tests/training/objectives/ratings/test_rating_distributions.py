@@ -1,14 +1,17 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.datasets import load_digits
 from torch.distributions import Categorical, kl_divergence
 
 from plaudit.errors import InputError, ShapeError
+from plaudit.stats.selective import auroc
 from plaudit.training.objectives.ratings import (
     belief_rating,
     beliefs_of,
@@ -173,6 +176,53 @@ def test_masses_add_up(seed, k):
     belief, confusion, ignorance = beliefs_of(3 * normal(seed, 4, k))
     torch.testing.assert_close(belief.sum(dim=1) + confusion + ignorance, torch.ones(4).double())
     assert (confusion >= 0).all()
+
+
+def test_a_softmax_does_not_tell_confusion_from_ignorance():
+    # p = 3/4 of both levels, and 1/4 of both: masses of both and of none 9/16 and 1/16, and the other way round
+    logits = math.log(3) * doubles([[1, 1], [-1, -1]])
+    belief, confusion, ignorance = beliefs_of(logits)
+    torch.testing.assert_close(belief, doubles([[3, 3], [3, 3]]) / 16)
+    torch.testing.assert_close(confusion, doubles([9, 1]) / 16)
+    torch.testing.assert_close(ignorance, doubles([1, 9]) / 16)
+    torch.testing.assert_close(logits.softmax(dim=1), doubles([[0.5, 0.5], [0.5, 0.5]]))
+
+
+def test_unseen_digits_are_not_known_and_mixed_ones_confuse():
+    """Entry 179's check on 8x8 digits: networks fitted to 0 to 7, shown 8 and 9 and two known digits at once.
+
+    The mixed ones keep the contrast of one image, `(x + y) / sqrt(2)`. At half of each (the areas of confusion are then
+    0.63 against known digits and 0.58 against unseen ones) they are pale, and as little known as the unseen.
+    """
+    x, y = (torch.from_numpy(part) for part in load_digits(return_X_y=True))
+    x, y = x.double() / 16, y.long()
+    known, even = y < 8, torch.arange(len(y)) % 2 == 0
+    train, held = known & even, (known & ~even).nonzero()[:, 0]
+    partner = held[torch.randperm(len(held), generator=torch.Generator().manual_seed(0))]
+    mixed = ((x[held] + x[partner]) / math.sqrt(2))[y[held] != y[partner]]
+
+    def fitted(loss):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            net = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Tanh(), torch.nn.Linear(64, 8)).double()
+        optimiser = torch.optim.Adam(net.parameters(), lr=1e-2, weight_decay=1e-4)
+        for _ in range(150):
+            optimiser.zero_grad()
+            loss(net(x[train])).backward()
+            optimiser.step()
+        return [net(images).detach() for images in (x[held], x[~known], mixed)]
+
+    def area(high, low):
+        return auroc(torch.cat([high, low]).numpy(), np.arange(len(high) + len(low)) < len(high))
+
+    n = int(train.sum())
+    outputs = fitted(lambda z: belief_rating(z, items=torch.arange(n), levels=y[train]) / n)
+    (_, clean_c, clean_u), (_, unseen_c, unseen_u), (_, mixed_c, mixed_u) = (beliefs_of(z) for z in outputs)
+    assert area(unseen_u, clean_u) > 0.9
+    assert area(mixed_c, clean_c) > 0.65
+    assert min(area(mixed_c, unseen_c), area(unseen_u, mixed_u)) > 0.6
+    _, unseen, both = (z.softmax(dim=1).amax(dim=1) for z in fitted(lambda z: F.cross_entropy(z, y[train])))
+    assert area(both, unseen) == pytest.approx(0.5, abs=0.08)
 
 
 def test_the_belief_loss_is_a_cross_entropy_a_level():

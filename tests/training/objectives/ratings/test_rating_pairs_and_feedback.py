@@ -76,6 +76,27 @@ def test_a_mixture_has_the_variance_of_its_parts(seed):
     torch.testing.assert_close(variance, share @ (parts - p1).square())
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000))
+def test_what_is_not_known_of_all_levels_is_a_covariance(seed):
+    """Entry 219: of raters who are alike, `p1(a) (p2(b | a) - p1(b))` is symmetric and positive semidefinite."""
+    parts, share = normal(seed, 4, 3).softmax(dim=1), normal(seed + 1, 4).softmax(dim=0)
+    joint = torch.einsum("k,ka,kb->ab", share, parts, parts)
+    logits = torch.cat([joint.sum(dim=1), joint.flatten()]).log()[None]  # a row's sum does not matter to its softmax
+    p1, p2 = two_rating_probabilities(logits)
+    covariance = p1[0, :, None] * (p2[0] - p1[0])
+    torch.testing.assert_close(covariance, covariance.T)
+    torch.testing.assert_close(covariance.sum(dim=1), torch.zeros(3).double())  # probabilities add up to 1
+    assert float(torch.linalg.eigvalsh(covariance).min()) > -1e-12
+    torch.testing.assert_close(covariance.diagonal(), cheat_variance(p1, p2)[0])
+
+
+def test_symmetry_alone_makes_no_covariance():
+    # two raters who never agree are no two draws of one unknown share: V = 1/2 (0 - 1/2)
+    p1, p2 = doubles([[0.5, 0.5]]), doubles([[[0, 1], [1, 0]]])
+    assert cheat_variance(p1, p2).tolist() == [[-0.25, -0.25]]
+
+
 def test_fitted_pairs_tell_ignorance_from_disagreement():
     """Entry 219's check: one group is evenly split in truth, in the other each item has its own unknown share."""
     g = torch.Generator().manual_seed(0)

@@ -6,6 +6,7 @@ The words that a prompt is given are part of what the policy learns: use `goal_w
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from plaudit.policy.offline.data.scored import scored_lists, told
 from plaudit.records.rows import Pair, Ranked, Rated
 from plaudit.records.sample import Completion, Conversation, Sample
 
+WEIGHS = "Generate a response that weighs {}."
+"""What asks for a direction."""
+
 
 def goal_words(goal: float) -> str:
     """What the system says of a target score."""
@@ -25,7 +29,7 @@ def goal_words(goal: float) -> str:
 def direction_words(names: Sequence[str], direction: Sequence[float]) -> str:
     """What the system says of a direction: 100 times its components, rounded."""
     parts = " and ".join(f"{name} {round(100 * v)}" for name, v in zip(names, direction, strict=True))
-    return f"Generate a response that weighs {parts}."
+    return WEIGHS.format(parts)
 
 
 def goal_conditioned_pairs(rows: Sequence[Any]) -> list[Pair]:
@@ -96,6 +100,10 @@ def directed_samples(
     A direction is `v = (cos t, sin t)` with t drawn from [low, high] degrees, over the two aspects in the order in
     which the first row names them; of a prompt's completions the one with the largest `v . r` is imitated, asked for v.
 
+    A prompt that asks for a direction already, in the words of `direction_words`, keeps it: of the completions that
+    were sampled for it the furthest one is imitated. So it goes on from the second iteration, and so the paper does it
+    from the first; here the first one draws its directions afterwards, over completions that were asked for none.
+
     Args:
         rows: rated rows with two aspects, several a prompt, on one scale.
         directions: how many a prompt.
@@ -126,10 +134,20 @@ def directed_samples(
     rng = np.random.default_rng(seed)
     samples = []
     for prompt, options in found.items():
-        for angle in rng.uniform(low, high, size=directions):
+        asked = _direction_asked(prompt, names)
+        angles = rng.uniform(low, high, size=directions) if asked is None else [asked]
+        for angle in angles:
             v = (math.cos(math.radians(angle)), math.sin(math.radians(angle)))
             best = max(range(len(options)), key=lambda j: (v[0] * options[j][1][0] + v[1] * options[j][1][1], -j))
-            samples.append(
-                Sample(told(prompt, direction_words(names, v)), options[best][0], meta={"direction": list(v)})
-            )
+            conditioned = prompt if asked is not None else told(prompt, direction_words(names, v))
+            samples.append(Sample(conditioned, options[best][0], meta={"direction": list(v)}))
     return samples
+
+
+def _direction_asked(prompt: Conversation, names: Sequence[str]) -> float | None:
+    """The angle, in degrees, that a prompt asks for already; None where it asks for none."""
+    said = prompt[0].text if prompt and prompt[0].role == "system" else ""
+    parts = " and ".join(rf"{re.escape(name)} (-?\d+)" for name in names)
+    before, after = map(re.escape, WEIGHS.split("{}"))
+    found = re.search(rf"(?:^|\n\n){before}{parts}{after}$", said)
+    return None if found is None else math.degrees(math.atan2(float(found[2]), float(found[1])))

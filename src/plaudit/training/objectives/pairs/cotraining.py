@@ -54,7 +54,7 @@ def small_losses(losses: Float[Tensor, " m"], *, dropped: float) -> Bool[Tensor,
     """
     check_number("small_losses", "dropped", dropped, low=0, high=1)
     check_values("small_losses", "losses", losses)
-    n = math.floor((1 - dropped) * losses.numel() + 0.5)
+    n = math.floor((1 - dropped) * losses.numel() + 0.5 + 1e-9)  # 1 - 0.9 is a little less than a tenth
     kept = torch.zeros_like(losses, dtype=torch.bool)
     kept[torch.argsort(losses.detach(), stable=True)[:n]] = True
     return kept

@@ -29,12 +29,12 @@ LogOdds = Callable[[Sequence[Pair]], np.ndarray]
 """Log-odds that chosen is better, (n,)."""
 
 SETTINGS = {
-    "general-preference": "general-preference?temperature=1.0",
-    "one-plane": "general-preference?temperature=1.0&planes=1",
+    "general-preference": "general-preference?temperature=1.0&init=unit",
+    "one-plane": "general-preference?temperature=1.0&init=unit&planes=1",
     "cross-encoder": "cross-encoder",
     "bradley-terry": "bradley-terry",
     "plackett-luce": "plackett-luce",
-    "placebo": "general-preference?temperature=1.0",
+    "placebo": "general-preference?temperature=1.0&init=unit",
 }
 """Arm, without what follows `@`, to the objective."""
 

@@ -46,7 +46,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "plackett-luce": {"objective": "plackett-luce"},
     "rank-list": {"objective": "rank-list"},
     "borda": {"objective": "borda"},
-    "general-preference": {"objective": "general-preference?temperature=1.0"},
+    "general-preference": {"objective": "general-preference?temperature=1.0&init=unit"},
     "regression": {"objective": "regression"},
     "huber": {"objective": "huber"},
     "gaussian": {"objective": "gaussian"},

@@ -1,0 +1,1 @@
+"""Raters of one mind and of several: distributions over levels as targets."""
