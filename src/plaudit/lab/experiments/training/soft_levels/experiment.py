@@ -80,9 +80,9 @@ class World:
 
 def _target(name: str, mean: Tensor, std: Tensor, ratings: np.ndarray) -> Tensor:
     """Distributions over the levels, (n, 5)."""
-    if name in ("one_hot", "regression"):
+    if name == "one_hot":
         return torch.nn.functional.one_hot(mean.round().long() - 1, LEVELS).double()
-    if name == "interpolated":
+    if name in ("interpolated", "regression"):
         return interpolated_levels(mean, levels=LEVELS)
     if name == "counts":
         return torch.from_numpy((ratings[:, :, None] == np.arange(1, LEVELS + 1)).mean(axis=1))
