@@ -1,7 +1,8 @@
 """A reward of named numbers: domain features of a sample, and a small network over them [21].
 
 Differs from the paper: features are any rewards (rules, verifiers, judges, aspects of models); the paper's seven are
-scores of one language model. They are standardised, so that their units say nothing.
+scores of one language model. They are standardised, so that their units say nothing. The order of the features means
+nothing to the linear part; hidden units are drawn in that order, and another order is another draw.
 """
 
 from __future__ import annotations

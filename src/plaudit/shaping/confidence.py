@@ -3,7 +3,8 @@
 Differs from the paper: percentages are read as well as numbers up to ten; of several statements the last counts, and
 all are taken out, of every message of the assistant's; a statement outside its scale counts as missing; the running
 mean starts at 0, the mean of a reward that was normalised in training, and rewards that do not count leave it alone;
-policy faults keep their floor.
+policy faults keep their floor, which the running mean includes. Prompts that ask for a confidence are the caller's to
+mix in, and the form for direct alignment is not built.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A response's log-ratio spread over its tokens and steps: process rewards that nobody labelled.
 
-Differs from the paper: nothing; the score of a response is its whole log-ratio unless a minimum or sum over steps is
-asked for.
+Differs from the paper: nothing in the formulas; the score of a response is its whole log-ratio unless a minimum or sum
+over steps is asked for, and beta is what the caller gives (the paper scores with a fiftieth of what it trains with,
+which changes the unit alone). Votes weighed by the scores of equal answers are left to the caller.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Follow-up likelihood: a good answer makes a content user's next words likely, and a discontent one's unlikely.
 
 Differs from the paper: nothing in the formula; the categories weigh alike, and their values are the reward's aspects.
+A token counts where it holds a letter of the follow-up's: where a tokenizer makes the space before it a token of its
+own, that one does not. The paper's further training of the model on users' turns is left to `plaudit align`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Does an answer follow a principle? One word of a causal language model, with the principle as input.
 
-Differs from the paper: nothing in the formula; several principles are averaged, and each is an aspect of its own.
+Differs from the paper: nothing in the formula; several principles are averaged, and each is an aspect of its own. The
+paper's second reward model, which reasons before it answers, is not built.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ is its implicit reward, and its partial sums are process rewards; with any stron
 ratio. Without a reference the bare log-likelihood remains, which is how an autoregressive reward model scores.
 
 Differs from the papers: where the two models' tokenizers differ, token rewards stand on the finest division of the text
-that both share.
+that both share. The tokens that close a turn count unless `end` is false; [42] leaves all special tokens out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The probability of "yes": does this candidate beat that reference?
 
 Differs from the paper: text in place of images; both orders are asked and averaged, so that a model that prefers a
-place prefers nothing.
+place prefers nothing. The model answers at once, without a chain of thought, and the reference is the sample's own:
+whoever wants the best of several completions as the reference puts it there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""A score an expert at the end of the completion, and a logit an expert at the end of the prompt [139]."""
+"""A score an expert at the end of the completion, and a logit an expert at the end of the prompt [139].
+
+Differs from the paper: its prediction is of a pair, `sum_k f_k sigmoid(d_k)`, which no reward of one sample gives. The
+reward here is `sum_k f_k r_k`; where experts are far apart, the sign of its difference and the side of one half on
+which the mixture's probability lies need not agree. Experts' rewards are aspects, so that either can be computed.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Several rewards as one: their mean, how far they are apart, and how noisy they say the label is [148].
 
-Each reward keeps its own normalisation (a trained one has mean 0 and deviation 1 over its training completions), so the
-members are centred and of one unit as far as the whole data goes. Bradley-Terry leaves each prompt's shift free
-besides: `center="prompt"` takes it out of the members, by what is scored together, before their deviation is taken.
+Each reward keeps its own normalisation. Trained ones have mean 0 and deviation 1 over their training completions, so
+they are centred and of one unit as far as the whole data goes; rules and verifiers keep their units, and whoever mixes
+such members brings them to one first (`shape/standardise`). Bradley-Terry leaves each prompt's shift free besides:
+`center="prompt"` takes it out of the members, by what is scored together, before their deviation is taken.
 """
 
 from __future__ import annotations

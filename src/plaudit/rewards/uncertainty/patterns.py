@@ -2,7 +2,8 @@
 
 Differs from the paper: its patterns belong to the classes of a classifier and serve to specify what is verified. Here
 the classes are quantiles of a reward model's score, the neurons are the inputs of its head, and the share of the
-pattern that a sample breaks is a number that says how unlike the training completions it is.
+pattern that a sample breaks is a number that says how unlike the training completions it is. That no two classes'
+patterns overlap, which the paper verifies, does not hold of real inputs here, and nothing relies on it.
 """
 
 from __future__ import annotations

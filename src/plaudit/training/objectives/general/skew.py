@@ -1,7 +1,8 @@
 """General preference: an embedding a completion, and a score a pair that need not be transitive [98].
 
 Differs from the paper: nothing in the formulas. The prompt's scales come from logits that the head computes (the
-paper's `W h / sqrt(d)`), and the temperature is an argument that may be a learned tensor.
+paper's `W h / sqrt(d)`), and the temperature is an argument that may be a learned tensor. By name
+(`general-preference`) the temperature is a number, and embeddings are not brought to length 1.
 """
 
 from __future__ import annotations

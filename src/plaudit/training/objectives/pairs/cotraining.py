@@ -1,9 +1,11 @@
 """Two models that choose each other's pairs, so that neither learns its own mistakes by heart [112].
 
-Differs from the paper: the selection is a pure function of the losses that it is given; what is selected becomes a
-weight of 0 or 1 on the pairs. By name (`cotraining`) these are the losses of a packed row, not of a whole step, which
-has no losses before its last row is run: give rows room for a step (`tokens_per_row`). The ramp is linear (its form was
-left open).
+Differs from the paper: by name, its two models are two heads on one backbone, which a head's pairs change for both;
+whoever wants them apart fits two models with `peer_selection`. The share of noise is given and not estimated, and the
+form for direct alignment is not built. The selection is a pure function of the losses that it is given; what is
+selected becomes a weight of 0 or 1 on the pairs. By name (`cotraining`) these are the losses of a packed row, not of a
+whole step, which has no losses before its last row is run: give rows room for a step (`tokens_per_row`). The ramp is
+linear (its form was left open).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Differs from the paper: there, the two judgements are a reward network's on an image and on its slightly noisier twin,
 and the uncertainty is a number a pixel; here it is a number an item, from any judgements that a caller has:
 presentation orders, samples of a judge, dropout, members of an ensemble. With labels as judgements the uncertainty has
-no gradient, and the added term is a constant.
+no gradient, and the added term is a constant. The paper's warm-up and its limit on noise steps belong to diffusion.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A mixture of experts whose shares the prompt decides, and the loss that fits the shares to a user's pairs [139].
 
 Differs from the paper: experts and router are trained on one backbone that is fitted with them, where the paper's is
-frozen. The router reads the end of the prompt, so whatever says who is asking must stand in the prompt.
+frozen. The router reads the end of the prompt, so whatever says who is asking must stand in the prompt. The router is
+as wide as the backbone (the paper's hidden layer has 128 units).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Levels under independent plausibilities: belief in each, confusion between them, ignorance of all [179].
 
 Differs from the paper: whose loss was not at hand. The loss here is the negative log of the belief in the observed
-level, with extra weight on the plausibility of the others; it is exactly a binary cross-entropy a level.
+level, with extra weight on the plausibility of the others; it is exactly a binary cross-entropy a level. What to
+predict at which ignorance and confusion (the paper's set of levels with two thresholds) is left to the caller.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """What a community does with completions as a label: triplets of a prompt, a reused item and a passed-over one [69].
 
 Differs from the paper: reuse is counted and pairs are made from counts that the caller has cleaned (one action a user,
-none on one's own item), with exposure, which the paper requires, as a threshold. Prompts are balanced by weights.
+none on one's own item), with exposure, which the paper requires, as a threshold. Prompts are balanced by weights,
+which a fit reads with `row_weight="weight"`. The paper's two towers are one decoder here: its embedding of a
+completion has seen the prompt.
 """
 
 from __future__ import annotations

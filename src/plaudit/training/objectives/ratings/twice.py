@@ -2,7 +2,8 @@
 
 Differs from the paper: it predicts pairs of labels with one network that is shown the first; here one pass emits the
 first distribution and, for each value that the first may have, the second. For preferences this takes three scores a
-completion: before any answer, after it was preferred, after it was not.
+completion: before any answer, after it was preferred, after it was not. Rejection sampling by the confidence and the
+paper's error of second-order calibration are not built.
 """
 
 from __future__ import annotations
@@ -142,6 +143,9 @@ def cheat_confidence(p1: Float[Tensor, "m c"], p2: Float[Tensor, "m c c"]) -> Fl
     Args:
         p1: distribution of the first answer.
         p2: of the second given the first, which is on the middle axis.
+
+    Returns:
+        At least 0; above 1 where a fitted model expects an answer less after seeing it, infinite where not at all.
 
     Raises:
         ShapeError: if shapes do not belong together.
