@@ -93,6 +93,14 @@ def test_soft_levels(smoke):
     assert found["soft"]["srcc"] != found["same_std"]["srcc"]
 
 
+def test_hull_pairs(smoke):
+    found = smoke("hull_pairs")
+    assert found["oracle"]["accuracy"] > 0.8
+    assert found["hull@0"] == found["plain@0"] == found["plain"]  # nothing is reworded
+    assert 0 < found["hull"]["rows"] <= found["every"]["rows"] == 12 * 5
+    assert found["hull"]["c_res"] != found["elsewhere"]["c_res"]
+
+
 def test_community_feedback(smoke):
     found = smoke("community_feedback")
     assert found["oracle"]["right"] == 1.0
