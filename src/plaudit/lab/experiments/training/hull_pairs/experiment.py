@@ -33,7 +33,7 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     name, _, knob = arm.partition("@")
     if name not in ARMS or knob not in ("", "0"):
         raise InputError(f"hull_pairs: arm {arm!r} is not known; the claim lists the arms")
-    world = World(seed, int(budget["features"]))
+    world = World(seed, int(budget["features"]), int(budget["candidates"]))
     x, good, poor = world.pairs(2, int(budget["pairs"]))
     step = 0.0 if knob else float(budget["reworded"])
     rows = _further(name, world, x, good, poor, step=step)
@@ -56,8 +56,8 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
 class World:
     """Prompts (d) and completions (d + 1), of which the first number is the general quality."""
 
-    def __init__(self, seed: int, d: int) -> None:
-        self.seed, self.d = seed, d
+    def __init__(self, seed: int, d: int, candidates: int) -> None:
+        self.seed, self.d, self.candidates = seed, d, candidates
         self.between = np.random.default_rng([seed, 1]).normal(size=(d, d)) / d
 
     def worth(self, x: Numbers, y: Numbers) -> Numbers:
@@ -65,10 +65,11 @@ class World:
         return np.asarray(np.einsum("nd,de,ne->n", x, self.between, y[:, 1:]) + y[:, 0])
 
     def answers(self, rng: np.random.Generator, x: Numbers, quality: float) -> Numbers:
-        """For each prompt the better of two completions of some general quality."""
-        y = rng.normal(size=(2, len(x), self.d + 1))
+        """For each prompt the best of some completions of one general quality."""
+        y = rng.normal(size=(self.candidates, len(x), self.d + 1))
         y[..., 0] = quality + 0.3 * y[..., 0]
-        return np.asarray(np.where(self.worth(x, y[0])[:, None] > self.worth(x, y[1])[:, None], y[0], y[1]))
+        best = np.argmax([self.worth(x, one) for one in y], axis=0)
+        return np.asarray(y[best, np.arange(len(x))])
 
     def pairs(self, stream: int, n: int) -> tuple[Numbers, Numbers, Numbers]:
         """Prompts, chosen and rejected: what is rejected is poor in general, which needs no look at the prompt."""
