@@ -1,5 +1,7 @@
 """Rewordings of chosen completions before a fit, by the command."""
 
+from dataclasses import replace
+
 import pytest
 
 from plaudit.cli.main import main
@@ -41,8 +43,15 @@ def test_outermost_rewordings_are_trained_on_and_kept(train, tmp_path, capsys):
 def test_a_later_fit_without_them_keeps_none(train, tmp_path):
     assert train(ROWS, out="one") == 0
     assert train(ROWS, "--reword-by", "one", out="two") == 0
-    assert train(ROWS, "--objective", "nonsense", out="two") == 2
-    assert (tmp_path / "two" / "reworded.jsonl").exists()  # of the model that is still there
+    kept = (tmp_path / "two" / "reworded.jsonl").read_text()
+    # a fit that fails leaves what the model that is still there was trained on
+    others = [replace(row, chosen=f"another {row.chosen}") for row in ROWS]
+    assert train(others, "--reword-by", "one", "--max-length", "4", out="two") == 2
+    assert (tmp_path / "two" / "reworded.jsonl").read_text() == kept
+    # and a fit on the file itself does not take it away
+    again = ["train", "two/reworded.jsonl", "--out", "two", *SMALL, "--batch-size", "8"]
+    assert main(again) == 0
+    assert (tmp_path / "two" / "reworded.jsonl").read_text() == kept
     assert train(ROWS, out="two") == 0
     assert not (tmp_path / "two" / "reworded.jsonl").exists()
 

@@ -13,6 +13,7 @@ from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Rated
 from plaudit.records.sample import conversation
 from plaudit.rewards.base import Outcome, RewardBatch
+from plaudit.rewards.functions import FunctionReward
 
 SEEDS = st.integers(0, 10**6)
 ASKED = conversation("q")
@@ -130,12 +131,22 @@ def test_strengths_by_hand():
     assert (row.meta["second"], row.meta["judgements"], row.meta["chosen_second"]) == (False, [-1.0, 2.0], 2)
     assert (row.meta["rejected_aspects"], row.meta["topic"]) == ({"help": 4.0}, "tea")
     assert not {"chosen_aspects", "rejected_second"} & set(row.meta)
+    odd = {"aspect_preferences": {"help": None}, "second": "yes", "preference": "0.9", "judgements": [None, 1.0]}
+    (row,) = strengthened([replace(PAIRS[1], meta=odd)], [Said(1.0), Said(3.0)], flip=1.0)
+    assert (row.meta["aspect_preferences"], row.meta["second"], row.meta["judgements"]) == (
+        {"help": None},
+        "yes",
+        [None, -1.0],
+    )
     with pytest.raises(InputError, match="give one of them"):
         strengthened(PAIRS, rewards, flip=0.1, drop=0.1)
     with pytest.raises(InputError, match="1 rewards and 4 pairs"):
         reward_margins(PAIRS, rewards[:1])
     with pytest.raises(InputError, match="said and another are the same reward"):
         reward_margins(PAIRS, [*rewards, Said(1.0, name="another")])
+    both = [FunctionReward(lambda samples, s=sign: [s * len(x.text) for x in samples]) for sign in (1.0, -1.0)]
+    assert both[0].fingerprint == both[1].fingerprint  # closures of one line
+    assert reward_margins([Pair(ASKED, "aa", "b")], both).tolist() == [[1.0], [-1.0]]
 
 
 def test_the_weakest_are_the_mislabelled():

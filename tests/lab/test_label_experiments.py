@@ -97,7 +97,7 @@ def test_hull_pairs(smoke):
     found = smoke("hull_pairs")
     assert found["oracle"]["accuracy"] > 0.8
     assert found["hull@0"] == found["plain@0"] == found["plain"]  # nothing is reworded
-    assert 0 < found["hull"]["rows"] <= found["every"]["rows"] == 12 * 5
+    assert 0 < found["hull"]["rows"] < found["every"]["rows"] == 12 * 5  # three or more of six points, rarely all
     assert found["hull"]["c_res"] != found["elsewhere"]["c_res"]
 
 

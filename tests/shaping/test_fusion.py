@@ -119,6 +119,19 @@ def test_members_and_deviations_are_drawn_as_the_reward_is(pairs):
     assert np.isnan(batch.members[1]).all()
 
 
+def test_what_is_not_near_says_nothing_where_it_has_no_number(tmp_path):
+    class Sure(FunctionReward):
+        def __call__(self, samples):
+            batch = super().__call__(samples)
+            return replace(batch, std=np.where([s.text == "odd one" for s in samples], np.nan, 1.0))
+
+    path = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": "q", "chosen": c, "rejected": "x"} for c in ("alpha beta gamma delta", "odd one")]
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    batch = FusedReward(Sure(words), path)([Sample("q", "alpha beta gamma delta"), Sample("far", "away")])
+    assert batch.std == pytest.approx([1.0, 1.0])
+
+
 def test_by_its_name_and_what_it_refuses(pairs, tmp_path):
     assert load(f"shape/fused?of=rule/length&corpus={pairs}&threshold=0.95").name.startswith("fused(")
     (tmp_path / "none.jsonl").write_text('{"prompt": "q", "completion": "a"}\n')

@@ -7,6 +7,7 @@ from plaudit.errors import InputError
 from plaudit.records import Sample
 from plaudit.rewards.base import Outcome, RewardBatch
 from plaudit.rewards.registry import load
+from plaudit.rewards.uncertainty.ensemble import EnsembleReward
 from plaudit.shaping import AggregatedReward
 from plaudit.testing import RewardContract, example_samples
 
@@ -54,8 +55,27 @@ def test_by_hand(options, a):
     assert "own" not in batch.detail[3]
 
 
-def test_nothing_lies_below_the_floor():
+def test_nothing_lies_outside_the_bounds():
     assert AggregatedReward(Heads(), by="worst-case")([Sample("q", "c")]).reward.tolist() == [-20.0]
+
+    class Share(Heads):
+        bounds = (0.0, 1.0)
+
+        def __call__(self, samples):
+            return RewardBatch(np.full(len(samples), 0.9), std=np.full(len(samples), 0.5))
+
+    assert AggregatedReward(Share(), by="quantile", level=0.95)([Sample("q", "a")]).reward.tolist() == [1.0]
+
+
+def test_members_that_are_weighed_are_refused():
+    ensemble = EnsembleReward([Heads(), Heads()], weights=[0.9, 0.1])
+    with pytest.raises(InputError, match="ensemble weighs its members"):
+        AggregatedReward(ensemble, by="worst-case")
+
+
+def test_one_is_one():
+    whole, number = (AggregatedReward(Heads(), by="lower-bound", beta=b) for b in (1, 1.0))
+    assert whole.fingerprint == number.fingerprint == AggregatedReward(Heads(), by="lower-bound").fingerprint
 
 
 def test_centred_members_are_compared_within_their_prompt():
@@ -74,6 +94,8 @@ def test_centred_members_are_compared_within_their_prompt():
         ({"by": "quantile", "beta": 1.0}, "quantile has no beta; it takes level"),
         ({"by": "lower-bound", "beta": -1.0}, "beta is -1.0"),
         ({"center": "group"}, "center is 'group'"),
+        ({"by": "mean", "center": "prompt"}, "centring does not change a mean"),
+        ({"by": "lower-bound", "beta": "much"}, "give numbers"),
         ({"by": "nominal-minimum", "center": "prompt"}, "centred members have equal means over the batch"),
     ],
 )

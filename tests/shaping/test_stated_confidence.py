@@ -46,11 +46,26 @@ FLOATS = st.floats(-10, 10)
         ("It is 4. Confidence: 7/100", "It is 4.", 0.07),
         ("It is 4. Confidence: **7**/10.", "It is 4.", 0.7),
         ("It is 4. Confidence: 8 out of 10", "It is 4.", 0.8),
+        ("It is 4. Confidence: _7_", "It is 4.", 0.7),
+        ("It is 4. Confidence: __70%__", "It is 4.", 0.7),
+        ("It is 4. Confidence: _7/10_", "It is 4.", 0.7),
+        ("It is 4. Confidence: 70 percent.", "It is 4.", 0.7),
         ("My confidence: 7 apples remain", "My apples remain", 0.7),
         ("It is 4. Confidence: 0.8", "It is 4.", 0.08),
         *(
             (f"It is 4. Confidence: {odd}", f"It is 4. Confidence: {odd}", None)
-            for odd in ("7/20", "7/10/10", "7 / 12", "7,5", "1e1", "7.5.2")
+            for odd in (
+                "7/20",
+                "**7**/20",
+                "**7**,5",
+                "7 out of 20",
+                "3 out of 5",
+                "7/10/10",
+                "7 / 12",
+                "7,5",
+                "1e1",
+                "7.5.2",
+            )
         ),
     ],
 )

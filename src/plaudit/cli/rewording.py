@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from plaudit.errors import InputError
@@ -32,7 +31,9 @@ def add_rewordings(parser: argparse.ArgumentParser) -> None:
 
 
 def with_rewordings(args: argparse.Namespace, rows: Sequence[Any], *, seed: int) -> list[Any]:
-    """The rows, and behind each pair those of its rewordings that are kept; written to `OUT/reworded.jsonl`.
+    """The rows, and behind each pair those of its rewordings that are kept.
+
+    They stand in `OUT/reworded.jsonl` once the model is fitted.
 
     Raises:
         InputError: if a row is no pair, an option would have no effect, or what is named is no reward model.
@@ -45,7 +46,7 @@ def with_rewordings(args: argparse.Namespace, rows: Sequence[Any], *, seed: int)
         return list(rows)
 
     from plaudit.curation.convex import convex_pairs
-    from plaudit.records import Pair, write
+    from plaudit.records import Pair
     from plaudit.rewards.models import ModelReward
     from plaudit.rewards.people.states import last_states
     from plaudit.rewards.registry import load
@@ -59,6 +60,5 @@ def with_rewordings(args: argparse.Namespace, rows: Sequence[Any], *, seed: int)
     if not isinstance(reward, ModelReward):
         raise InputError(f"--reword-by: {args.reword_by} is no reward model with states; give a model folder")
     found = convex_pairs(rows, lambda samples: last_states(reward, samples).numpy(), seed=seed, **options)
-    write(Path(args.out) / REWORDED, found)
     print(f"rewordings by {args.reword_by}: {len(found) - len(rows)} pairs added; see {args.out}/{REWORDED}")
     return found

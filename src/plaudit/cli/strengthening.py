@@ -13,7 +13,6 @@ import argparse
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from plaudit.errors import InputError
@@ -42,8 +41,8 @@ def add_strengths(parser: argparse.ArgumentParser) -> None:
 def with_strengths(args: argparse.Namespace, rows: Sequence[Any], config: FitConfig) -> list[Any]:
     """The rows as the options ask: with strengths as margins and soft labels, weak ones flipped or dropped.
 
-    What is trained on is written to `OUT/strengthened.jsonl`. A pair that a reward could not judge has margin 0; where
-    the objective learns the strength or the soft label itself, it is left out.
+    What is trained on stands in `OUT/strengthened.jsonl` once the model is fitted. A pair that a reward could not
+    judge has margin 0; where the objective learns the strength or the soft label itself, it is left out.
 
     Raises:
         InputError: if a row is no pair, an option would have no effect, or no pair is left that could be judged.
@@ -64,7 +63,7 @@ def with_strengths(args: argparse.Namespace, rows: Sequence[Any], config: FitCon
         )
 
     from plaudit.curation.strengths import strengthened
-    from plaudit.records import Pair, write
+    from plaudit.records import Pair
     from plaudit.rewards.registry import load
 
     for i, row in enumerate(rows):
@@ -89,7 +88,6 @@ def with_strengths(args: argparse.Namespace, rows: Sequence[Any], config: FitCon
     # a margin of zero: the difference of a row's own scores, which a fit takes for want of one, is in other units
     found = [replace(row, margin=0.0) if row.margin is None else row for row in found]
     flips = sum(bool(row.meta.get("flipped_by_strength")) for row in found)
-    write(Path(args.out) / STRENGTHENED, found)
     print(
         f"strengths by {len(rewards)} rewards: {flips} pairs flipped, {dropped} left out, "
         f"{unjudged} that a reward could not judge{more}; see {args.out}/{STRENGTHENED}"

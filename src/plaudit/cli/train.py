@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,19 +62,34 @@ def run(args: argparse.Namespace) -> int:
         print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
     shifted = read(args.shifted, whole=True).rows if args.shifted else ()
     with held(args.out):
-        rows = with_rewordings(args, with_strengths(args, records.rows, config), seed=config.seed)
+        strong = with_strengths(args, records.rows, config)
+        rows = with_rewordings(args, strong, seed=config.seed)
         trained = train_reward(rows, backbone=backbone, config=config, out=Path(args.out), shifted=shifted)
         if first():
             keep_prompts(Path(args.out), rows)
-            for file, given in ((STRENGTHENED, args.strength_by), (REWORDED, args.reword_by)):
-                if not given:  # of a run before this one: the model was not trained on it
-                    (Path(args.out) / file).unlink(missing_ok=True)
+            _keep(args, STRENGTHENED, strong if args.strength_by else None)
+            _keep(args, REWORDED, rows if args.reword_by else None)
     if not first():
         return 0
     for line in trained.lines():
         print(line)
     print(f"saved {args.out}/model; next: {chosen(config.objective).method.then.format(model=f'{args.out}/model')}")
     return 0
+
+
+def _keep(args: argparse.Namespace, file: str, rows: Sequence[Any] | None) -> None:
+    """Writes what the model of a run folder was trained on; without rows takes away what an earlier model was."""
+    from plaudit.records import write
+
+    path = Path(args.out) / file
+    if rows is not None:
+        write(path, rows)
+    elif path.exists() and not any(Path(given).exists() and path.samefile(given) for given in _read(args)):
+        path.unlink()
+
+
+def _read(args: argparse.Namespace) -> list[str]:
+    return [given for given in (args.data, args.shifted) if given]
 
 
 def _backbone(args: argparse.Namespace) -> dict[str, Any]:

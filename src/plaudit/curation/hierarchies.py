@@ -98,7 +98,9 @@ def hierarchical_pairs(
         label, level = hierarchical_labels(table[members], margins=margins, spread=spread)
         for a, b in zip(*np.nonzero(label > 0), strict=True):
             better, worse, at = rows[members[a]], rows[members[b]], int(level[a, b])
-            meta = {name: v for name, v in better.meta.items() if name in worse.meta and worse.meta[name] == v}
+            meta = {
+                name: v for name, v in better.meta.items() if content_hash([v]) == content_hash([worse.meta.get(name)])
+            }
             annotator = meta.pop("annotator", None)
             meta |= {"factor": order[at], "level": at}
             found.append(Pair(better.prompt, better.completion, worse.completion, annotator=annotator, meta=meta))

@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair
-from plaudit.rewards.base import Reward
+from plaudit.rewards.base import Floats, Reward
 from plaudit.training.columns import exchanged
 from plaudit.training.objectives.pairs.adaptive import preference_strength, strength_targets, weakest
 
@@ -38,19 +38,18 @@ def reward_margins(pairs: Sequence[Pair], rewards: Sequence[Reward]) -> Float[np
     """
     if len(rewards) < 2 or not pairs:
         raise InputError(f"strengths: {len(rewards)} rewards and {len(pairs)} pairs; give at least 2 and 1")
-    known: dict[str, str] = {}
-    for reward in rewards:
-        if reward.fingerprint in known:
-            raise InputError(
-                f"strengths: {known[reward.fingerprint]} and {reward.name} are the same reward, which agrees with "
-                "itself on every pair; give rewards of which each was fitted on its own (another seed, a bootstrap)"
-            )
-        known[reward.fingerprint] = reward.name
     samples = [s for pair in pairs for s in pair.samples()]
-    found = []
+    found: list[Floats] = []
     for reward in rewards:
         said = reward(samples).reward.reshape(-1, 2)
-        found.append(float(getattr(reward, "log_odds_per_unit", 1.0)) * (said[:, 0] - said[:, 1]))
+        margin = np.asarray(float(getattr(reward, "log_odds_per_unit", 1.0)) * (said[:, 0] - said[:, 1]))
+        for other, theirs in zip(rewards, found, strict=False):  # a fingerprint alone: closures of one line share it
+            if other.fingerprint == reward.fingerprint and np.array_equal(theirs, margin, equal_nan=True):
+                raise InputError(
+                    f"strengths: {other.name} and {reward.name} are the same reward, which agrees with itself on every "
+                    "pair; give rewards of which each was fitted on its own (another seed, a bootstrap)"
+                )
+        found.append(margin)
     return np.stack(found)
 
 

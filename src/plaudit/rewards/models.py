@@ -37,6 +37,10 @@ def logistic(manifest: Manifest) -> bool:
     return not moved and manifest.objective.partition("?")[0] in ("", *LOGISTIC)
 
 
+READINGS = {"twice": 2}
+"""Kinds of head whose outputs have been read in more than one way, and which way it is now."""
+
+
 @final
 class ModelReward:
     """A sequence-classification reward model, ours or the hub's.
@@ -101,6 +105,7 @@ class ModelReward:
             m = self.manifest
             rest = [m.reader, dict(m.template), m.offset, m.scale, m.floor, self.tokenizer.chat_template]
             rest += [dict(m.head)] if m.head else []  # a scalar head's fingerprint stays what it was
+            rest += [READINGS[self.head.kind]] if self.head.kind in READINGS else []
             self._fingerprint = folders.weights_hash(self.model, content_hash(rest), folders.vocabulary(self.tokenizer))
         return self._fingerprint
 

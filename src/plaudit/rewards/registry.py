@@ -145,7 +145,8 @@ def _looks_builtin(name: str) -> bool:
 
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _SAID = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-_WRITTEN: dict[str, type] = {"str": str, "<class 'str'>": str, "float | None": float, "int | None": int}
+_WRITTEN: dict[str, type] = {"str": str, "<class 'str'>": str, "float | None": float, "int | None": int,
+                               "bool | None": bool}  # fmt: skip
 """Annotations that say what a text is to become, where no default does."""
 
 

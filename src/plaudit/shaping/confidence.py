@@ -29,10 +29,11 @@ Mode = Literal["difference", "threshold"]
 
 _STATED = re.compile(  # each run of spaces or stars is tried from its first character only: runs may be long
     r"(?:(?<![ \t])[ \t]+)?(?:(?<![*_])[*_]+)?\bconfidence[*_]*\s*[:=][*_\s]*"
-    r"(?P<number>-?\d++(?:\.\d++)?+)(?:[*_]*+\s*+(?P<unit>%|(?:/|out\s+of\b)\s*+100?+\b))?+"
-    r"(?!\s*/|[\w%]|[.,]\d)[*_]*\.?",  # what goes on as another number or scale is no statement
+    r"(?P<number>-?\d++(?:\.\d++)?+)(?:[*_]*+\s*+(?P<unit>%|percent\b|(?:/|out\s+of\b)\s*+100?+(?!\d)))?+"
+    r"(?![*_\s]*+(?:[/%]|out\s+of\b|percent\b)|[*_]*+(?:[^\W_]|[.,]\d))[*_]*\.?",
     re.IGNORECASE,
 )
+"""A statement; what goes on as another number or scale is none."""
 WEIGHTS: Mapping[str, float] = {"difference": 2.0, "threshold": 0.5}
 """The paper's, by mode."""
 MISSING = 0.5
@@ -44,7 +45,7 @@ def read_confidence(text: str) -> tuple[str, float | None]:
 
     Read are `Confidence: 7`, `Confidence: 7/10.`, `confidence = 70%`, `Confidence: 7 out of 10` and the same of 100, in
     any case, plain or in bold. A number without a scale is one of ten: `Confidence: 0.8` says 0.08. What goes on as
-    another number or scale (`7/20`, `7,5`, `1e1`) is no statement and stays in the text.
+    another number or scale (`7/20`, `7 out of 20`, `7,5`, `1e1`) is no statement and stays in the text.
 
     Args:
         text: a completion.
@@ -57,7 +58,7 @@ def read_confidence(text: str) -> tuple[str, float | None]:
     if not found:
         return text, None
     last = found[-1]
-    value = float(last["number"]) / (100 if (last["unit"] or "").endswith(("%", "100")) else 10)
+    value = float(last["number"]) / (100 if (last["unit"] or "").lower().endswith(("%", "percent", "100")) else 10)
     return _STATED.sub("", text).rstrip(), value if 0 <= value <= 1 else None
 
 

@@ -74,7 +74,8 @@ def _nearest(
 
 def _drawn(own: np.ndarray, others: np.ndarray, nearest: np.ndarray, share: np.ndarray) -> Floats:
     found = np.asarray(others, dtype=np.float64)[nearest]
-    return np.asarray((own + (share * found).sum(axis=1)) / (1 + share.sum(axis=1)))
+    theirs = np.where(share > 0, share * found, 0.0)  # what is not near says nothing, also where it has no number
+    return np.asarray((own + theirs.sum(axis=1)) / (1 + share.sum(axis=1)))
 
 
 @final

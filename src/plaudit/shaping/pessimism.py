@@ -27,7 +27,7 @@ AGGREGATES: Mapping[str, tuple[ensembles.Aggregate, Mapping[str, float | str]]] 
 
 @final
 class AggregatedReward:
-    """What `plaudit.shaping.ensembles` makes of a reward's members, cut at its floor.
+    """What `plaudit.shaping.ensembles` makes of a reward's members, kept within its bounds.
 
     Args:
         of: a reward that gives `members` or `std` (`ensemble/of`, a model with several heads, `uncertainty/...`), or a
@@ -42,8 +42,8 @@ class AggregatedReward:
         over: of `nominal-minimum`, `batch` or `sample`; over the batch, all that is scored together counts.
 
     Raises:
-        InputError: if an option is not known, belongs to another function, or is out of range; when it scores, if the
-            reward gives neither members nor a deviation.
+        InputError: if an option is not known, belongs to another function, has no effect, or is out of range, or the
+            ensemble weighs its members; when it scores, if the reward gives neither members nor a deviation.
     """
 
     def __init__(
@@ -63,10 +63,20 @@ class AggregatedReward:
         for name in given:
             if name not in defaults:
                 raise InputError(f"shape/ensemble: {by} has no {name}; it takes {', '.join(defaults) or 'no option'}")
-        self.by, self.center, self.options = by, center, {**defaults, **given}
+        if by == "mean" and center == "prompt":
+            raise InputError("shape/ensemble: centring does not change a mean; leave center out")
+        try:
+            numbers = {name: value if name == "over" else float(value) for name, value in {**defaults, **given}.items()}
+        except (TypeError, ValueError) as error:
+            raise InputError(f"shape/ensemble: options are {given}; give numbers") from error
+        self.by, self.center, self.options = by, center, numbers
         groups: ensembles.Groups = None if center == "none" else []
         self.function(np.zeros((0, 1)), groups=groups, **self.options)  # says what is wrong with the options
         self.reward: Reward = load(of) if isinstance(of, str | Mapping) else of
+        if getattr(self.reward, "weights", None) is not None:
+            raise InputError(
+                f"shape/ensemble: {self.reward.name} weighs its members, which are taken alike here; leave weights out"
+            )
 
     @property
     def name(self) -> str:
@@ -106,6 +116,6 @@ class AggregatedReward:
         scored = batch.outcome == Outcome.SCORED
         rows = zip(batch.detail, batch.reward, scored, strict=True)
         return replace(
-            made, reward=np.where(scored, np.maximum(made.reward, self.bounds[0]), batch.reward),
+            made, reward=np.where(scored, np.clip(made.reward, *self.bounds), batch.reward),
             detail=tuple({**d, "own": float(r)} if ok else d for d, r, ok in rows),
         )  # fmt: skip

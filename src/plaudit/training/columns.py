@@ -66,7 +66,7 @@ def exchanged(pair: Pair) -> Pair:
 
     Scores change places, and so do `chosen_NAME` and `rejected_NAME`; margins and `judgements` change their sign;
     `preference` and `aspect_preferences` become one minus what they were, and `second` the other answer. Twice is the
-    identity.
+    identity, but for rounding. What is no number where one belongs stays, for the objective that reads it to refuse.
 
     Args:
         pair: any pair; further columns stay as they are.
@@ -84,12 +84,22 @@ def exchanged(pair: Pair) -> Pair:
     )  # fmt: skip
 
 
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _complement(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    return 1 - value if _number(value) else value
+
+
 _OTHER = {"chosen": "rejected", "rejected": "chosen"}
 _TURNED: Mapping[str, Callable[[Any], Any]] = {
-    "preference": lambda p: 1 - p,
-    "aspect_preferences": lambda named: {name: 1 - p for name, p in named.items()},
-    "second": lambda says: not says if isinstance(says, bool) else 1 - says,
-    "judgements": lambda margins: [-m for m in margins],
+    "preference": _complement,
+    "aspect_preferences": lambda said: {n: _complement(p) for n, p in said.items()} if isinstance(said, dict) else said,
+    "second": _complement,
+    "judgements": lambda said: [-m if _number(m) else m for m in said] if isinstance(said, list | tuple) else said,
 }
 """What a column says when the pair is read the other way."""
 

@@ -131,6 +131,9 @@ def test_a_prompt_that_asks_for_a_direction_keeps_it():
     (next_one,) = directed_samples(again, directions=5)
     assert (next_one.prompt, next_one.text) == (one.prompt, "answer 2")
     assert next_one.meta["direction"] == pytest.approx([math.sqrt(0.5), -math.sqrt(0.5)])
+    turned = [replace(row, aspects=dict(reversed(list(row.aspects.items())))) for row in again]
+    (same,) = directed_samples(turned, directions=5)
+    assert (same.prompt, same.text) == (one.prompt, "answer 2")
     # names with signs of their own, and a system that says more
     rows = [Rated((Message("system", "Be kind."), *ASK), "a", aspects={"a.b (c)": 1.0, "d 0": 0.0})]
     (first,) = directed_samples(rows, directions=1)

@@ -10,6 +10,8 @@ from plaudit.errors import InputError
 from plaudit.records import Message, Ranked, Sample
 from plaudit.rewards.base import Outcome, RewardBatch
 from plaudit.rewards.likelihood import DiscriminatorReward, carrying, pretraining_pairs, triple, triples_of
+from plaudit.rewards.uncertainty.ensemble import EnsembleReward
+from plaudit.shaping import AggregatedReward
 
 ASKED = (Message("system", "Be brief."), Message("user", "Name a city."))
 
@@ -94,6 +96,20 @@ def test_a_policy_fault_contributes_its_floor():
     assert batch.reward.tolist() == [-4.5, -10.0]
     assert batch.outcome.tolist() == [Outcome.SCORED, Outcome.POLICY_FAULT]
 
+    class Heads(Harsh):
+        def __call__(self, samples):
+            found = super().__call__(samples)
+            ok = found.outcome == Outcome.SCORED
+            members = np.where(ok[:, None], np.array([[0.0, 2.0]]), np.nan)
+            aspects = {"a": np.where(ok, 3.0, np.nan)}
+            return replace(found, members=members, std=np.where(ok, 1.0, np.nan), aspects=aspects)
+
+    batch = DiscriminatorReward(Heads())([Sample(ASKED, "a", ["rain", "snow"])])
+    assert batch.members.tolist() == [[-5.0, -4.0]]  # the floor of -10 for each
+    assert (batch.std.tolist(), batch.aspects["a"].tolist()) == ([0.5], [3.0])
+    worst = AggregatedReward(DiscriminatorReward(Heads()), by="worst-case")
+    assert worst([Sample(ASKED, "a", ["rain", "snow"])]).reward.tolist() == [-5.0]
+
 
 def test_a_reference_is_read_whole_or_not_at_all(make_reward):
     model = make_reward(max_length=96)
@@ -104,7 +120,12 @@ def test_a_reference_is_read_whole_or_not_at_all(make_reward):
     assert batch.outcome.tolist() == [Outcome.SCORED, Outcome.POLICY_FAULT, Outcome.ABSTAINED]
     assert batch.reward[0] == reward([short]).reward[0]  # it did not lose its reference to its neighbour
     assert batch.detail[1]["reason"] == "with this completion the reference is longer than max_length"
-    assert batch.detail[2]["reason"] == "the reference leaves no room for a completion within max_length"
+    assert batch.detail[2]["reason"] == (
+        "the question with its reference leaves no room for a completion within max_length"
+    )
+    # so it is through an ensemble
+    both = DiscriminatorReward(EnsembleReward([model, make_reward(max_length=96, seed=1)]))
+    assert both([short, flood, long]).outcome.tolist() == [Outcome.SCORED, Outcome.POLICY_FAULT, Outcome.ABSTAINED]
     # older turns may go, as for any model
     older = (Message("user", "rain " * 200), Message("assistant", "Yes."), Message("user", "A city?"))
     assert reward([Sample(older, "Lima", "Cusco")]).outcome.tolist() == [Outcome.SCORED]

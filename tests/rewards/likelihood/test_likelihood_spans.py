@@ -50,6 +50,19 @@ def test_words_keep_their_places_where_a_template_changes_white_space(resetting)
     assert all(token.split() == covered.split() for token, covered in said)
 
 
+def test_a_turn_is_looked_for_where_it_stands(resetting):
+    turns = (
+        Message("assistant", "Lima\n\nrain "), Message("user", "say: Lima\n\nrain  again"), Message("assistant", "no"),
+    )  # fmt: skip
+    (bare,) = resetting.locate([Sample("hi", turns)], end=False)
+    assert words(resetting, bare).split() == ["Lima", "rainno"]
+    text = Sample("hi", turns).text
+    assert "".join(text[a:b] for a, b in bare.spans) == "Lima\n\nrain no"
+    # nothing but white space has no token of its own
+    (empty,) = resetting.locate([Sample("hi", "  \n")], end=False)
+    assert empty.counted.size == 0
+
+
 def test_words_keep_their_places_behind_a_broken_pad_token(strong):
     text = f"a {strong.tokenizer.pad_token} b"
     (one,) = strong.locate([Sample("hi", text)], end=False)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from plaudit.errors import InputError
 from plaudit.records.message import Message
 from plaudit.records.rows import Pair, Ranked
 from plaudit.records.sample import Completion, Conversation, Sample, completion_text, content_hash, conversation
-from plaudit.rewards.base import Floats, Reward, RewardBatch, Scope
+from plaudit.rewards.base import Floats, Outcome, Reward, RewardBatch, Scope
 from plaudit.rewards.likelihood.outcomes import Scale, assembled, fault, no_room
 from plaudit.rewards.likelihood.questions import filled
 from plaudit.rewards.likelihood.yes import references_of
@@ -135,8 +135,8 @@ class DiscriminatorReward:
     """A scalar model's reward of (prompt, reference, candidate), averaged over a sample's references.
 
     With one reference all that the model says is passed on; of several, rewards, members, aspects and deviations are
-    averaged (of deviations that is the most that theirs can be), and steps and tokens left out. A model of text (one
-    with an `encoder`) is to read the reference whole, for what truncation leaves of it would be another reference: a
+    averaged (of deviations that is the most that theirs can be), and steps and tokens left out. A model of text is to
+    read the reference whole, for what truncation leaves of it would be another reference: a
     candidate with which it does not fit is a `POLICY_FAULT`; where it would not fit with an empty one either, the
     sample is an abstention.
 
@@ -186,26 +186,44 @@ class DiscriminatorReward:
     def _read(self, asked: Sequence[Sample]) -> RewardBatch:
         """The model's rewards; of those whose reference it cannot read whole, what that is."""
         batch = self.of(asked)
-        found = {i: self._cut(asked[i]) for i, told in enumerate(batch.detail) if told.get("cut")}
+        cut = [i for i, told in enumerate(batch.detail) if _truncated(told)]
+        found = {i: self._cut(asked[i]) for i in cut}
         lost = {i: one for i, one in found.items() if one is not None}
         if not lost:
             return batch
-        kept = [i for i in range(len(asked)) if i not in lost]
-        # candidates of a prompt are truncated alike: the others are read again without those that are too long
-        whole = RewardBatch.concat([self.of([asked[i] for i in kept]), *lost.values()])
-        return whole.take(np.argsort([*kept, *lost]))
+        # candidates of a prompt are truncated alike: what was cut is read again without those that are too long
+        again = [i for i in cut if i not in lost]
+        rest = [i for i in range(len(asked)) if i not in found]
+        whole = [batch.take(np.array(rest, dtype=np.int64)), self.of([asked[i] for i in again]), *lost.values()]
+        return RewardBatch.concat([b for b in whole if len(b)]).take(np.argsort([*rest, *again, *lost]))
 
     def _cut(self, sample: Sample) -> RewardBatch | None:
         """What a sample is whose reference loses words to `max_length`; None where only older turns do."""
-        encoder = getattr(self.of, "encoder", None)
-        if encoder is None:
-            return None
         turn = (*(m for m in sample.prompt[:-1] if m.role == "system"), sample.prompt[-1])
         told = {"tools": sample.meta.get("tools"), "kwargs": sample.meta.get("chat_template_kwargs")}
-        if not encoder.encode(turn, sample.completion, **told).cut:
+        encoders = [e for e in _encoders(self.of) if e.encode(turn, sample.completion, **told).cut]
+        if not encoders:
             return None
-        found = no_room("the reference") if encoder.encode(turn, "", **told).cut else fault(CUT)
-        return assembled([found], Scale(floor=self.bounds[0]))
+        never = any(e.encode(turn, "", **told).cut for e in encoders)
+        return assembled(
+            [no_room("the question with its reference") if never else fault(CUT)], Scale(floor=self.bounds[0])
+        )
+
+
+def _encoders(reward: Any) -> list[Any]:
+    """What renders text for a reward: its own encoder, or those of the rewards that it is made of."""
+    if hasattr(reward, "encoder"):
+        return [reward.encoder]
+    parts = [
+        *getattr(reward, "rewards", ()),
+        *(getattr(reward, name) for name in ("reward", "of") if hasattr(reward, name)),
+    ]
+    return [encoder for part in parts for encoder in _encoders(part)]
+
+
+def _truncated(told: Mapping[str, Any]) -> bool:
+    """Whether a detail, or that of a member, says that text was cut off."""
+    return bool(told.get("cut")) or any(_truncated(member) for member in told.get("members", ()))
 
 
 def _mean(batch: RewardBatch) -> RewardBatch:
@@ -213,14 +231,19 @@ def _mean(batch: RewardBatch) -> RewardBatch:
     if len(batch) == 1:
         return batch
     outcome = combined_outcomes(batch.outcome[:, None])
+    faulty = (batch.outcome == Outcome.POLICY_FAULT) & (outcome[0] == Outcome.SCORED)
 
-    def mean(column: Floats | None) -> Floats | None:
-        return None if column is None else column.mean(axis=0, keepdims=True)
+    def mean(column: Floats | None, of_fault: float = 0.0) -> Floats | None:
+        if column is None:
+            return None
+        filled = np.where(faulty.reshape(-1, *[1] * (column.ndim - 1)), of_fault, column)
+        return np.asarray(filled.mean(axis=0, keepdims=True))
 
-    aspects = {name: values.mean(keepdims=True) for name, values in batch.aspects.items()}
+    floor = float(batch.reward[faulty][0]) if faulty.any() else 0.0
+    aspects = {name: values[~faulty].mean(keepdims=True) for name, values in batch.aspects.items()}
     return RewardBatch(
         batch.reward.mean(keepdims=True), outcome, std=mean(batch.std), noise=mean(batch.noise),
-        members=mean(batch.members), aspects=aspects,
+        members=mean(batch.members, floor), aspects=aspects,
         detail=({"references": [dict(told) for told in batch.detail]},),
     )  # fmt: skip
 

@@ -70,18 +70,18 @@ class FollowUpReward:
         located = self._located(samples, said)
         read = self.model.read([one for row in located for one in row])
         rows = [read[i : i + len(said)] for i in range(0, len(read), len(said))]
-        found = []
-        for sample, row in zip(samples, rows, strict=True):
-            per_token = [r.logps.mean() for r in row if r is not None and r.logps.size]
-            found.append(
-                self._found(np.array(per_token)) if len(per_token) == len(said) else self._unread(sample, said)
-            )
+        means = [[r.logps.mean() for r in row if r is not None and r.logps.size] for row in rows]
+        unread = [i for i, each in enumerate(means) if len(each) < len(said)]
+        empty = dict(
+            zip(unread, self._located([replace(samples[i], completion="") for i in unread], said), strict=True)
+        )
+        found = [
+            self._found(np.array(each)) if i not in empty
+            else no_room("a follow-up") if any(one is None for one in empty[i])
+            else fault(TOO_LONG)
+            for i, each in enumerate(means)
+        ]  # fmt: skip
         return assembled(found, self.scale)
-
-    def _unread(self, sample: Sample, said: Sequence[str]) -> Found:
-        """What a sample is after which some follow-up does not fit."""
-        (empty,) = self._located([replace(sample, completion="", steps=None)], said)
-        return fault(TOO_LONG) if all(one is not None for one in empty) else no_room("a follow-up")
 
     def _located(self, samples: Sequence[Sample], said: Sequence[str]) -> list[list[Located | None]]:
         """For each sample its follow-ups, each after the whole conversation; samples of a prompt truncated alike."""

@@ -98,7 +98,7 @@ class RatioReward:
         """Hash of both models' weights and templates, options and domains; made at first use."""
         models = [self.policy.fingerprint, self.reference.fingerprint if self.reference else ""]
         told = {name: asdict(d) for name, d in self.domains.items()}
-        return content_hash(["likelihood/ratio", 1, models, asdict(self.options), asdict(self.scale), told])
+        return content_hash(["likelihood/ratio", 2, models, asdict(self.options), asdict(self.scale), told])
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """Scores samples.

@@ -140,31 +140,52 @@ def _turn(
     stop = len(text)
     if m + 1 < len(conversation):
         stop = _shared(well_formed(encoder.text(conversation[: m + 1], tools=tools, kwargs=kwargs)), text)
-    words, places = _places(well_formed(conversation[m].text), text[start:])
+    words, places = _places(well_formed(conversation[m].text), text[start:], stop - start)
     return Turn(start, stop, (start + words[0], start + words[1]), offset + places)
 
 
-def _places(written: str, rendered: str) -> tuple[tuple[int, int], Index]:
+def _places(written: str, rendered: str, size: int) -> tuple[tuple[int, int], Index]:
     """Where words stand in what a template made of them, and for each gap there the gap in the words.
 
     Templates trim turns and set lines around reasoning anew, and a pad token's text is broken by a space of no width:
     words that differ in white space alone keep their places. Where more was changed, they are taken to begin with the
     turn.
+
+    Args:
+        written: the message's text.
+        rendered: the conversation from the turn on.
+        size: length of the turn in it.
     """
-    gaps = np.arange(len(rendered) + 1, dtype=np.int64)
-    at = rendered.find(written)
-    if at < 0 and (ours := _black(written)).size:
-        theirs = _black(rendered)
-        first = "".join(rendered[i] for i in theirs).find("".join(written[i] for i in ours))
-        if first >= 0:
-            theirs = theirs[first : first + ours.size]
-            places = np.full(len(rendered) + 1, ours[0])
-            places[theirs + 1] = ours + 1
-            places[theirs] = ours  # white space that was left out goes to the letter before it
-            places[theirs[-1] + 1 :] = len(written)
-            return (int(theirs[0]), int(theirs[-1]) + 1), np.maximum.accumulate(places)
-    at = max(at, 0)
-    return (at, at + len(written)), np.clip(gaps - at, 0, len(written))
+    bare = written.strip()
+    at = rendered.find(bare)
+    if at < 0:
+        aligned = _aligned(written, rendered[:size]) or _aligned(written, rendered)
+        if aligned:
+            return aligned
+        at = 0
+    lead = len(written) - len(written.lstrip())
+    whole = at >= lead and rendered.startswith(written, at - lead)
+    first, last = (at - lead, at - lead + len(written)) if whole else (at, at + len(bare))
+    gaps = np.arange(max(size, last) + 1, dtype=np.int64)
+    if whole:
+        return (first, last), np.clip(gaps - first, 0, len(written))
+    places = np.clip(gaps - first, 0, len(bare)) + lead
+    places[last:] = len(written)  # white space that was trimmed goes to the last letter
+    return (first, last), places
+
+
+def _aligned(written: str, rendered: str) -> tuple[tuple[int, int], Index] | None:
+    """The same of words whose letters stand in the rendered text with other white space between them."""
+    ours, theirs = _black(written), _black(rendered)
+    first = "".join(rendered[i] for i in theirs).find("".join(written[i] for i in ours))
+    if first < 0:
+        return None
+    theirs = theirs[first : first + ours.size]
+    places = np.full(len(rendered) + 1, ours[0])
+    places[theirs + 1] = ours + 1
+    places[theirs] = ours  # white space that was left out goes to the letter before it
+    places[theirs[-1] + 1 :] = len(written)
+    return (int(theirs[0]), int(theirs[-1]) + 1), np.maximum.accumulate(places)
 
 
 def _black(text: str) -> Index:

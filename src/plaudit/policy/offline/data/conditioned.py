@@ -147,7 +147,11 @@ def directed_samples(
 def _direction_asked(prompt: Conversation, names: Sequence[str]) -> float | None:
     """The angle, in degrees, that a prompt asks for already; None where it asks for none."""
     said = prompt[0].text if prompt and prompt[0].role == "system" else ""
-    parts = " and ".join(rf"{re.escape(name)} (-?\d+)" for name in names)
     before, after = map(re.escape, WEIGHS.split("{}"))
-    found = re.search(rf"(?:^|\n\n){before}{parts}{after}$", said)
-    return None if found is None else math.degrees(math.atan2(float(found[2]), float(found[1])))
+    for order in (list(names), list(names)[::-1]):  # rows may name their aspects in another order than the words do
+        parts = " and ".join(rf"{re.escape(name)} (-?\d+)" for name in order)
+        found = re.search(rf"(?:^|\n\n){before}{parts}{after}$", said)
+        if found:
+            v = dict(zip(order, map(float, found.groups()), strict=True))
+            return math.degrees(math.atan2(v[names[1]], v[names[0]]))
+    return None

@@ -98,7 +98,7 @@ def _further(
     if name == "contrasts":  # as many rows as five rewordings would make, of an answer and that to a like prompt
         first, second, one, two = world.contrasts(3, max(5 * len(x) // 2, 1))
         return np.concatenate([first, second]), np.concatenate([one, two]), np.concatenate([two, one])
-    if name in ("plain", "penalty", "oracle") or not step:
+    if name in ("plain", "penalty", "oracle"):
         return x[:0], good[:0], poor[:0]
     moved = np.random.default_rng([world.seed, 4]).normal(size=(len(x), 5, good.shape[1])) * step
     kept = [
@@ -106,7 +106,7 @@ def _further(
         for i in range(len(x))
         for j in (range(5) if name == "every" else _outermost(np.concatenate([np.zeros((1, good.shape[1])), moved[i]])))
     ]
-    row, which = np.array(kept).T
+    row, which = np.array(kept, dtype=np.int64).reshape(-1, 2).T
     asked = np.roll(np.arange(len(x)), 1)[row] if name == "elsewhere" else row
     return x[asked], good[row] + moved[row, which], poor[asked]
 
