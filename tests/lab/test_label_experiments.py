@@ -101,6 +101,13 @@ def test_hull_pairs(smoke):
     assert found["hull"]["c_res"] != found["elsewhere"]["c_res"]
 
 
+def test_peer_review(smoke):
+    found = smoke("peer_review")
+    assert found["oracle"]["accuracy"] == 1.0
+    assert found["collaborative@0"] == found["independent@0"]  # nothing is left out
+    assert len({found[arm]["accuracy"] for arm in ("collaborative", "own", "coin", "one")}) > 1
+
+
 def test_community_feedback(smoke):
     found = smoke("community_feedback")
     assert found["oracle"]["right"] == 1.0

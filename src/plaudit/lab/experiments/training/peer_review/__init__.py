@@ -1,0 +1,1 @@
+"""Two networks that choose each other's pairs, against two that do not."""
