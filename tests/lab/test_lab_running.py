@@ -194,6 +194,12 @@ def test_evidence_states_effect_verdict_hash_and_blind_disagreement(tmp_path):
     agrees = summarise({"a": (claim, confirmed(claim, 0.4))})
     assert not agrees[0].disagrees
     assert "**disagrees**" not in evidence_page(agrees)
+    assert "interim" not in evidence_page(agrees)
+    runs = confirmed(claim, 0.4)
+    few = {key: arms for key, arms in runs.items() if key not in ("confirmatory-0", "blind-1", "blind-2", "blind-3")}
+    page = evidence_page(summarise({"a": (claim, few)}))
+    assert "| interim, 11 of 12: HOLDS |" in page
+    assert "| interim, 1 of 4: agrees |" in page
     assert "not run" in evidence_page(summarise({"a": (claim, {})}))
 
 

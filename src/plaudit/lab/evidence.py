@@ -153,16 +153,17 @@ def _agreement(rows: Sequence[Row]) -> str:
 def _table_row(row: Row) -> str:
     c = row.claim
     effect = row.confirmed.effect.format() if row.confirmed else "not run"
-    verdict = "-"
-    if row.confirmed:
-        done, needed = row.confirmed.effect.n, COUNTS["confirmatory"]
-        # the protocol's verdict rests on all of them; fewer may be looked at, and must not pass for it
-        verdict = (
-            str(row.confirmed.verdict) if done >= needed else f"interim, {done} of {needed}: {row.confirmed.verdict}"
-        )
+    verdict = _marked(row.confirmed, "confirmatory", str(row.confirmed.verdict)) if row.confirmed else "-"
     adjusted = "-" if math.isnan(row.adjusted) else f"{row.adjusted:.3g}"
-    blind = "not run" if row.blind is None else ("**disagrees**" if row.disagrees else "agrees")
+    said = "**disagrees**" if row.disagrees else "agrees"
+    blind = _marked(row.blind, "blind", said) if row.blind else "not run"
     return f"| {c.name} | {c.grade} | {c.world} | {effect} | {verdict} | {adjusted} | {blind} |"
+
+
+def _marked(found: Judgement, role: str, words: str) -> str:
+    """The words, marked where instances are missing: fewer may be looked at, and must not pass for the verdict."""
+    done, needed = found.effect.n, COUNTS[role]
+    return words if done >= needed else f"interim, {done} of {needed}: {words}"
 
 
 def _section(row: Row) -> list[str]:
@@ -182,7 +183,7 @@ def _section(row: Row) -> list[str]:
     if row.gap is not None:
         lines.append(f"- gap to `{c.oracle}` closed: {row.gap.format()}")
     if row.blind is not None:
-        lines.append(f"- blind: {row.blind.effect.format()}, {row.blind.verdict}")
+        lines.append(f"- blind: {row.blind.effect.format()}, {_marked(row.blind, 'blind', str(row.blind.verdict))}")
     if row.disagrees:
         lines.append("- **The blind instances disagree with the confirmatory ones: do not rely on this verdict.**")
     changes = [f"  - {a['date']}: {a['what']} ({a['why']})" for a in c.amendments]
