@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NEEDING = {"length-controlled": "length-controlled?slope=0.1", "group-matched": "group-matched?column=group"}
 """Transforms without a default that does something, as `plot all` draws them."""
-REWARDS: dict[str, set[str]] = {"fused": {"corpus", "model", "of"}, "win-rate": {"of"}}
+REWARDS: dict[str, set[str]] = {"ensemble": {"of"}, "fused": {"corpus", "model", "of"}, "win-rate": {"of"}}
 """What is named `shape/` and is no transform of one reward's numbers, with the options that a picture has itself."""
 
 
@@ -63,7 +63,7 @@ def _plot(args: argparse.Namespace) -> int:
 
 def _drawn(name: str, example: Example) -> str:
     """The picture of a transform, or of one of `REWARDS`, with its options."""
-    from plaudit.report.shapes import Strengths, fused, picture, shape_picture, won
+    from plaudit.report.shapes import Strengths, aggregated, fused, picture, shape_picture, won
     from plaudit.rewards.base import RewardBatch
     from plaudit.rewards.registry import make
     from plaudit.shaping.fusion import FusedReward
@@ -76,8 +76,12 @@ def _drawn(name: str, example: Example) -> str:
         if given := REWARDS[kind] & set(options):
             raise InputError(f"shape: {min(given)} is not read here, the example has its own; leave it out")
     if kind == "win-rate":
-        make("shape/win-rate", {"of": Strengths(), **options})  # says which option is not known
-        return str(picture(example, won(example), title=title))
+        compared: Any = make("shape/win-rate", {"of": Strengths(), **options})  # says which option is not known
+        return str(picture(example, won(example, unit=compared.unit), title=title))
+    if kind == "ensemble":
+        reward: Any = make("shape/ensemble", {"of": _Bounded(), **options})
+        made = aggregated(example, by=reward.by, center=reward.center, **reward.options)
+        return str(picture(example, made, title=title))
     if kind == "fused":
         found: Any = make("shape/fused", {"of": _Bounded(), "corpus": "", **options})
         assert isinstance(found, FusedReward)

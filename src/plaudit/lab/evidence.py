@@ -11,7 +11,7 @@ import numpy as np
 
 from plaudit.lab.claim import GRADES, Claim
 from plaudit.lab.running import Results
-from plaudit.lab.seeds import COUNTS
+from plaudit.lab.seeds import COUNTS, Role
 from plaudit.lab.verdict import Judgement, Verdict, gap_closed, judge
 from plaudit.stats.correlation import kendall_tau
 from plaudit.stats.estimate import Estimate
@@ -160,7 +160,7 @@ def _table_row(row: Row) -> str:
     return f"| {c.name} | {c.grade} | {c.world} | {effect} | {verdict} | {adjusted} | {blind} |"
 
 
-def _marked(found: Judgement, role: str, words: str) -> str:
+def _marked(found: Judgement, role: Role, words: str) -> str:
     """The words, marked where instances are missing: fewer may be looked at, and must not pass for the verdict."""
     done, needed = found.effect.n, COUNTS[role]
     return words if done >= needed else f"interim, {done} of {needed}: {words}"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from markupsafe import Markup
 
 from plaudit.records.sample import Sample, conversation
 from plaudit.report import svg
-from plaudit.rewards.base import Floats, Outcome, PreferenceBatch, RewardBatch
+from plaudit.rewards.base import Floats, Outcome, PreferenceBatch, RewardBatch, Scope
 from plaudit.shaping.fusion import fused_rewards
 from plaudit.shaping.groups import standardised
+from plaudit.shaping.pessimism import AggregatedReward
 from plaudit.shaping.transforms.base import ValueTransform
 from plaudit.shaping.transforms.references import References, key_of
 from plaudit.shaping.win_rates import WinRate
@@ -83,9 +84,36 @@ class Strengths:
         return PreferenceBatch(1 / (1 + np.exp(-np.array(gap))), np.full(len(gap), Outcome.SCORED, dtype=np.int8))
 
 
-def won(example: Example) -> Floats:
+@final
+class Members:
+    """An ensemble that stands for any: five members about the rewards that an example's samples know.
+
+    They lie a quarter of a deviation about them, and four times as far where a reward is far too high.
+    """
+
+    scope: Scope = "sample"
+    name, bounds, fingerprint = "members", (-100.0, 100.0), "members"
+
+    def __init__(self, example: Example) -> None:
+        self.example = example
+
+    def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
+        """The rewards as the members' means, with the members."""
+        reward = np.array([s.meta["reward"] for s in samples])
+        spread = np.where(self.example.far, 1.0, 0.25)
+        drawn = np.random.default_rng(len(samples)).normal(size=(len(samples), 5))
+        members = reward[:, None] + spread[:, None] * (drawn - drawn.mean(axis=1, keepdims=True))
+        return RewardBatch(reward, members=members)
+
+
+def won(example: Example, *, unit: str = "probability") -> Floats:
     """Win rates within the prompts of an example, compared by `Strengths`: what `shape/win-rate` makes of it."""
-    return WinRate(Strengths())(example.samples).reward
+    return WinRate(Strengths(), unit=unit)(example.samples).reward
+
+
+def aggregated(example: Example, **options: Any) -> Floats:
+    """What `shape/ensemble` makes of `Members` of an example."""
+    return AggregatedReward(Members(example), **options)(example.samples).reward
 
 
 def fused(example: Example, *, neighbours: int, threshold: float) -> Floats:
