@@ -10,7 +10,7 @@ import pytest
 from plaudit.errors import InputError
 from plaudit.records import Message, Pair, Ranked, Rated, Unpaired, convert
 from plaudit.records.sample import Sample
-from plaudit.rewards.models import LOGISTIC
+from plaudit.rewards.models import LOGISTIC, READINGS, ModelReward
 from plaudit.rewards.preferences import PreferenceModel
 from plaudit.rewards.registry import load
 from plaudit.training.collating import Collator
@@ -133,7 +133,7 @@ def test_each_trains_learns_what_is_better_and_survives_a_new_process(fit, tmp_p
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
-def test_a_comparison_trains_and_survives_a_new_process(name, fit, tmp_path, elsewhere):
+def test_a_comparison_trains_and_survives_a_new_process(name, fit, tmp_path, elsewhere, monkeypatch):
     fitted = fit(tmp_path, rows_for(name, 16), objective=name, epochs=12.0)
     here = PreferenceModel(fitted.reward)
     long, short = ([Sample(ASKED, f"{'good ' * j}answer")] for j in (3, 0))
@@ -142,6 +142,11 @@ def test_a_comparison_trains_and_survives_a_new_process(name, fit, tmp_path, els
     assert np.allclose(forth.probability + back.probability, 1, atol=1e-6)
     assert np.allclose(here(long, long).probability, 0.5, atol=1e-6)
     assert forth.std is None or np.allclose(forth.std, back.std)  # which one is named first means nothing
+    # a deviation that is read in another way is logged under another fingerprint
+    again = ModelReward.load(tmp_path / "model")
+    assert again.fingerprint == fitted.reward.fingerprint
+    monkeypatch.delitem(READINGS, "twice")
+    assert (ModelReward.load(tmp_path / "model").fingerprint == again.fingerprint) == (name != "two-raters")
     code = (
         "import sys, plaudit; from plaudit import Sample, Message; from plaudit.rewards.registry import resolve\n"
         "c, asked = resolve(sys.argv[1]), (Message('user', 'how are you'),)\n"

@@ -82,14 +82,11 @@ def _keep(args: argparse.Namespace, file: str, rows: Sequence[Any] | None) -> No
     from plaudit.records import write
 
     path = Path(args.out) / file
+    inputs = [Path(given) for given in (args.data, args.shifted) if given and Path(given).exists()]
     if rows is not None:
         write(path, rows)
-    elif path.exists() and not any(Path(given).exists() and path.samefile(given) for given in _read(args)):
+    elif path.exists() and not any(path.samefile(given) for given in inputs):
         path.unlink()
-
-
-def _read(args: argparse.Namespace) -> list[str]:
-    return [given for given in (args.data, args.shifted) if given]
 
 
 def _backbone(args: argparse.Namespace) -> dict[str, Any]:

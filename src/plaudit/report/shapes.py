@@ -35,7 +35,8 @@ class Example:
     """Rewards as a policy sees them when it begins to hack: levels that differ by prompt, and a few far too high.
 
     Attributes:
-        samples: `PROMPTS * EACH` of them, of 1 to some 40 words: better ones tend to be longer; `meta` has the reward.
+        samples: `PROMPTS * EACH` of them, of 1 to some 40 words: better ones tend to be longer; `meta` has the reward
+            and whether it is far too high.
         reward: (n,) normal about the prompt's level, which is normal itself; one in forty is six too high.
         far: (n,) True for these.
         references: rewards of `REFERENCES` completions of the starting policy for each prompt.
@@ -57,8 +58,8 @@ class Example:
         words = np.maximum(np.rint(20 + 4 * (reward - np.repeat(level, EACH)) + 4 * rng.normal(size=n)), 1)
         prompts = [conversation(f"prompt {i}") for i in range(PROMPTS)]
         samples = tuple(
-            Sample(prompts[i // EACH], "word " * int(k), meta={"group": "ab"[i % 2], "reward": r})
-            for i, (k, r) in enumerate(zip(words.tolist(), reward.tolist(), strict=True))
+            Sample(prompts[i // EACH], "word " * int(k), meta={"group": "ab"[i % 2], "reward": r, "far": f})
+            for i, (k, r, f) in enumerate(zip(words.tolist(), reward.tolist(), far.tolist(), strict=True))
         )
         first = rng.normal(size=(PROMPTS, REFERENCES)) + level[:, None]
         rows = {key_of(samples[i * EACH].prompt): tuple(first[i].tolist()) for i in range(PROMPTS)}
@@ -88,19 +89,16 @@ class Strengths:
 class Members:
     """An ensemble that stands for any: five members about the rewards that an example's samples know.
 
-    They lie a quarter of a deviation about them, and four times as far where a reward is far too high.
+    They lie a quarter of a deviation about them, and three deviations where a reward is far too high.
     """
 
     scope: Scope = "sample"
     name, bounds, fingerprint = "members", (-100.0, 100.0), "members"
 
-    def __init__(self, example: Example) -> None:
-        self.example = example
-
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """The rewards as the members' means, with the members."""
         reward = np.array([s.meta["reward"] for s in samples])
-        spread = np.where(self.example.far, 1.0, 0.25)
+        spread = np.array([3.0 if s.meta["far"] else 0.25 for s in samples])
         drawn = np.random.default_rng(len(samples)).normal(size=(len(samples), 5))
         members = reward[:, None] + spread[:, None] * (drawn - drawn.mean(axis=1, keepdims=True))
         return RewardBatch(reward, members=members)
@@ -113,7 +111,7 @@ def won(example: Example, *, unit: str = "probability") -> Floats:
 
 def aggregated(example: Example, **options: Any) -> Floats:
     """What `shape/ensemble` makes of `Members` of an example."""
-    return AggregatedReward(Members(example), **options)(example.samples).reward
+    return AggregatedReward(Members(), **options)(example.samples).reward
 
 
 def fused(example: Example, *, neighbours: int, threshold: float) -> Floats:

@@ -160,7 +160,7 @@ class ConfidenceShaping(ValueTransform):
         confidence_reward([], [], 0.0, mode=self.mode)  # says what is wrong with the mode
         if self.weight is None:
             object.__setattr__(self, "weight", WEIGHTS[self.mode])
-        if not 0 <= self.size < math.inf:
+        if not 0 <= self._number < math.inf:
             raise InputError(f"confidence: weight is {self.weight}; give a finite number of at least 0")
         if not 0 <= self.rate <= 1:
             raise InputError(f"confidence: rate is {self.rate}; give a share between 0 and 1")
@@ -168,8 +168,8 @@ class ConfidenceShaping(ValueTransform):
             raise InputError(f"confidence: clamp is {self.clamp}; it must be positive")
 
     @property
-    def size(self) -> float:
-        """The weight as a number."""
+    def _number(self) -> float:
+        """The weight, which is one from the outset."""
         return WEIGHTS[self.mode] if self.weight is None else self.weight
 
     def shaped(self, reward: Floats, samples: Sequence[Sample]) -> Floats:
@@ -183,7 +183,7 @@ class ConfidenceShaping(ValueTransform):
         low, high = (float(np.clip(b, -self.clamp, self.clamp)) for b in bounds)
         r, s = [low, low, high, high], [0.0, 1.0, 0.0, 1.0]
         if self.mode == "threshold":  # near the mean either sign may be had
-            own = [x + sign * self.size * abs(x) / 2 for x in (low, high) for sign in (-1, 1)]
+            own = [x + sign * self._number * abs(x) / 2 for x in (low, high) for sign in (-1, 1)]
             return min(own), max(own)
         ends = confidence_reward(r, s, self.mean, mode=self.mode, weight=self.weight)
         return float(ends.min()), float(ends.max())

@@ -130,17 +130,8 @@ class FusedReward:
     def fingerprint(self) -> str:
         """Of the reward, the corpus' content, the embedder and the options."""
         data = read(self.corpus).data_hash
-        return content_hash(
-            [
-                "shape/fused",
-                2,
-                self.reward.fingerprint,
-                data,
-                self.embedder.fingerprint,
-                self.neighbours,
-                self.threshold,
-            ]
-        )
+        options = [self.neighbours, self.threshold]
+        return content_hash(["shape/fused", 2, self.reward.fingerprint, data, self.embedder.fingerprint, *options])
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
         """The reward's batch with smoothed values; what does not count stays as it is, the detail keeps the own reward.

@@ -23,7 +23,7 @@ def _language(seed=0, *, lines=LINES, vocabulary=300, max_length=1024, mode="aut
 
 # as templates of reasoning models do, it trims turns and sets lines around what was thought
 RESET = (
-    "{% for m in messages %}[{{ m.role }}]\n{% if '</think>' in m.content %}<think>\n"
+    "{% for m in messages %}[{{ m.role }}]\n{% if m.role == 'assistant' and '</think>' in m.content %}<think>\n"
     "{{ m.content.split('</think>')[0].split('<think>')[-1].strip('\n') }}\n</think>\n\n"
     "{{ m.content.split('</think>')[-1].strip() }}{% else %}{{ m.content.strip() }}{% endif %}[end]\n{% endfor %}"
     "{% if add_generation_prompt %}[assistant]\n{% endif %}"

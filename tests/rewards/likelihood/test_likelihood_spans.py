@@ -58,6 +58,11 @@ def test_a_turn_is_looked_for_where_it_stands(resetting):
     assert words(resetting, bare).split() == ["Lima", "rainno"]
     text = Sample("hi", turns).text
     assert "".join(text[a:b] for a, b in bare.spans) == "Lima\n\nrain no"
+    # also where the template changes it, and a later turn quotes it as it was written
+    thought = "<think>rain</think> Lima"
+    turns = (Message("assistant", thought), Message("user", f"You said: x{thought}"), Message("assistant", "no"))
+    (bare,) = resetting.locate([Sample("hi", turns)], end=False)
+    assert words(resetting, bare).split() == ["<think>", "rain", "</think>", "Limano"]
     # nothing but white space has no token of its own
     (empty,) = resetting.locate([Sample("hi", "  \n")], end=False)
     assert empty.counted.size == 0

@@ -106,6 +106,17 @@ def test_what_cannot_be_read_is_the_policy_s_fault(language):
     assert batch.tokens[1].shape == (0, 3)
 
 
+def test_a_reward_that_is_cut_at_the_floor_says_what_it_was(strong):
+    samples = [Sample("q", "rain " * 40), Sample("q", "Lima")]
+    free = RatioReward(strong, options=RatioOptions(beta=1.0), scale=Scale(floor=-1e6))(samples)
+    floor = float(free.reward.mean())  # between the two
+    cut = RatioReward(strong, options=RatioOptions(beta=1.0), scale=Scale(floor=floor))(samples)
+    assert cut.reward.tolist() == [floor, free.reward[1]]
+    assert cut.detail[0]["below_floor"] == free.reward[0]
+    assert "below_floor" not in cut.detail[1]
+    assert not any("below_floor" in told for told in free.detail)
+
+
 def test_an_overflow_is_the_instrument_s_fault(language):
     broken = language(5)
     with torch.no_grad():

@@ -234,6 +234,7 @@ def _mean(batch: RewardBatch) -> RewardBatch:
     faulty = (batch.outcome == Outcome.POLICY_FAULT) & (outcome[0] == Outcome.SCORED)
 
     def mean(column: Floats | None, of_fault: float = 0.0) -> Floats | None:
+        """Over the references; of one that the policy is at fault for, this number."""
         if column is None:
             return None
         filled = np.where(faulty.reshape(-1, *[1] * (column.ndim - 1)), of_fault, column)

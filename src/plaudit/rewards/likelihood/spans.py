@@ -156,13 +156,14 @@ def _places(written: str, rendered: str, size: int) -> tuple[tuple[int, int], In
         rendered: the conversation from the turn on.
         size: length of the turn in it.
     """
-    bare = written.strip()
-    at = rendered.find(bare)
-    if at < 0:
-        aligned = _aligned(written, rendered[:size]) or _aligned(written, rendered)
-        if aligned:
+    bare, at = written.strip(), -1
+    for part in (rendered[:size], rendered):  # its own turn first: a later one may quote it
+        at = part.find(bare)
+        if at >= 0:
+            break
+        if aligned := _aligned(written, part):
             return aligned
-        at = 0
+    at = max(at, 0)
     lead = len(written) - len(written.lstrip())
     whole = at >= lead and rendered.startswith(written, at - lead)
     first, last = (at - lead, at - lead + len(written)) if whole else (at, at + len(bare))

@@ -1,7 +1,7 @@
 """Bradley-Terry with a steepness that grows with the margin of the label [77].
 
-Differs from the paper: MM-RLHF scales the DPO logit by it; here the difference of scores takes the place of the log-
-ratios, so the same rule serves a reward model. The margin is a label (another model's or a rater's), never the
+Differs from the paper: MM-RLHF scales the DPO logit by it; here the difference of scores takes the place of the
+log-ratios, so the same rule serves a reward model. The margin is a label (another model's or a rater's), never the
 difference being trained: that one would reward itself for being sure. The paper's DPO with it, and its reward model
 that writes a critique first, are not built.
 """

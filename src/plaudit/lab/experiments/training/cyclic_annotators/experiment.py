@@ -189,6 +189,7 @@ def _true_log_odds(data: Data) -> LogOdds:
     """The annotators' own, before they draw."""
 
     def odds(rows: Sequence[Pair]) -> np.ndarray:
+        """Of each row's chosen over its rejected completion."""
         first, second = (data.world.world.parse([r.samples()[i] for r in rows]) for i in (0, 1))
         panel = Panel.drawn(data.world.world, Knobs())
         nobody = np.zeros(len(rows), dtype=np.int64)

@@ -99,6 +99,7 @@ def _fitted(
     pairs = torch.stack([items, partner], dim=1)[items != partner]
 
     def loss(_: int) -> Tensor:
+        """Of all items at once, a mean."""
         outputs = network(inputs)
         if name == "regression":
             return squared_rating(outputs[:, 0], items=items, ratings=mean) / len(items)
