@@ -2,7 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
+
+from plaudit.errors import InputError
+from plaudit.lab.experiments.training.strength_recipe import experiment as strength_recipe
+from plaudit.records.message import Message
+from plaudit.records.rows import Ranked
 
 
 def test_preference_strength(smoke):
@@ -11,6 +17,56 @@ def test_preference_strength(smoke):
     assert found["flip"]["wrong_bottom"] == found["leave"]["wrong_bottom"]  # the strengths are those of all arms
     assert found["flip@0"]["wrong_bottom"] == found["flip@0"]["wrong_top"] == 0
     assert len({numbers["accuracy"] for numbers in found.values()}) >= 4  # the arms are not one another
+
+
+def test_strength_margins(smoke):
+    found = smoke("training/strength_margins")
+    assert all(0 <= numbers[k] <= 1 for numbers in found.values() for k in ("accuracy", "learned", "learned_wrong"))
+    assert found["margins@0"]["learned_wrong"] == 0
+    assert len({numbers["log_loss"] for numbers in found.values()}) == len(found)  # no arm is another one
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """What the recipe's arms fitted, in order: objective, lists, passes, and whether from another's weights."""
+    done = []
+
+    def recorded(rows, *, epochs, objective="bradley-terry", backbone=None, **options):
+        done.append((objective, len(rows), epochs, backbone is not None))
+        return fit(rows, epochs=epochs, objective=objective, backbone=backbone, **options)
+
+    fit = strength_recipe.reward_in_world
+    monkeypatch.setattr(strength_recipe, "reward_in_world", recorded)
+    return done
+
+
+def test_strength_recipe(smoke, fits):
+    found = smoke("training/strength_recipe", ["recipe", "sequence", "scaled", "placebo", "oracle"])
+    assert found["oracle"]["accuracy"] == 1
+    assert found["recipe"]["factor"] in strength_recipe.FACTORS
+    assert found["sequence"]["factor"] == found["scaled"]["factor"] == 1
+    regression, scaled = "regression", "scaled-bradley-terry"
+    of_twelve = [(regression, 12, 1.0, False), (scaled, 12, 1.0, True)]
+    assert fits == [
+        *of_twelve, (regression, 16, 1.0, False), (scaled, 16, 1.0, True),
+        (scaled, 16, 1.0, False), (scaled, 16, 1.0, True), *of_twelve,
+    ]  # fmt: skip
+    assert len({numbers["correlation"] for numbers in found.values()}) == len(found)
+
+
+def test_a_factor_is_chosen_by_differently_rated_completions():
+    asked = (Message("user", "q"),)
+    rows = [Ranked(asked, ("a", "bb", "ccc"), (1.0, 2.0, 2.0)), Ranked(asked, ("dddd", "e"), (3.0, 1.0))]
+
+    def length(samples):
+        return np.array([float(len(s.text)) for s in samples])
+
+    # a < bb, a < ccc and dddd > e as rated; bb and ccc are rated alike
+    assert strength_recipe.agreement(length, rows) == 1
+    assert strength_recipe.agreement(lambda samples: np.zeros(len(samples)), rows) == 0.5
+    assert strength_recipe.agreement(lambda samples: -length(samples), rows) == 0
+    with pytest.raises(InputError, match="no validation list has two ratings"):
+        strength_recipe.agreement(length, [Ranked(asked, ("a", "b"), (1.0, 1.0))])
 
 
 def test_meta_reward(smoke):

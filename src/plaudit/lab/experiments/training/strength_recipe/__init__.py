@@ -1,0 +1,1 @@
+"""Ratings first, then strengths, then further the same way."""

@@ -1,0 +1,1 @@
+"""The whole recipe against its first step alone."""
