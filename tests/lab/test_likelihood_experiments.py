@@ -1,11 +1,23 @@
 """Smoke runs of the experiments on likelihood-based rewards: the machinery, not the claims."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from plaudit.errors import InputError
 from plaudit.lab import find_experiment
 from plaudit.lab.experiments.rewards.density_ratio.experiment import tilted
+from plaudit.lab.experiments.rewards.implicit_steps import experiment as implicit_steps
+from plaudit.lab.experiments.rewards.implicit_steps.experiment import ARMS, Judged, Solution, judged_steps
 from plaudit.lab.experiments.rewards.reference_probability.experiment import auc
+from plaudit.lab.worlds.arithmetic import Habits
+from plaudit.lab.worlds.arithmetic.habits import demonstrations
+from plaudit.lab.worlds.arithmetic.policy import Drawn, prompt_ids
+from plaudit.lab.worlds.arithmetic.problems import Problem
+from plaudit.lab.worlds.arithmetic.symbols import ids
+
+SUM = Problem(5, (("+", 9), ("-", 2)))
 
 
 @pytest.mark.parametrize("name", ["implicit_reward", "density_ratio", "reference_probability"])
@@ -34,3 +46,86 @@ def test_auc_by_hand():
     # right: 3 and 1; wrong: 1 and 0. 3 beats both, 1 ties one and beats the other: (2 + 1.5) / 4
     assert auc(np.array([3.0, 1.0, 1.0, 0.0]), np.array([1, 1, 0, 0])) == 0.875
     assert auc(np.array([3.0]), np.array([1.0])) == 0.5
+
+
+@pytest.fixture
+def demonstrated(monkeypatch):
+    """Solutions as the demonstrations have them in place of those that a policy of a smoke run's size draws."""
+
+    def sampled(model, problems, *, each, seed):
+        rows = [demonstrations(problems, Habits(slips=0.3), seed=seed + i) for i in range(each)]
+        return [[Drawn(text, (), (), True) for text in column] for column in zip(*rows, strict=True)]
+
+    monkeypatch.setattr(implicit_steps, "sample", sampled)
+
+
+def test_rewards_of_steps(small_worlds, demonstrated, development):
+    experiment = find_experiment("rewards/implicit_steps")
+    budget = dict(experiment.claim.budget["smoke"]) | {"demonstrations": 200, "policy_epochs": 1.0, "test": 12}
+    seed = development(experiment).seed
+    found = {arm: experiment.run_instance(seed, arm, budget=budget, fit=None) for arm in experiment.claim.arms}
+    assert found["oracle"]["auc"] == found["oracle"]["drop"] == 1
+    assert found["oracle"]["best_of"] >= found["oracle"]["chance"]
+    assert all(0 <= v <= 1 for numbers in found.values() for v in numbers.values())
+    assert set(ARMS) | {"implicit@1"} == set(found)
+    assert found["implicit"]["drop"] == found["implicit_value"]["drop"]  # one fit, read in two ways
+    assert len({tuple(numbers.values()) for numbers in found.values()}) >= 8
+    for wrong in ("nothing", "labels@1"):
+        with pytest.raises(InputError, match=f"arm '{wrong}' is not known"):
+            experiment.run_instance(seed, wrong, budget=budget, fit=None)
+
+
+def solution(*steps, right):
+    return Solution(SUM, steps, right)
+
+
+RIGHT = solution("5+9=14\n", "14-2=12\n", "#### 12", right=(True, True))
+SLIPPED = solution("5+9=15\n", "15-2=13\n", "#### 13", right=(False, True))
+LATE = solution("5+9=14\n", "14-2=11\n", "#### 11", right=(True, False))
+
+
+def test_a_solution_in_parts():
+    assert implicit_steps.solution_of(SUM, "5+9=15\n15-2=13\n#### 13") == SLIPPED
+    assert implicit_steps.solution_of(SUM, "5+9=14\n14-2=12\n") is None  # no answer
+    assert implicit_steps.solution_of(SUM, "#### 12") is None  # no step
+    assert SLIPPED.prefixes == ["5+9=15\n", "5+9=15\n15-2=13\n", "5+9=15\n15-2=13\n#### 13"]
+    assert [s.outcome for s in (RIGHT, SLIPPED, LATE)] == [1, 0, 0]
+    assert [s.first_wrong for s in (RIGHT, SLIPPED, LATE)] == [-1, 0, 1]
+
+
+def test_steps_are_judged_up_to_the_first_wrong_one():
+    values = [np.array([0.1, 0.5, 9.0]), np.array([-0.2, -0.9, 9.0]), np.array([0.3, 0.0, 9.0])]
+    judged = Judged(values, np.array([0.2, 0.1, 0.3]))
+    found = judged_steps(judged, [[RIGHT, SLIPPED], [LATE]], "change")
+    # right steps: 0.1, 0.4, 0.3; first wrong ones: -0.2, -0.3. What follows a wrong step is not read.
+    assert found["auc"] == 1
+    # the value falls most in the first wrong step of LATE; SLIPPED's second step falls by 0.7, its first by 0.2
+    assert found["drop"] == 0.5
+    assert found["best_of"] == 0.5
+    assert found["chance"] == pytest.approx(1 / 3)
+    # as values: right 0.1, 0.5, 0.3; wrong -0.2, 0.0
+    assert judged_steps(judged, [[RIGHT, SLIPPED], [LATE]], "value")["auc"] == 1
+    late = Judged([values[0], values[1], np.array([0.05, 0.3, 9.0])], judged.totals)
+    # right 0.1, 0.5, 0.05; wrong -0.2, 0.3: of six couples 0.1 < 0.3 and 0.05 < 0.3 are the wrong way round
+    assert judged_steps(late, [[RIGHT, SLIPPED], [LATE]], "value")["auc"] == pytest.approx(4 / 6)
+
+
+def test_monte_carlo_values_count_what_ends_right(monkeypatch):
+    asked = []
+
+    def generated(model, prompts, *, samples_per_prompt, **options):
+        asked.extend(prompts)
+        # from a right first step both completions are right, from a right second one the first of the two
+        ends = {"5+9=14\n": ("14-2=12\n#### 12",) * 2, "5+9=14\n14-2=12\n": ("#### 12", "#### 13")}
+        texts = [ends.get(prefix, ("#### 13",) * 2) for prefix in ("5+9=14\n", "5+9=14\n14-2=12\n", "5+9=15\n", "")]
+        return [
+            [SimpleNamespace(completion_ids=ids(t), finish="eos") for t in row] for row in texts[: len(prompts)]
+        ]  # fmt: skip
+
+    monkeypatch.setattr(implicit_steps, "generate", generated)
+    taken, values = implicit_steps.rollout_values(None, [RIGHT, SLIPPED], rollouts=2, seed=0)
+    assert (taken, values) == ([RIGHT, SLIPPED], [[1.0, 0.5], [0.0, 0.0]])
+    assert asked[1] == [*prompt_ids(SUM), *ids("5+9=14\n14-2=12\n")]
+    # a solution costs itself and two completions of each of its two lines
+    assert implicit_steps.rollout_values(None, [RIGHT, SLIPPED], rollouts=2, seed=0, most=9)[0] == [RIGHT]
+    assert implicit_steps.rollout_values(None, [RIGHT, SLIPPED], rollouts=2, seed=0, most=10)[0] == [RIGHT, SLIPPED]

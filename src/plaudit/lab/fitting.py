@@ -88,8 +88,8 @@ def trained_in_world(
     if size not in LEARNING_RATE:
         raise InputError(f"lab: size {size!r} is not known; {nearest(size, LEARNING_RATE)}")
     config = FitConfig(
-        objective=objective, epochs=epochs, max_length=256, seed=seed,
-        **{"learning_rate": LEARNING_RATE[size], "batch_size": 32, **options},
+        objective=objective, epochs=epochs, seed=seed,
+        **{"learning_rate": LEARNING_RATE[size], "batch_size": 32, "max_length": 256, **options},
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="plaudit-lab-") as name:
         start = backbone or Path(name) / "backbone"

@@ -1,0 +1,1 @@
+"""Rewards of steps by a policy that was told outcomes alone."""
