@@ -17,6 +17,7 @@ from plaudit.lab import (
     find_experiment,
     instances,
     list_experiments,
+    ranking_agreements,
     read_claim,
     run_experiment,
 )
@@ -217,16 +218,59 @@ def test_p_values_are_adjusted_within_an_area(tmp_path):
     assert rows[0].adjusted == pytest.approx(2 * rows[0].confirmed.p_value)
 
 
+def ranked(claim, world, means, **changes):
+    """A claim in a world, and runs whose arms have these means; each instance is off by as much for all arms."""
+    here = replace(claim, name=f"area/{world}", world=world, arms=tuple(means), **changes)
+    rows = instances(claim, "confirmatory")
+    runs = {r.key: {arm: {here.metric: mean + i} for arm, mean in means.items()} for i, r in enumerate(rows)}
+    return here, runs
+
+
 def test_rankings_between_worlds(tmp_path):
-    claim = claim_of(tmp_path)
-    results = {}
-    for world, effects in (("one", (0.1, 0.2, 0.3)), ("two", (0.1, 0.3, 0.2))):
-        for m, effect in enumerate(effects):
-            here = replace(claim, name=f"area/{world}{m}", world=world, contrast=(f"m{m}", "old"), oracle=None)
-            rows = {i.key: {f"m{m}": {"u": effect}, "old": {"u": 0.0}} for i in instances(claim, "confirmatory")}
-            results[here.name] = (here, rows)
-    # of three pairs of methods two are ordered alike: tau = (2 - 1) / 3
-    assert "one and two: 0.33 over 3 methods" in evidence_page(summarise(results))
+    claim = replace(claim_of(tmp_path), contrast=("a@20", "b@20"), oracle="best")
+    first = ranked(claim, "one", {"a@20": 1.0, "b@20": 2.0, "c@20": 3.0, "d@20": 9.0, "coin@20": 0.0, "best": 20.0})
+    # c and b are the other way round, and d is not there; at dose 40 and among controls and oracle all would agree
+    second = ranked(
+        claim, "two", {"c": 2.0, "a": 1.0, "b": 3.0, "c@40": 9.0, "coin": 0.0, "best": 20.0}, contrast=("a", "b")
+    )
+    results = {c.name: (c, runs) for c, runs in (first, second)}
+    (found,) = ranking_agreements(results)
+    assert (found.first, found.second, found.worlds) == ("area/one", "area/two", ("one", "two"))
+    assert found.methods == ("a", "b", "c")
+    # of three pairs of methods two are ordered alike: tau = (2 - 1) / 3; all instances have the same ranking
+    assert found.tau.value == found.tau.low == found.tau.high == pytest.approx(1 / 3)
+    page = evidence_page(summarise(results), [found])
+    assert "| area/one, area/two | one and two | 3: a, b, c | 0.33 [0.33, 0.33] |" in page
+    # an instance without one of the methods does not count for its mean: here it would turn the ranking of a and b
+    odd = {"a@20": {"u": 99.0}, "c@20": {"u": 0.0}}
+    again = ranking_agreements(results | {"area/one": (first[0], first[1] | {"confirmatory-12": odd})})
+    assert again[0].tau == found.tau
+
+
+def test_the_interval_of_an_agreement_says_when_rankings_are_noise(tmp_path):
+    claim = replace(claim_of(tmp_path), contrast=("a", "b"))
+    means = {"a": 1.0, "b": 2.0, "c": 3.0}
+    results = {c.name: (c, runs) for c, runs in (ranked(claim, "one", means), ranked(claim, "two", means))}
+    noise = np.random.default_rng(0)
+    for arms in results["area/two"][1].values():
+        for numbers in arms.values():
+            numbers["u"] += 9 * noise.standard_normal()
+    (found,) = ranking_agreements(results)
+    assert found.tau.low < 0 < found.tau.high  # means of twelve with a deviation of 9: as unsure as 2.6
+    assert found.tau.n == 12
+
+
+@pytest.mark.parametrize(
+    "changes", [{"world": "one"}, {"metric": "v"}, {"runs": "area/one"}, {"arms": ("a", "b", "oracle")}], ids=str
+)
+def test_rankings_that_are_not_compared(tmp_path, changes):
+    claim = replace(claim_of(tmp_path), contrast=("a", "b"))
+    first, runs = ranked(claim, "one", {"a": 1.0, "b": 2.0, "c": 3.0})
+    second = replace(first, name="area/two", world="two")
+    assert len(ranking_agreements({"area/one": (first, runs), "area/two": (second, runs)})) == 1
+    other = replace(second, **changes)
+    assert ranking_agreements({"area/one": (first, runs), "area/two": (other, runs)}) == []
+    assert "no two worlds have three methods" in evidence_page(summarise({"area/one": (first, runs)}))
 
 
 def test_catalogue_lists_and_finds():

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from plaudit.cli.main import main
@@ -15,6 +16,7 @@ from plaudit.lab.catalog import in_area, list_experiments
 from plaudit.lab.claim import read_claim
 from plaudit.lab.experiments.training.cyclic_annotators.experiment import as_lists
 from plaudit.lab.experiments.training.objectives.experiment import SETTINGS, fitted_slope, soft_pairs
+from plaudit.lab.experiments.training.objectives_on_features import experiment as on_features
 from plaudit.lab.experiments.training.other_objectives import experiment as other_objectives
 from plaudit.lab.experiments.training.other_objectives.experiment import SETTINGS as OTHERS
 from plaudit.lab.experiments.training.other_objectives.rows import (
@@ -34,6 +36,7 @@ from plaudit.lab.running import log_path, read_results
 from plaudit.lab.worlds.assistant import ASPECTS, PolicyConfig, prepare
 from plaudit.records.message import Message
 from plaudit.records.rows import Pair, Ranked
+from plaudit.training import FitConfig
 from plaudit.training.methods import METHODS, chosen
 
 SEED = 20_260
@@ -73,6 +76,49 @@ def test_objectives_that_read_other_rows(smoke, monkeypatch):
     )  # 16 lists, 32 to a step: all alike
     # the claim says why these are not here
     assert set(METHODS) - everything == {"cross-encoder", "variational", "yes-token", "principle-token"}
+
+
+def test_objectives_on_features(smoke):
+    claim = find_experiment("training/objectives_on_features").claim
+    found = smoke("training/objectives_on_features", [*(f"{n}@20" for n in SETTINGS), "placebo@0", "oracle"])
+    assert found["oracle"]["accuracy"] == found["oracle"]["correlation"] == 1
+    assert found["oracle"]["best_of_16"] >= max(numbers["best_of_16"] for numbers in found.values())
+    # no objective is another one
+    assert len({numbers["correlation"] for numbers in found.values()}) == len(found)
+    theirs = find_experiment("training/objectives").claim
+    assert set(theirs.arms) - set(claim.arms) == {"longer"}  # there are no words
+    assert claim.metric == theirs.metric
+
+
+def test_lists_of_features():
+    world = on_features.World(7)
+    x = world.items(3000, each=8, stream=9)
+    worth = world.worth(x)
+    assert (worth - worth.mean(axis=1, keepdims=True)).std() == pytest.approx(1, abs=0.02)
+    assert np.ptp(x[:, :, :4], axis=1).max() == 0  # shared by the completions of a prompt
+    features, rows = world.lists(50, each=4, flips=0.0)
+    assert features.shape == (200, 12)
+    assert [row.completions for row in rows[:2]] == [("0", "1", "2", "3"), ("4", "5", "6", "7")]
+    assert all(len(set(row.scores)) > 1 for row in rows)
+    u = world.worth(features).reshape(50, 4)
+    levels = np.array([row.scores for row in rows])
+    assert np.corrcoef(u.ravel(), levels.ravel())[0, 1] > 0.7  # noise and the ends of the scale take the rest
+    turned = np.array([row.scores for row in world.lists(50, each=4, flips=0.4)[1]])
+    upside_down = (turned == 6 - levels).all(axis=1) & (turned != levels).any(axis=1)
+    assert ((turned == levels).all(axis=1) | upside_down)[:20].all()
+    assert 0.2 < upside_down.mean() < 0.6
+
+
+def test_a_fit_on_features_learns_what_is_better():
+    world = on_features.World(7)
+    features, rows = world.lists(200, each=4, flips=0.0)
+    network, head = on_features.fitted(
+        rows, features, FitConfig(objective="huber"), width=32, steps=120, batch=32, seed=0
+    )
+    x = world.items(400, each=2, stream=9)
+    scores = head.read(network(torch.from_numpy(x)).detach().reshape(-1, 1)).score.reshape(-1, 2)
+    truth = world.worth(x)
+    assert np.mean((scores[:, 0] > scores[:, 1]) == (truth[:, 0] > truth[:, 1])) > 0.75
 
 
 def test_other_rows_by_hand(small_worlds):

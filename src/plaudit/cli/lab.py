@@ -98,12 +98,13 @@ def _run_one(name: str, args: argparse.Namespace) -> None:
 def _evidence(args: argparse.Namespace) -> int:
     from plaudit.lab.catalog import in_area, list_experiments
     from plaudit.lab.evidence import evidence_page, summarise
+    from plaudit.lab.rankings import ranking_agreements
     from plaudit.lab.running import read_results
     from plaudit.runs.atomic import write_text
 
     claims = in_area(list_experiments(), args.area)
     results = {name: (claim, read_results(args.folder, claim)) for name, claim in claims.items()}
-    page = evidence_page(summarise(results))
+    page = evidence_page(summarise(results), ranking_agreements(results))
     if args.out is None:
         print(page, end="")
     else:

@@ -16,6 +16,7 @@ __getattr__, __all__ = exports(
         "gap_closed": "verdict",
         "instances": "seeds",
         "judge": "verdict",
+        "ranking_agreements": "rankings",
         "read_claim": "claim",
         "run_experiment": "running",
     },

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 
 import numpy as np
 
 from plaudit.lab.claim import GRADES, Claim
+from plaudit.lab.rankings import RankingAgreement
 from plaudit.lab.running import Results
 from plaudit.lab.seeds import COUNTS, Role
 from plaudit.lab.verdict import Judgement, Verdict, gap_closed, judge
-from plaudit.stats.correlation import kendall_tau
 from plaudit.stats.estimate import Estimate
 from plaudit.stats.intervals import t_interval
 from plaudit.stats.tests import benjamini_hochberg
@@ -75,9 +74,14 @@ def summarise(results: Mapping[str, tuple[Claim, Results]]) -> list[Row]:
     return rows
 
 
-def evidence_page(rows: Sequence[Row]) -> str:
-    """The page in Markdown."""
-    lines = ["# Evidence", "", _agreement(rows), ""]
+def evidence_page(rows: Sequence[Row], agreements: Sequence[RankingAgreement] = ()) -> str:
+    """The page in Markdown.
+
+    Args:
+        rows: of `summarise`.
+        agreements: of `ranking_agreements`.
+    """
+    lines = ["# Evidence", "", *_rankings(agreements), ""]
     lines += [
         "Effects are paired differences over world instances, in the claimed direction, with 95% t "
         "intervals. Verdicts: HOLDS (interval above delta), WEAK (above 0), NULL (inside plus or minus "
@@ -133,21 +137,21 @@ def _gap(claim: Claim, runs: Results) -> Estimate | None:
     return gap_closed(value, base, top)
 
 
-def _agreement(rows: Sequence[Row]) -> str:
-    """Kendall's tau of the methods' effects between worlds."""
-    worlds: dict[str, dict[str, float]] = {}
-    for row in rows:
-        if row.confirmed is not None:
-            worlds.setdefault(row.claim.world, {})[row.claim.contrast[0]] = row.confirmed.effect.value
-    parts = []
-    for a, b in combinations(sorted(worlds), 2):
-        shared = sorted(set(worlds[a]) & set(worlds[b]))
-        if len(shared) >= 3:
-            tau = kendall_tau([worlds[a][m] for m in shared], [worlds[b][m] for m in shared])
-            parts.append(f"{a} and {b}: {tau:.2f} over {len(shared)} methods")
-    if not parts:
-        return "Agreement of rankings between worlds (Kendall tau): no two worlds share three methods yet."
-    return "Agreement of rankings between worlds (Kendall tau): " + "; ".join(parts) + "."
+def _rankings(agreements: Sequence[RankingAgreement]) -> list[str]:
+    """Whether methods rank alike in different worlds."""
+    if not agreements:
+        return ["Rankings between worlds: no two worlds have three methods and a metric in common."]
+    lines = [
+        "Rankings between worlds: Kendall's tau of the methods that two experiments in different worlds share, by mean "
+        "metric, controls left out; intervals over instances.",
+        "",
+        "| experiments | worlds | shared methods | tau |",
+        "| --- | --- | --- | --- |",
+    ]
+    for a in agreements:
+        names = f"{len(a.methods)}: {', '.join(a.methods)}"
+        lines.append(f"| {a.first}, {a.second} | {' and '.join(a.worlds)} | {names} | {a.tau.format(2)} |")
+    return lines
 
 
 def _table_row(row: Row) -> str:

@@ -41,13 +41,13 @@ class Collator:
     def __call__(self, groups: Sequence[Group]) -> Batch:
         """One step: `rows` (each a dictionary of tensors) and `n_items`, the weight of all items together."""
         rows = self._tree_rows(groups) if self.tree else self._padded_rows(groups)
-        total = float(sum(_items(g, self.item) for g in groups))
+        total = float(sum(items_of(g, self.item) for g in groups))
         return {"rows": rows, "n_items": torch.tensor(total, dtype=torch.float64)}
 
     def _tree_rows(self, groups: Sequence[Group]) -> list[dict[str, Tensor]]:
         rows = []
         for row in plan_rows([g.sequences for g in groups], budget=self.budget):
-            found = {**tree_tensors(row.tree), **_labels([groups[g] for g in row.groups])}
+            found = {**tree_tensors(row.tree), **labels_of([groups[g] for g in row.groups])}
             if self.prompts:
                 lengths = [n for g in row.groups for n in groups[g].prompts]
                 found["prompt_positions"] = torch.from_numpy(row.tree.prompt_positions(lengths))
@@ -75,7 +75,7 @@ class Collator:
         where = np.argsort(batch.members)  # the batch is sorted by length; labels count in the groups' order
         found = {
             "input_ids": batch.input_ids, "attention_mask": batch.attention_mask,
-            "leaf_positions": batch.last[torch.from_numpy(where)], **_labels(groups),
+            "leaf_positions": batch.last[torch.from_numpy(where)], **labels_of(groups),
         }  # fmt: skip
         if self.prompts:
             lengths = np.array([n for g in groups for n in g.prompts])
@@ -93,7 +93,8 @@ def tree_tensors(tree: PrefixTree) -> dict[str, Tensor]:
     }
 
 
-def _items(group: Group, item: Item) -> float:
+def items_of(group: Group, item: Item) -> float:
+    """Weight of a group's items: what the loss of a step is divided by, summed over its groups."""
     if item == "pair":
         return float(group.weight.sum())
     if item == "list":
@@ -107,7 +108,8 @@ def _longest(group: Group) -> int:
     return max(int(s.size) for s in group.sequences)
 
 
-def _labels(groups: Sequence[Group]) -> dict[str, Tensor]:
+def labels_of(groups: Sequence[Group]) -> dict[str, Tensor]:
+    """What a loss reads of groups whose sequences are numbered through in their order."""
     shift = np.concatenate([[0], np.cumsum([len(g.sequences) for g in groups])])[:-1]
     better = np.concatenate([g.better + s for g, s in zip(groups, shift, strict=True)])
     worse = np.concatenate([g.worse + s for g, s in zip(groups, shift, strict=True)])

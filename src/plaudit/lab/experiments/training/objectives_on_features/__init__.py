@@ -1,0 +1,1 @@
+"""Every objective on lists of given features: another world than text."""

@@ -1,0 +1,95 @@
+"""Whether what is better in one world is better in another: rankings of the methods that two experiments share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Float
+
+from plaudit.lab.claim import Claim
+from plaudit.lab.running import Results
+from plaudit.stats.correlation import kendall_tau
+from plaudit.stats.estimate import Estimate
+
+LEAST = 3
+"""Fewest methods that two experiments must share."""
+
+CONTROLS = frozenset(
+    {"oracle", "placebo", "shuffled", "random", "coin", "dealt", "chance", "start", "longer", "none", "nothing"}
+)
+"""Arms that are no methods: they would rank alike in any two worlds."""
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class RankingAgreement:
+    """How two experiments in different worlds rank the methods that both have.
+
+    Attributes:
+        first: name of one experiment.
+        second: name of the other.
+        worlds: theirs.
+        methods: arms of both, without controls.
+        tau: Kendall's tau-b of the two rankings by mean metric; its interval has the 2.5 and 97.5% percentiles over
+            resampled instances of both. Noise in the means makes rankings differ, so it reads low rather than high.
+    """
+
+    first: str
+    second: str
+    worlds: tuple[str, str]
+    methods: tuple[str, ...]
+    tau: Estimate
+
+
+def ranking_agreements(results: Mapping[str, tuple[Claim, Results]], *, seed: int = 0) -> list[RankingAgreement]:
+    """Every two experiments in different worlds that measure one metric and share at least three methods.
+
+    Only arms at the dose of the claim's contrast are ranked: over several doses the dose alone would order them alike.
+
+    Args:
+        results: name to claim and what was run; claims about another experiment's runs have no rankings of their own.
+        seed: of the resampling.
+    """
+    found: list[RankingAgreement] = []
+    with_own_runs = [(claim, runs) for claim, runs in results.values() if not claim.runs]
+    for (first, one), (second, other) in combinations(with_own_runs, 2):
+        if first.world == second.world or first.metric != second.metric:
+            continue
+        arms = [_methods(claim) for claim in (first, second)]
+        shared = tuple(method for method in arms[0] if method in arms[1])
+        if len(shared) < LEAST:
+            continue
+        x, y = (_values(r, [a[m] for m in shared], first.metric) for r, a in zip((one, other), arms, strict=True))
+        if min(len(x), len(y)) > 1:
+            tau = _tau(x, y, np.random.default_rng([seed, len(found)]))
+            found.append(RankingAgreement(first.name, second.name, (first.world, second.world), shared, tau))
+    return found
+
+
+def _methods(claim: Claim) -> dict[str, str]:
+    """Methods, and their arms at the contrast's dose."""
+    dose = claim.contrast[0].partition("@")[2]
+    split = {arm: arm.partition("@") for arm in claim.arms if arm != claim.oracle}
+    return {name: arm for arm, (name, _, at) in split.items() if at == dose and name not in CONTROLS}
+
+
+def _values(runs: Results, arms: Sequence[str], metric: str) -> Float[np.ndarray, "n m"]:
+    """The metric of these arms on each confirmatory instance that has them all."""
+    kept = [v for k, v in runs.items() if k.startswith("confirmatory-") and all(arm in v for arm in arms)]
+    return np.array([[v[arm][metric] for arm in arms] for v in kept]).reshape(len(kept), len(arms))
+
+
+def _tau(first: Float[np.ndarray, "n m"], second: Float[np.ndarray, "k m"], rng: np.random.Generator) -> Estimate:
+    """Tau of the columns' means, with a percentile interval over resampled rows of both."""
+    both = (first, second)
+    drawn = [kendall_tau(*(x[rng.integers(len(x), size=len(x))].mean(axis=0) for x in both)) for _ in range(RESAMPLES)]
+    known = np.array(drawn)[~np.isnan(drawn)]  # undefined where all means of a world are equal
+    low, high = np.percentile(known, [2.5, 97.5]) if known.size else (np.nan, np.nan)
+    return Estimate(
+        kendall_tau(*(x.mean(axis=0) for x in both)), float(low), float(high), n=min(map(len, both)),
+        method="bootstrap over instances, 95%",
+    )  # fmt: skip
