@@ -240,7 +240,7 @@ def test_rankings_between_worlds(tmp_path):
     # of three pairs of methods two are ordered alike: tau = (2 - 1) / 3; all instances have the same ranking
     assert found.tau.value == found.tau.low == found.tau.high == pytest.approx(1 / 3)
     page = evidence_page(summarise(results), [found])
-    assert "| area/one, area/two | one and two | 3: a, b, c | 0.33 [0.33, 0.33] |" in page
+    assert "| area/one, area/two | one and two | 3: a, b, c | 0.33 [0.33, 0.33] | 1.00 and 1.00 |" in page
     # an instance without one of the methods does not count for its mean: here it would turn the ranking of a and b
     odd = {"a@20": {"u": 99.0}, "c@20": {"u": 0.0}}
     again = ranking_agreements(results | {"area/one": (first[0], first[1] | {"confirmatory-12": odd})})
@@ -258,6 +258,9 @@ def test_the_interval_of_an_agreement_says_when_rankings_are_noise(tmp_path):
     (found,) = ranking_agreements(results)
     assert found.tau.low < 0 < found.tau.high  # means of twelve with a deviation of 9: as unsure as 2.6
     assert found.tau.n == 12
+    # the same ranking in every instance; halves of six with a deviation of 9 are as unsure as 3.7
+    assert found.within[0] == 1
+    assert abs(found.within[1]) < 0.6
 
 
 @pytest.mark.parametrize(

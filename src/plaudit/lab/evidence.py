@@ -143,14 +143,16 @@ def _rankings(agreements: Sequence[RankingAgreement]) -> list[str]:
         return ["Rankings between worlds: no two worlds have three methods and a metric in common."]
     lines = [
         "Rankings between worlds: Kendall's tau of the methods that two experiments in different worlds share, by mean "
-        "metric, controls left out; intervals over instances.",
+        "metric, controls left out; intervals over instances. Beside it how well each ranking is known: the mean tau "
+        "between two halves of that world's own instances.",
         "",
-        "| experiments | worlds | shared methods | tau |",
-        "| --- | --- | --- | --- |",
+        "| experiments | worlds | shared methods | tau | within each |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for a in agreements:
+        within = " and ".join(f"{tau:.2f}" for tau in a.within)
         names = f"{len(a.methods)}: {', '.join(a.methods)}"
-        lines.append(f"| {a.first}, {a.second} | {' and '.join(a.worlds)} | {names} | {a.tau.format(2)} |")
+        lines.append(f"| {a.first}, {a.second} | {' and '.join(a.worlds)} | {names} | {a.tau.format(2)} | {within} |")
     return lines
 
 

@@ -22,7 +22,7 @@ CONTROLS = frozenset(
 )
 """Arms that are no methods: they would rank alike in any two worlds."""
 
-RESAMPLES = 1000
+RESAMPLES, HALVINGS = 1000, 200
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class RankingAgreement:
         methods: arms of both, without controls.
         tau: Kendall's tau-b of the two rankings by mean metric; its interval has the 2.5 and 97.5% percentiles over
             resampled instances of both. Noise in the means makes rankings differ, so it reads low rather than high.
+        within: mean tau between the rankings by two halves of a world's own instances, for each of the two: how far
+            its ranking is known at all.
     """
 
     first: str
@@ -43,6 +45,7 @@ class RankingAgreement:
     worlds: tuple[str, str]
     methods: tuple[str, ...]
     tau: Estimate
+    within: tuple[float, float]
 
 
 def ranking_agreements(results: Mapping[str, tuple[Claim, Results]], *, seed: int = 0) -> list[RankingAgreement]:
@@ -65,8 +68,9 @@ def ranking_agreements(results: Mapping[str, tuple[Claim, Results]], *, seed: in
             continue
         x, y = (_values(r, [a[m] for m in shared], first.metric) for r, a in zip((one, other), arms, strict=True))
         if min(len(x), len(y)) > 1:
-            tau = _tau(x, y, np.random.default_rng([seed, len(found)]))
-            found.append(RankingAgreement(first.name, second.name, (first.world, second.world), shared, tau))
+            rng = np.random.default_rng([seed, *f"{first.name} {second.name}".encode()])
+            tau, within = _tau(x, y, rng), (_of_halves(x, rng), _of_halves(y, rng))
+            found.append(RankingAgreement(first.name, second.name, (first.world, second.world), shared, tau, within))
     return found
 
 
@@ -93,3 +97,12 @@ def _tau(first: Float[np.ndarray, "n m"], second: Float[np.ndarray, "k m"], rng:
         kendall_tau(*(x.mean(axis=0) for x in both)), float(low), float(high), n=min(map(len, both)),
         method="bootstrap over instances, 95%",
     )  # fmt: skip
+
+
+def _of_halves(values: Float[np.ndarray, "n m"], rng: np.random.Generator) -> float:
+    """Mean tau between the columns' means over two random halves of the rows."""
+    half, found = len(values) // 2, []
+    for _ in range(HALVINGS):
+        order = rng.permutation(len(values))
+        found.append(kendall_tau(*(values[at].mean(axis=0) for at in (order[:half], order[half : 2 * half]))))
+    return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
