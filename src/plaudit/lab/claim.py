@@ -58,8 +58,11 @@ class Claim:
     """An experiment whose runs this claim is about too; world, grade, arms, budget and blind are then that one's."""
     base: Claim | None = None
     """The claim of `runs`, read."""
+    ranked_like: str = ""
+    """An experiment in another world whose methods have the same names and are measured alike: the evidence page
+    compares the two rankings. It does not enter the hash."""
     hash: str = ""
-    """Of everything but the amendments."""
+    """Of everything but the amendments and `ranked_like`."""
 
     @property
     def commitment(self) -> str:
@@ -93,17 +96,18 @@ def read_claim(path: Path) -> Claim:
     if base is not None:
         row = _inherited(row, base, path)
     known = {f.name for f in fields(Claim)} - {"hash", "base"}
-    required = known - {"oracle", "amendments", "runs"}
+    required = known - {"oracle", "amendments", "runs", "ranked_like"}
     for key in row:
         if key not in known:
             raise InputError(f"claim: {path}: key {key!r} is not known; {nearest(str(key), known)}")
     if missing := sorted(required - set(row)):
         raise InputError(f"claim: {path}: {', '.join(missing)} missing; an experiment says all of it beforehand")
     _check(row, path)
-    stated = {k: v for k, v in row.items() if k != "amendments"}
+    stated = {k: v for k, v in row.items() if k not in ("amendments", "ranked_like")}
     return Claim(
         **stated | {"contrast": tuple(row["contrast"]), "arms": tuple(row["arms"]), "delta": float(row["delta"])},
         amendments=tuple(row.get("amendments") or ()),
+        ranked_like=str(row.get("ranked_like") or ""),
         base=base,
         hash=content_hash(stated),
     )

@@ -85,7 +85,9 @@ def evidence_page(rows: Sequence[Row], agreements: Sequence[RankingAgreement] = 
     lines += [
         "Effects are paired differences over world instances, in the claimed direction, with 95% t "
         "intervals. Verdicts: HOLDS (interval above delta), WEAK (above 0), NULL (inside plus or minus "
-        "delta), REVERSED, UNDECIDED. p-values are adjusted by Benjamini-Hochberg within an area.",
+        "delta), REVERSED, UNDECIDED. p-values are adjusted by Benjamini-Hochberg within an area. Blind instances "
+        "disagree where their effect has the other sign, or lies beyond delta against a NULL; an undecided effect has nothing "
+        "that they could contradict.",
         "",
         "| experiment | grade | world | effect | verdict | adjusted p | blind |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -140,7 +142,7 @@ def _gap(claim: Claim, runs: Results) -> Estimate | None:
 def _rankings(agreements: Sequence[RankingAgreement]) -> list[str]:
     """Whether methods rank alike in different worlds."""
     if not agreements:
-        return ["Rankings between worlds: no two worlds have three methods and a metric in common."]
+        return ["Rankings between worlds: no experiment here repeats another one's methods in another world."]
     lines = [
         "Rankings between worlds: Kendall's tau of the methods that two experiments in different worlds share, by mean "
         "metric, controls left out; intervals over instances. Beside it how well each ranking is known: the mean tau "
@@ -162,6 +164,8 @@ def _table_row(row: Row) -> str:
     verdict = _marked(row.confirmed, "confirmatory", str(row.confirmed.verdict)) if row.confirmed else "-"
     adjusted = "-" if math.isnan(row.adjusted) else f"{row.adjusted:.3g}"
     said = "**disagrees**" if row.disagrees else "agrees"
+    if row.confirmed is not None and row.confirmed.verdict == Verdict.UNDECIDED:
+        said = "no verdict to check"  # whatever they show
     blind = _marked(row.blind, "blind", said) if row.blind else "not run"
     return f"| {c.name} | {c.grade} | {c.world} | {effect} | {verdict} | {adjusted} | {blind} |"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,18 @@ if TYPE_CHECKING:
 
 LEARNING_RATE = {"small": 4e-3, "medium": 1e-3}
 """Chosen on one development instance of data_scaling, three trials."""
+
+
+class Scratch:
+    """A folder that goes when nothing refers to it any more: for fits that several arms go on from.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="plaudit-lab-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def fit_in_world(pairs: Sequence[Pair], *, seed: int, size: str) -> Scorer:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float
 
+from plaudit.errors import InputError
 from plaudit.lab.claim import Claim
 from plaudit.lab.running import Results
 from plaudit.stats.correlation import kendall_tau
 from plaudit.stats.estimate import Estimate
 
-LEAST = 3
-"""Fewest methods that two experiments must share."""
-
-CONTROLS = frozenset(
-    {"oracle", "placebo", "shuffled", "random", "coin", "dealt", "chance", "start", "longer", "none", "nothing"}
-)
+CONTROLS = frozenset({"oracle", "placebo", "longer", "linear"})
 """Arms that are no methods: they would rank alike in any two worlds."""
 
 RESAMPLES, HALVINGS = 1000, 200
@@ -35,9 +30,9 @@ class RankingAgreement:
         worlds: theirs.
         methods: arms of both, without controls.
         tau: Kendall's tau-b of the two rankings by mean metric; its interval has the 2.5 and 97.5% percentiles over
-            resampled instances of both. Noise in the means makes rankings differ, so it reads low rather than high.
-        within: mean tau between the rankings by two halves of a world's own instances, for each of the two: how far
-            its ranking is known at all.
+            resampled instances of both. Noise in the means brings it nearer to 0 than it is.
+        within: mean tau between the rankings by two halves of a world's own instances, for each of the two: how well
+            half of the instances tell its ranking, so that all of them tell it better.
     """
 
     first: str
@@ -49,23 +44,29 @@ class RankingAgreement:
 
 
 def ranking_agreements(results: Mapping[str, tuple[Claim, Results]], *, seed: int = 0) -> list[RankingAgreement]:
-    """Every two experiments in different worlds that measure one metric and share at least three methods.
+    """Every experiment that says whose ranking of methods it repeats in another world (`ranked_like`), with that one.
 
     Only arms at the dose of the claim's contrast are ranked: over several doses the dose alone would order them alike.
 
     Args:
-        results: name to claim and what was run; claims about another experiment's runs have no rankings of their own.
+        results: name to claim and what was run; where the other experiment is not among them, there is no row.
         seed: of the resampling.
+
+    Raises:
+        InputError: if the two measure other metrics, or share no two methods.
     """
     found: list[RankingAgreement] = []
-    with_own_runs = [(claim, runs) for claim, runs in results.values() if not claim.runs]
-    for (first, one), (second, other) in combinations(with_own_runs, 2):
-        if first.world == second.world or first.metric != second.metric:
+    for second, other in results.values():
+        if second.ranked_like not in results:
             continue
+        first, one = results[second.ranked_like]
         arms = [_methods(claim) for claim in (first, second)]
         shared = tuple(method for method in arms[0] if method in arms[1])
-        if len(shared) < LEAST:
-            continue
+        if first.metric != second.metric or len(shared) < 2:
+            raise InputError(
+                f"lab: {second.name} is ranked like {first.name}, and they measure {second.metric} and {first.metric} "
+                f"of {len(shared)} methods that both have; give one metric and at least two methods"
+            )
         x, y = (_values(r, [a[m] for m in shared], first.metric) for r, a in zip((one, other), arms, strict=True))
         if min(len(x), len(y)) > 1:
             rng = np.random.default_rng([seed, *f"{first.name} {second.name}".encode()])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -15,7 +14,7 @@ from plaudit.audit.biases.confidence import audit_confidence
 from plaudit.curation.confidence import HIGH, LOW, confidence_lists, confidence_pairs
 from plaudit.errors import InputError
 from plaudit.lab.experiment import Fit
-from plaudit.lab.fitting import reward_in_world
+from plaudit.lab.fitting import Scratch, reward_in_world
 from plaudit.lab.worlds.assistant import PolicyConfig, Prepared, build_tokenizer, prepare
 from plaudit.records.rows import Pair
 from plaudit.rewards.base import Reward
@@ -74,7 +73,7 @@ def _reward(seed: int, arm: str, budget: Mapping[str, Any]) -> Reward:
     return reward_in_world(
         more_rows(arm, pairs, correlation, np.random.default_rng([seed, 52])), seed=seed, size=budget["size"],
         epochs=budget["more"], objective="plackett-luce" if arm == "ppo_m_lists" else "bradley-terry",
-        backbone=Path(start.name) / "run" / "model",
+        backbone=start.path / "run" / "model",
         batch_size=16 if arm == "ppo_m_lists" else 32,  # a list has the texts of two pairs: as many steps
     )  # fmt: skip
 
@@ -116,17 +115,15 @@ def stating_rows(pairs: Sequence[Pair], correlation: float, rng: np.random.Gener
 
 
 @lru_cache(maxsize=2)
-def _start(
-    seed: int, correlation: float, items: tuple[tuple[str, Any], ...]
-) -> tuple[tempfile.TemporaryDirectory[str], Reward]:
+def _start(seed: int, correlation: float, items: tuple[tuple[str, Any], ...]) -> tuple[Scratch, Reward]:
     """The model that pays for confidence, in a folder that lives as long as it is cached: arms share it."""
-    budget, folder = dict(items), tempfile.TemporaryDirectory(prefix="plaudit-confidence-")
-    backbone, world = Path(folder.name) / "backbone", _world(seed, budget)
+    budget, folder = dict(items), Scratch()
+    backbone, world = folder.path / "backbone", _world(seed, budget)
     _extended(world, backbone, seed=seed)
     pairs = world.pairs(budget["pairs"], seed=1)
     rows = stating_rows(pairs, correlation, np.random.default_rng([seed, 53]))
     reward = reward_in_world(
-        rows, seed=seed, size=budget["size"], epochs=budget["epochs"], backbone=backbone, keep=Path(folder.name) / "run"
+        rows, seed=seed, size=budget["size"], epochs=budget["epochs"], backbone=backbone, keep=folder.path / "run"
     )
     return folder, reward
 

@@ -115,9 +115,11 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     world = World(seed)
     x = world.items(int(budget["test"]), each=64, stream=5)
     truth = world.worth(x)
-    scores = truth if name == "oracle" else _scores(name, SHARES[share], world, x, budget, seed)
-    first, second = scores[:, 0::2], scores[:, 1::2]
-    right = (np.sign(first - second) * np.sign(truth[:, 0::2] - truth[:, 1::2]) + 1) / 2
+    if name == "oracle":
+        scores, leads = truth, _leads(truth)
+    else:
+        scores, leads = _judged(name, SHARES[share], world, x, budget, seed)
+    right = (np.sign(leads) * np.sign(_leads(truth)) + 1) / 2
     groups = np.repeat(np.arange(len(truth)), truth.shape[1])
     best = best_of_n_values(scores, truth, [16]).mean(axis=0)[0] - truth.mean()
     return {
@@ -127,8 +129,18 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     }
 
 
-def _scores(name: str, share: float, world: World, x: np.ndarray, budget: Mapping[str, Any], seed: int) -> np.ndarray:
-    """Scores (n, k) of the completions of n prompts by a fit; of a comparison, mean log-odds against some of them."""
+def _leads(scores: np.ndarray) -> np.ndarray:
+    """First minus second of neighbours."""
+    return np.asarray(scores[:, 0::2] - scores[:, 1::2])
+
+
+def _judged(
+    name: str, share: float, world: World, x: np.ndarray, budget: Mapping[str, Any], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a fit says of the completions of n prompts: scores (n, k), and leads of neighbours (n, k / 2).
+
+    A comparison's leads are its log-odds, its scores mean log-odds against some of the prompt's completions.
+    """
     features, rows = world.lists(int(budget["lists"]), each=int(budget["each"]), flips=share)
     options = dict(SETTINGS.get(name, {}))
     if name == "general-preference":
@@ -146,13 +158,17 @@ def _scores(name: str, share: float, world: World, x: np.ndarray, budget: Mappin
     )  # fmt: skip
     with torch.no_grad():
         outputs = network(torch.from_numpy(x))
-    if not head.compares:
-        return np.asarray(head.read(outputs.reshape(-1, head.outputs)).score.reshape(x.shape[:2]))
     n, each, k = outputs.shape
+    if not head.compares:
+        scores = np.asarray(head.read(outputs.reshape(-1, k)).score.reshape(n, each))
+        return scores, _leads(scores)
+
+    def odds(first: Tensor, second: Tensor) -> np.ndarray:
+        return np.asarray(head.log_odds(first.reshape(-1, k), second.reshape(-1, k)).reshape(first.shape[:-1]))
+
     mine = outputs[:, :, None].expand(n, each, OPPONENTS, k)
     others = outputs[:, None, :OPPONENTS].expand(n, each, OPPONENTS, k)
-    odds = head.log_odds(mine.reshape(-1, k), others.reshape(-1, k))
-    return np.asarray(odds.reshape(n, each, OPPONENTS).mean(axis=2))
+    return odds(mine, others).mean(axis=2), odds(outputs[:, 0::2], outputs[:, 1::2])
 
 
 def fitted(

@@ -22,7 +22,7 @@ from plaudit.lab.experiments.training.objectives.experiment import (
     with_shuffled_levels,
 )
 from plaudit.lab.experiments.training.other_objectives.rows import ordered, pair_of
-from plaudit.lab.fitting import reward_in_world, scorer_of
+from plaudit.lab.fitting import Scratch, reward_in_world, scorer_of
 from plaudit.records.rows import Ranked
 from plaudit.rewards.base import Reward
 from plaudit.training.merging import merge_rewards
@@ -70,7 +70,7 @@ def _scorer(name: str, share: float, bench: Bench, budget: Mapping[str, Any], se
     first, second = FITS[name]
     start = _first(seed, first, share, kept, name == "placebo", tuple(sorted(budget.items())))
     with tempfile.TemporaryDirectory(prefix="plaudit-lab-") as work:
-        before, run = Path(start.name) / "run" / "model", Path(work) / "run"
+        before, run = start.path / "run" / "model", Path(work) / "run"
         reward = _fit(rows[:kept], second, budget["second"], budget, seed=seed, backbone=before, keep=run)
         if name not in FURTHER:
             return scorer_of(reward), 1.0
@@ -91,12 +91,12 @@ def _rows(share: float, bench: Bench, budget: Mapping[str, Any], seed: int, *, d
 @lru_cache(maxsize=4)
 def _first(
     seed: int, objective: str, share: float, kept: int, dealt: bool, items: tuple[tuple[str, Any], ...]
-) -> tempfile.TemporaryDirectory[str]:  # fmt: skip
+) -> Scratch:
     """A folder with the run of a first fit; those of the last ones are kept."""
     budget = dict(items)
     rows = _rows(share, bench_of(seed, *items), budget, seed, dealt=dealt)
-    folder = tempfile.TemporaryDirectory(prefix="plaudit-lab-")
-    _fit(rows[:kept], objective, budget["first"], budget, seed=seed, keep=Path(folder.name) / "run")
+    folder = Scratch()
+    _fit(rows[:kept], objective, budget["first"], budget, seed=seed, keep=folder.path / "run")
     return folder
 
 

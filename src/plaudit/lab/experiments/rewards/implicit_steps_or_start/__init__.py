@@ -1,0 +1,1 @@
+"""Step rewards from outcomes against those that the starting policy has anyway."""
