@@ -4,11 +4,14 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from plaudit.errors import InputError
+from plaudit.lab.experiments.training.strength_margins import experiment as strength_margins
 from plaudit.lab.experiments.training.strength_recipe import experiment as strength_recipe
 from plaudit.records.message import Message
 from plaudit.records.rows import Ranked
+from plaudit.rewards.manifest import Manifest
 
 
 def test_preference_strength(smoke):
@@ -22,8 +25,38 @@ def test_preference_strength(smoke):
 def test_strength_margins(smoke):
     found = smoke("training/strength_margins")
     assert all(0 <= numbers[k] <= 1 for numbers in found.values() for k in ("accuracy", "learned", "learned_wrong"))
-    assert found["margins@0"]["learned_wrong"] == 0
     assert len({numbers["log_loss"] for numbers in found.values()}) == len(found)  # no arm is another one
+
+
+def test_what_each_arm_asks_of_a_pair():
+    # three pairs: chosen leads by 1, trails by 1, leads by 2; as strong as 0.5, -2 and 3; ten models are as sure
+    scores = torch.tensor([1.0, 0.0, 0.0, 1.0, 2.0, 0.0])
+    pairs = torch.arange(6).reshape(3, 2)
+    strength, target = torch.tensor([0.5, -2.0, 3.0]), torch.tensor([0.6, 0.1, 0.9])
+    true = torch.tensor([2.0, -1.0, 0.5])
+
+    def asked(name):
+        found = strength_margins.objective_of(name, strength, target, true, np.random.default_rng(0))
+        return float(found(scores, pairs, weight=torch.ones(3)))
+
+    def loss(*leads):
+        return sum(math.log1p(math.exp(-lead)) for lead in leads)
+
+    assert asked("leave") == asked("oracle") == pytest.approx(loss(1, -1, 2))
+    assert asked("margins") == asked("one") == pytest.approx(loss(1 - 0.5, -1 + 2, 2 - 3))
+    assert asked("constant") == pytest.approx(loss(1 - 0.5, -1 - 0.5, 2 - 0.5))  # their mean is 0.5
+    assert asked("true_margins") == pytest.approx(loss(1 - 2, -1 + 1, 2 - 0.5))
+    soft = 0.6 * loss(1) + 0.4 * loss(-1) + 0.1 * loss(-1) + 0.9 * loss(1) + 0.9 * loss(2) + 0.1 * loss(-2)
+    assert asked("soft") == pytest.approx(soft)
+    order = np.random.default_rng(0).permutation(3)
+    given = strength.numpy()[order]
+    assert sorted(order.tolist()) != order.tolist()
+    assert asked("shuffled") == pytest.approx(loss(1 - given[0], -1 - given[1], 2 - given[2]))
+
+
+def test_the_strongest_pairs_are_kept():
+    weight = strength_margins.of_the_strongest(torch.tensor([0.5, -2.0, 3.0, 1.0, 2.0]))
+    assert weight.tolist() == [[0, 0, 1, 0, 1]]  # two fifths
 
 
 @pytest.fixture
@@ -52,6 +85,27 @@ def test_strength_recipe(smoke, fits):
         (scaled, 16, 1.0, False), (scaled, 16, 1.0, True), *of_twelve,
     ]  # fmt: skip
     assert len({numbers["correlation"] for numbers in found.values()}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("right", "factor"), [({1.25: 0.8, 1.5: 0.8}, 1.25), ({2.0: 0.9}, 2.0), ({}, 1.1)], ids=["tie", "last", "all alike"]
+)
+def test_the_factor_that_orders_most_validation_pairs(smoke, monkeypatch, right, factor):
+    """The step goes from the first fit's folder beyond the second's, and the smallest of equally good factors is it."""
+    steps, objectives = [], set()
+
+    def merged(first, second, *, factor, out):
+        steps.append((first, second, factor))
+        objectives.add(tuple(Manifest.read(folder).objective for folder in (first, second)))
+        return merge(first, second, factor=factor, out=out)
+
+    merge = strength_recipe.merge_rewards
+    monkeypatch.setattr(strength_recipe, "merge_rewards", merged)
+    monkeypatch.setattr(strength_recipe, "agreement", lambda scorer, rows: right.get(steps[-1][2], 0.5))
+    assert smoke("training/strength_recipe", ["recipe"], unknown=())["recipe"]["factor"] == factor
+    assert [f for _, _, f in steps] == [1.1, 1.25, 1.5, 1.75, 2.0]
+    assert objectives == {("regression", "scaled-bradley-terry")}
+    assert len({(first, second) for first, second, _ in steps}) == 1
 
 
 def test_a_factor_is_chosen_by_differently_rated_completions():

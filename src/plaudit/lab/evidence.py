@@ -86,8 +86,8 @@ def evidence_page(rows: Sequence[Row], agreements: Sequence[RankingAgreement] = 
         "Effects are paired differences over world instances, in the claimed direction, with 95% t "
         "intervals. Verdicts: HOLDS (interval above delta), WEAK (above 0), NULL (inside plus or minus "
         "delta), REVERSED, UNDECIDED. p-values are adjusted by Benjamini-Hochberg within an area. Blind instances "
-        "disagree where their effect has the other sign, or lies beyond delta against a NULL; an undecided effect has nothing "
-        "that they could contradict.",
+        "disagree where their effect has the other sign, or lies beyond delta against a NULL; an undecided effect has "
+        "nothing that they could contradict.",
         "",
         "| experiment | grade | world | effect | verdict | adjusted p | blind |",
         "| --- | --- | --- | --- | --- | --- | --- |",

@@ -55,9 +55,7 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     lead = margins_of(scores_of(networks, world.train))
     strength, _ = preference_strength(lead)
     index = torch.arange(2 * pairs).reshape(-1, 2)
-    weight = torch.ones(1, pairs)
-    if knob == "top":
-        weight[0, weakest(strength, share=1 - TOP)] = 0.0
+    weight = of_the_strongest(strength) if knob == "top" else torch.ones(1, pairs)
     if name == "oracle":
         index = flipped(index, world.wrong)
     if name == "ensemble":
@@ -68,7 +66,7 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
             strength = margins_of(scores_of(alone, world.train))[0]
         taken = max(steps // 8, 1) if name == "short" else steps
         true = margins_of(world.trained_worth).float()
-        loss = _objective(name, strength, strength_targets(lead), true, np.random.default_rng([seed, 7]))
+        loss = objective_of(name, strength, strength_targets(lead), true, np.random.default_rng([seed, 7]))
         last = fitted(world.train, index, weight, width, taken, seed=seed + 1, objective=loss)
         said = [scores_of(last, x)[0] for x in (world.train, world.test)]
     repeated = (margins_of(said[0]) > 0).double()
@@ -81,10 +79,23 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     }
 
 
-def _objective(
+def of_the_strongest(strength: Tensor) -> Tensor:
+    """Weights (1, m) of pairs: 1 for the share `TOP` of largest strength, else 0."""
+    return (~weakest(strength, share=1 - TOP)).float()[None]
+
+
+def objective_of(
     name: str, strength: Tensor, target: Tensor, true: Tensor, rng: np.random.Generator
 ) -> Callable[..., Tensor]:  # fmt: skip
-    """What an arm minimises, given strength, soft label and true margin of each pair in the order of its label."""
+    """What an arm minimises: a loss of scores, pairs and weights.
+
+    Args:
+        name: of the arm.
+        strength: of each pair, in the order of its label.
+        target: its soft label.
+        true: its true margin.
+        rng: of the placebo's order.
+    """
     if name == "soft":
         return partial(soft_bradley_terry, target=target)
     given = {
