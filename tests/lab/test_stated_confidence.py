@@ -28,7 +28,7 @@ def test_smoke(smoke):
 
 
 def test_numbers_by_hand():
-    # a right and a wrong answer; of the policy's mass 0.3 says 1.0 of the right one, 0.1 says 0.5 of it, and 0.6 says 0.5
+    # a right and a wrong answer; of the policy's mass 0.3 says 1.0 of the right one, 0.1 says 0.5 of it, 0.6 says 0.5
     # of the wrong one
     policy = np.zeros((1, 2, 11))
     policy[0, 0, 10], policy[0, 0, 5], policy[0, 1, 5] = 0.3, 0.1, 0.6
