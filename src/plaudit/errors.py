@@ -37,12 +37,13 @@ class IntegrityError(PlauditError, RuntimeError):
     """A file does not hold what its record says: torn, mixed or edited."""
 
 
-def nearest(name: str, options: Iterable[str]) -> str:
+def nearest(name: str, options: Iterable[str], *, listed: str = "") -> str:
     """The end of a "not known" message: the nearest legal names, or all of them.
 
     Args:
         name: what was given.
         options: the legal names.
+        listed: the command that lists them, where they are too many for a line.
 
     Returns:
         A phrase such as `did you mean 'verify/math'?` or `known: a, b, c`.
@@ -51,4 +52,6 @@ def nearest(name: str, options: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    if listed:
+        return f"{listed} names them all"
     return "known: " + ", ".join(known) if known else "none is known"

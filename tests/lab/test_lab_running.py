@@ -288,9 +288,57 @@ def test_rankings_that_are_not_compared(tmp_path):
 
 
 def test_whose_ranking_is_repeated_is_no_part_of_the_hash(tmp_path):
-    plain, like = claim_of(tmp_path), claim_of(tmp_path, ranked_like="area/one")
+    folder, other = tmp_path / "area" / "method", tmp_path / "area" / "one"
+    for made in (folder, other):
+        made.mkdir(parents=True)
+    with pytest.raises(InputError, match="ranked_like names 'area/one', which is no experiment"):
+        claim_of(folder, ranked_like="area/one")
+    claim_of(other, name="area/one")
+    plain, like = claim_of(folder), claim_of(folder, ranked_like="area/one")
     assert (plain.ranked_like, like.ranked_like) == ("", "area/one")
     assert plain.hash == like.hash
+
+
+def test_any_two_arms_are_compared_by_instances(tmp_path, capsys):
+    claim = find_experiment("training/strength_margins").claim
+    # four instances whose arms differ by 0.1 to 0.4, the last without a log loss; two blind ones; one with one arm only
+    found = {
+        f"confirmatory-{i}": {"one": {"accuracy": 0.5 + i, "log_loss": 1.0}, "short": {"accuracy": 0.4 + 0.9 * i}}
+        for i in range(4)
+    }
+    found |= {f"blind-{i}": {"one": {"accuracy": 0.5}, "short": {"accuracy": 0.5 + 0.1 * i}} for i in range(2)}
+    found["confirmatory-7"] = {"one": {"accuracy": 9.0}}
+    for arms in list(found.values())[:3]:
+        arms["short"]["log_loss"] = 0.5
+    experiment = find_experiment("training/strength_margins")
+    recorded = replace(experiment, run_instance=lambda seed, arm, **_: by_seed[seed][arm])
+    rows = [*instances(claim, "confirmatory"), *instances(claim, "blind")]
+    by_seed = {r.seed: found[r.key] for r in rows if r.key in found}
+    for r in rows:
+        for arm in found.get(r.key, ()):
+            run_experiment(recorded, [r], folder=tmp_path, fit=no_fit, arms=[arm])
+    folder = ["--folder", str(tmp_path)]
+    assert main(["lab", "contrast", "strength_margins", "one", "short", *folder]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "training/strength_margins: accuracy of one minus short"
+    # mean 0.25, deviation 0.1291: 0.25 plus and minus 3.182 times 0.06455
+    assert printed[1] == "    confirmatory: 0.250 [0.045, 0.455] over 4 instances"
+    # 0 and -0.1: a mean of -0.05, plus and minus 12.706 times 0.05
+    assert printed[2] == "    blind: -0.050 [-0.685, 0.585] over 2 instances"
+    assert "no verdict" in printed[3]
+    assert main(["lab", "contrast", "strength_margins", "one", "short", "--metric", "log_loss", *folder]) == 0
+    assert "confirmatory: 0.500 [0.500, 0.500] over 3 instances" in capsys.readouterr().out
+    for arms, said in (
+        (["one", "shorts"], "has no arm 'shorts'; did you mean 'short'"),
+        (["one", "short", "--metric", "acuracy"], "has no number 'acuracy'; did you mean 'accuracy'?"),
+        (["one", "leave"], f"in {tmp_path} has accuracy of both one and leave; give --folder, or run plaudit lab run"),
+    ):
+        assert main(["lab", "contrast", "strength_margins", *arms, *folder]) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
+    assert main(["lab", "contrast", "nothing-like-it", "a", "b"]) == 2
+    assert "experiment 'nothing-like-it' is not known; plaudit lab list names them all" in capsys.readouterr().err
 
 
 def test_catalogue_lists_and_finds():

@@ -1,4 +1,4 @@
-"""`plaudit lab list | run NAME | evidence`: the experiments that the methods rest on."""
+"""`plaudit lab list | run NAME | contrast NAME ARM ARM | evidence`: the experiments that the methods rest on."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     run.add_argument("--arm", action="append", metavar="ARM", help="run this arm only; may be repeated")
     run.add_argument("--salt", help="the salt of the blind instances, whose hash the claim published")
+    contrast = actions.add_parser("contrast", help="the paired difference of any two arms that have been run")
+    contrast.add_argument("name", help="experiment, such as training/objectives")
+    contrast.add_argument("arms", nargs=2, metavar="ARM", help="first minus second")
+    contrast.add_argument("--metric", help="any number of the arms (default: the claim's)")
     page = actions.add_parser("evidence", help="write the evidence page from what has been run")
     page.add_argument(
         "--area", metavar="AREA", help="one area only: reward-models, verifiers, or a room such as search"
@@ -37,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the action."""
-    return {"list": _list, "run": _run, "evidence": _evidence}[args.action](args)
+    return {"list": _list, "run": _run, "contrast": _contrast, "evidence": _evidence}[args.action](args)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -93,6 +97,37 @@ def _run_one(name: str, args: argparse.Namespace) -> None:
         print("smoke run: shows that the machinery works, and nothing about the claim")
     elif judged is not None:
         print(f"{claim.name}: effect {judged.effect} {claim.unit}: {judged.verdict}")
+
+
+def _contrast(args: argparse.Namespace) -> int:
+    from plaudit.errors import nearest
+    from plaudit.lab.catalog import find_experiment
+    from plaudit.lab.evidence import differences
+    from plaudit.lab.running import read_results
+    from plaudit.stats.intervals import t_interval
+
+    claim = find_experiment(args.name).claim
+    for arm in args.arms:
+        if arm not in claim.arms:
+            raise InputError(f"lab: {claim.name} has no arm {arm!r}; {nearest(arm, claim.arms)}")
+    runs, metric = read_results(args.folder, claim), args.metric or claim.metric
+    known = sorted({name for arms in runs.values() for numbers in arms.values() for name in numbers})
+    if known and metric not in known:
+        raise InputError(f"lab: {claim.name} has no number {metric!r}; {nearest(metric, known)}")
+    first, second = args.arms
+    found = {role: differences(runs, role, (first, second), metric) for role in ("confirmatory", "blind")}
+    if not any(found.values()):
+        raise InputError(
+            f"lab: no instance of {claim.name} in {args.folder} has {metric} of both {first} and {second}; "
+            f"give --folder, or run plaudit lab run {claim.runs or claim.name}"
+        )
+    print(f"{claim.name}: {metric} of {first} minus {second}")
+    for role, values in found.items():
+        if values:
+            print(f"    {role}: {t_interval(values)} over {len(values)} instances")
+    if (first, second, metric) != (*claim.contrast, claim.metric):
+        print("    nobody said beforehand that these two would be compared: no verdict")
+    return 0
 
 
 def _evidence(args: argparse.Namespace) -> int:

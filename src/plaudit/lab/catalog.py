@@ -79,7 +79,7 @@ def find_experiment(name: str) -> Experiment:
     paths = _paths(FOLDER)
     matches = [n for n in paths if n == name or n.split("/")[-1] == name]
     if len(matches) != 1:
-        raise InputError(f"lab: experiment {name!r} is not known; {nearest(name, paths)}")
+        raise InputError(f"lab: experiment {name!r} is not known; {nearest(name, paths, listed='plaudit lab list')}")
     claim = _read(matches[0], paths[matches[0]])
     module = importlib.import_module(
         f"plaudit.lab.experiments.{(claim.runs or claim.name).replace('/', '.')}.experiment"

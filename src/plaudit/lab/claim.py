@@ -168,6 +168,9 @@ def _check(row: Mapping[str, Any], path: Path) -> None:
             raise InputError(f"claim: {path}: {arm!r} is no arm; {nearest(str(arm), arms)}")
     if {"full", "smoke"} - set(row["budget"]):
         raise InputError(f"claim: {path}: budget needs both 'full' and 'smoke'")
+    like = row.get("ranked_like")
+    if like and not (path.parents[2] / str(like) / "claim.yaml").is_file():
+        raise InputError(f"claim: {path}: ranked_like names {like!r}, which is no experiment; give its room and name")
     hashes = [row["blind"]]
     for change in row.get("amendments") or ():
         if row.get("runs") and isinstance(change, Mapping) and {"blind", "salt"} & set(change):

@@ -119,13 +119,22 @@ def _complete(runs: Results, role: str, arms: Sequence[str]) -> list[str]:
     return sorted(k for k, v in runs.items() if k.startswith(role + "-") and all(a in v for a in arms))
 
 
+def differences(runs: Results, role: str, arms: tuple[str, str], metric: str) -> list[float]:
+    """First arm minus second, by instances of a role that have both; those without the metric are left out.
+
+    Args:
+        runs: what was run.
+        role: of the instances.
+        arms: which two.
+        metric: any number of the arms.
+    """
+    pairs = [[runs[k][arm].get(metric, math.nan) for arm in arms] for k in _complete(runs, role, arms)]
+    return [a - b for a, b in pairs if not math.isnan(a - b)]
+
+
 def _judged(claim: Claim, runs: Results, role: str) -> Judgement | None:
-    keys = _complete(runs, role, claim.contrast)
-    if not keys:
-        return None
-    first, second = claim.contrast
-    values = [runs[k][first][claim.metric] - runs[k][second][claim.metric] for k in keys]
-    return judge(values, delta=claim.delta, direction=claim.direction)
+    values = differences(runs, role, claim.contrast, claim.metric)
+    return judge(values, delta=claim.delta, direction=claim.direction) if values else None
 
 
 def _gap(claim: Claim, runs: Results) -> Estimate | None:

@@ -187,9 +187,7 @@ def fitted(
     """
     method = chosen(config.objective)
     encoder: Any = Numbers()
-    groups = encode_groups(
-        method.rows(rows), encoder, labels=method.method.labels, columns=method.method.columns
-    )  # fmt: skip
+    groups = encode_groups(method.rows(rows), encoder, labels=method.method.labels, columns=method.method.columns)
     if method.method.standardised:
         groups, _, _ = standardised(groups)
     head, loss = method.head_for(rows), objective(config)
@@ -200,6 +198,7 @@ def fitted(
     x, rng = torch.from_numpy(features), np.random.default_rng([seed, 6])
 
     def of_a_batch(done: int) -> Tensor:
+        """Of lists that are drawn for a step, a mean over items."""
         some = [groups[i] for i in rng.choice(len(groups), size=min(batch, len(groups)), replace=False)]
         numbers = np.concatenate([s for g in some for s in g.sequences])
         row = {**labels_of(some), "progress": torch.tensor(done / steps)}
