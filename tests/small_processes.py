@@ -3,7 +3,7 @@
 They import Plaudit themselves, so that what a new process lacks is lacking here too.
 
 What a launcher does (the command line, the environment, the exchange over gloo) is tested with real ones elsewhere: see
-`training/test_processes.py`, `training/test_sharded.py` and `cli/test_align_online.py`.
+`training/test_processes.py` and `cli/test_align_online.py`.
 """
 
 import json
@@ -29,6 +29,7 @@ assert not [name for name in sys.modules if name.partition(".")[0] == "plaudit"]
 def become(asked, rank):
     log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1), os.dup2(log, 2)
+    os.environ.update(asked["environment"])
     if asked["processes"] > 1:
         os.environ.update({"RANK": str(rank), "LOCAL_RANK": str(rank)} | asked["together"])
     sys.argv, code = asked["argv"], 0
@@ -71,12 +72,16 @@ class Launcher:
             start_new_session=True,
         )  # fmt: skip
 
-    def __call__(self, script: Path, *words: object, processes: int = 1) -> str:
-        """What a script prints, run by so many processes that know of each other; fails with it if one fails."""
+    def __call__(self, script: Path, *words: object, processes: int = 1, **environment: str) -> str:
+        """What a script prints, run by so many processes that know of each other; fails with it if one fails.
+
+        They see what `environment` sets beside what all of them see.
+        """
         log = script.with_suffix(".log")
         log.write_text("")
         asked = {
             "argv": [str(script), *map(str, words)], "log": str(log), "processes": processes,
+            "environment": environment,
             "together": {
                 "WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": str(free_port()),

@@ -18,20 +18,22 @@ config = FitConfig(epochs=1, learning_rate=1e-3, batch_size=size, tokens_per_row
 backbone = Backbone(width=16, layers=1, heads=2, vocabulary=300)
 fit_reward_model(read(data).rows, backbone=backbone, config=config, out=out)
 """
+ENVIRONMENT = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PLAUDIT_QUIET": "1"}
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
+def test_two_processes_equal_one_with_twice_the_batch(launched, tmp_path):
     rows = [{"prompt": f"say {i}", "chosen": "good " * (i % 5 + 1), "rejected": f"bad {i * 7}"} for i in range(24)]
     data, script = tmp_path / "pairs.jsonl", tmp_path / "fit.py"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     script.write_text(SCRIPT)
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    for start, out, size in (([sys.executable], "one", 8), (launch, "two", 4)):
-        command = [*start, str(script), str(tmp_path / out), str(data), str(size)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
+    launched(script, tmp_path / "one", data, 8)
+    done = subprocess.run(
+        [*TORCHRUN, str(script), str(tmp_path / "two"), str(data), "4"],
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
 
     def losses(out):
         rows = [json.loads(line) for line in (tmp_path / out / "metrics.jsonl").read_text().splitlines()]
@@ -47,19 +49,19 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_speaks_once_in_two_processes(tmp_path):
+def test_the_command_speaks_once_in_two_processes(launched, tmp_path):
     rows = [{"prompt": f"say {i}", "chosen": "good " * (i % 5 + 1), "rejected": f"bad {i * 7}"} for i in range(8)]
-    data = tmp_path / "pairs.jsonl"
+    data, script = tmp_path / "pairs.jsonl", tmp_path / "again.py"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PLAUDIT_QUIET": "1"}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     words = ["train", str(data), "--out", str(tmp_path / "run"), "--width", "16", "--layers", "1", "--heads", "2"]
-    command = [*launch, "-m", "plaudit.cli.main", *words]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [*TORCHRUN, "-m", "plaudit.cli.main", *words],
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("trained on 8 preferences") == 1
     assert (tmp_path / "run/prompts.txt").read_text().count("\n") == 8
-    done = subprocess.run(
-        [*command, "--freeze"], env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert "train: --freeze works in one process, and a launcher started several" in done.stderr
+    script.write_text("import sys\nfrom plaudit.cli.main import main\nprint('status', main(sys.argv[1:]))\n")
+    said = launched(script, *words, "--freeze", processes=2)
+    assert said.count("status 2") == 2
+    assert "train: --freeze works in one process, and a launcher started several" in said

@@ -1,9 +1,6 @@
 """Weights that FSDP divides among processes: the same losses and the same saved model as one process has."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -58,7 +55,7 @@ SHARDED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["train", "align"])
-def test_divided_weights_learn_and_are_saved_as_whole_ones(what, tmp_path):
+def test_divided_weights_learn_and_are_saved_as_whole_ones(what, launched, tmp_path):
     rows = [{"prompt": f"say {i}", "chosen": "good " * (i % 5 + 1), "rejected": f"bad {i * 7}"} for i in range(24)]
     data, script = tmp_path / "pairs.jsonl", tmp_path / "fit.py"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -73,12 +70,8 @@ def test_divided_weights_learn_and_are_saved_as_whole_ones(what, tmp_path):
         made = start_language(Backbone(width=16, layers=2, heads=2, vocabulary=300), texts, FitConfig())
         write_causal(made.model, start)
         made.tokenizer.save_pretrained(start)
-    plain = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PLAUDIT_QUIET": "1"}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    for begin, out, size, more in (([sys.executable], "one", 8, {}), (launch, "two", 4, SHARDED)):
-        command = [*begin, str(script), str(tmp_path / out), str(data), str(size), what, str(start)]
-        done = subprocess.run(command, env=plain | more, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
+    launched(script, tmp_path / "one", data, 8, what, start)
+    launched(script, tmp_path / "two", data, 4, what, start, processes=2, **SHARDED)
     assert (tmp_path / "one.0").read_text() == "Parameter"
     assert [(tmp_path / f"two.{rank}").read_text() for rank in (0, 1)] == ["DTensor", "DTensor"]
 
