@@ -1,9 +1,13 @@
 """Experiments on ensembles and uncertainty: the machinery on a tiny budget, and their numbers by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from plaudit.lab.catalog import find_experiment
+from plaudit.lab.experiments.rewards.pretraining_seeds.experiment import _accuracy, _dealt, _scores
 from plaudit.lab.experiments.rewards.uncertainty_ranks_errors.measuring import Said, gain, intervals
 from plaudit.lab.members import seeds_of, write_start
 
@@ -15,6 +19,40 @@ def test_ensembles_under_noise(smoke):
     assert arms["oracle"]["drop"] == 0.0
     assert all(numbers["true_largest"] <= arms["oracle"]["true_largest"] for numbers in arms.values())
     assert arms["pretrain_mean"] != arms["finetune_mean"]
+
+
+def test_pretraining_seeds(smoke):
+    arms = smoke("pretraining_seeds")
+    first = [numbers["true_1"] for numbers in arms.values()]
+    assert first == pytest.approx([first[0]] * len(first))  # arms share the pool
+    assert arms["oracle"]["drop"] == 0.0
+    assert arms["pretrain_mean"] != arms["finetune_mean"]
+    assert arms["placebo"] != arms["pretrain_uwo"]
+    assert all(0 <= numbers["accuracy"] <= 1 for name, numbers in arms.items() if name not in ("oracle", "placebo"))
+
+
+def test_members_share_their_pretraining_or_do_not(small_worlds):
+    frozen = tuple(sorted(find_experiment("rewards/pretraining_seeds").claim.budget["smoke"].items()))
+    alone, texts = _scores(20_260, 1, 2, 1.0, frozen)
+    assert texts.size % 2 == 0
+    assert np.array_equal(_scores.__wrapped__(20_260, 1, 2, 1.0, frozen)[0], alone)
+    assert not np.allclose(_scores(20_260, 1, 4, 1.0, frozen)[0], alone)  # another head and order
+    assert not np.allclose(_scores(20_260, 3, 2, 1.0, frozen)[0], alone)  # another pretraining
+
+
+def test_accuracy_of_pairs_whose_better_completion_comes_first():
+    assert _accuracy(np.array([2.0, 1.0, 0.0, 3.0, 1.0, 1.0, 5.0, 4.0])) == {"accuracy": 0.625}
+
+
+def test_a_penalty_is_dealt_within_its_prompt():
+    rng = np.random.default_rng(0)
+    members = rng.normal(size=(12, 3))
+    pool = SimpleNamespace(truth=rng.normal(size=(3, 4)))
+    taken = members.mean(axis=1) - _dealt(members, pool, 0)
+    centred = members.reshape(3, 4, 3) - members.reshape(3, 4, 3).mean(axis=1, keepdims=True)
+    penalties = 0.5 * centred.var(axis=2)
+    assert np.sort(taken.reshape(3, 4), axis=1) == pytest.approx(np.sort(penalties, axis=1))
+    assert not np.allclose(taken, penalties.ravel())
 
 
 def test_ensembles_shared_bias(smoke):

@@ -1,0 +1,1 @@
+"""A nominal reward and the minimum over a set against the nominal reward alone."""

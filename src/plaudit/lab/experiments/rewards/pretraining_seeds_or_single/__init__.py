@@ -1,0 +1,1 @@
+"""An ensemble that differs from pretraining on against one of its members."""

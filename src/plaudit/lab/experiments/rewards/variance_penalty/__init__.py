@@ -1,0 +1,1 @@
+"""The variance penalty of an ensemble against the same penalties dealt anew."""

@@ -1,0 +1,1 @@
+"""The least member of an ensemble against one member, under label noise."""
