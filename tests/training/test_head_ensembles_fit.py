@@ -35,8 +35,8 @@ def test_members_survive_a_new_process_and_are_centred_over_the_training_data(fi
     )
     printed = elsewhere(code, str(tmp_path / "model"))
     members, std = json.loads(printed.splitlines()[-1])
-    assert np.allclose(members, here.members, atol=1e-6)
-    assert np.allclose(std, here.std, atol=1e-6)
+    assert np.allclose(members, here.members, rtol=0, atol=1e-6)
+    assert np.allclose(std, here.std, rtol=0, atol=1e-6)
 
 
 def test_what_a_head_sees_does_not_depend_on_how_steps_are_divided(fit, pairs, parameters, tmp_path):

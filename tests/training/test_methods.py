@@ -13,6 +13,7 @@ from plaudit.records.sample import Sample
 from plaudit.rewards.models import LOGISTIC, READINGS, ModelReward
 from plaudit.rewards.preferences import PreferenceModel
 from plaudit.rewards.registry import load
+from plaudit.training import fitting
 from plaudit.training.collating import Collator
 from plaudit.training.config import FitConfig
 from plaudit.training.entry import train_reward
@@ -115,14 +116,14 @@ def test_each_trains_learns_what_is_better_and_survives_a_new_process(fit, tmp_p
         assert np.isfinite(fitted[name].losses).all(), name
         reward, there = fitted[name].reward, json.loads(line)
         here = reward(samples)
-        assert np.allclose(there["reward"], here.reward, atol=1e-6), name
+        assert there["reward"] == pytest.approx(here.reward, rel=0, abs=1e-6), name
         assert list(there["aspects"]) == list(here.aspects), name
         for aspect, value in here.aspects.items():
-            assert np.allclose(there["aspects"][aspect], value, atol=1e-5, equal_nan=True), (name, aspect)
+            assert there["aspects"][aspect] == pytest.approx(value, rel=0, abs=1e-6, nan_ok=True), (name, aspect)
         for column in ("std", "noise", "members"):
             value = getattr(here, column)
             assert (there[column] is None) == (value is None), name
-            assert value is None or np.allclose(there[column], value, atol=1e-6), name
+            assert value is None or np.allclose(there[column], value, rtol=0, atol=1e-6), name
         assert there["fingerprint"] == reward.fingerprint, name
         assert reward.manifest.objective == name
         assert reward.manifest.head.get("outputs", 1) == chosen(name).head_for(rows_for(name)).outputs, name
@@ -130,6 +131,23 @@ def test_each_trains_learns_what_is_better_and_survives_a_new_process(fit, tmp_p
         assert (here.members is not None) == (name in several), name
         better = reward([Sample(prompt, f"{'good ' * j}answer {i}") for i, prompt in enumerate(asked) for j in (0, 3)])
         assert (better.reward[1::2] > better.reward[0::2]).all(), name
+
+
+@pytest.mark.parametrize("name", [*REWARDS, *COMPARISONS])
+def test_prefix_trees_and_padded_rows_give_the_same_steps(name, fit, tmp_path, monkeypatch):
+    """Losses of three steps, so that gradients count as well; each step in one row, as some losses look across it."""
+    # the order of the lists in a row differs between the two, and with it which pairs convex-bradley-terry mixes
+    rows = rows_for(name, 1 if name == "convex-bradley-terry" else 6)
+    options = {"objective": name, "batch_size": 64, "epochs": 3.0}
+    on_trees = fit(tmp_path / "trees", rows, **options)
+    assert on_trees.tree == "prefix trees"
+    assert on_trees.distinct_tokens < 3 * on_trees.raw_tokens
+    monkeypatch.setattr(fitting, "Collator", lambda **k: Collator(**{**k, "tree": False}))
+    padded = fit(tmp_path / "padded", rows, **options)
+    assert padded.distinct_tokens >= 3 * padded.raw_tokens
+    assert len(on_trees.losses) == 3
+    assert len(set(on_trees.losses)) > 1
+    assert on_trees.losses == pytest.approx(padded.losses, rel=5e-5, abs=5e-5)
 
 
 @pytest.mark.parametrize("name", COMPARISONS)

@@ -216,8 +216,8 @@ def test_it_survives_a_new_process(make_reward, tmp_path, elsewhere):
     )
     printed = elsewhere(code, reference)
     reward, share, fingerprint = json.loads(printed.splitlines()[-1])
-    assert np.allclose(reward, here.reward, atol=1e-6)
-    assert np.allclose(share, here.aspects["violated"], atol=1e-6)
+    assert np.allclose(reward, here.reward, rtol=0, atol=1e-6)
+    assert np.allclose(share, here.aspects["violated"], rtol=0, atol=1e-6)
     assert fingerprint == made.fingerprint
 
 
