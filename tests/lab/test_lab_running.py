@@ -68,6 +68,9 @@ def test_hash_covers_all_but_amendments(tmp_path):
         ({"budget": ["full", "smoke"]}, "budget a mapping of full and smoke to numbers"),
         ({"arms": "ab"}, "arms is a list of names"),
         ({"delta": True}, "delta is True"),
+        ({"notes": "one"}, "notes is 'one'; give a list of texts"),
+        ({"summary": ["u", 3]}, "give a list of texts"),
+        ({"summary": ["u@20"]}, "summary names 'u@20', and no arm has that dose"),
     ],
 )
 def test_claim_errors(tmp_path, changes, message):
@@ -207,6 +210,28 @@ def test_evidence_states_effect_verdict_hash_and_blind_disagreement(tmp_path):
     assert "| no verdict to check |" in page
     assert "agree" not in page.partition("| --- |")[2]
     assert "not run" in evidence_page(summarise({"a": (claim, {})}))
+
+
+def test_a_summary_puts_numbers_side_by_side(tmp_path):
+    arms = {"arms": ["new@0", "new@20", "old@20", "top"], "contrast": ["new@20", "old@20"]}
+    shown = {"summary": ["u@0", "u@20", "seconds@20", "v@20"], "notes": ["v is not measured"]}
+    claim = claim_of(tmp_path, **arms, **shown)
+    assert claim.hash == claim_of(tmp_path, **arms).hash
+    # two instances: a mean of 1.5, and 12.706 times a standard error of 0.5 on either side
+    runs = {
+        f"confirmatory-{i}": {
+            "new@0": {"u": 1.0 + i, "seconds": 100.0}, "new@20": {"u": 3.0, "seconds": 120.4},
+            "old@20": {"u": 2.0, "seconds": 12.34}, "top": {"u": 9.0, "seconds": 0.0},
+        }
+        for i in range(2)
+    }  # fmt: skip
+    lines = evidence_page(summarise({"a": (claim, runs)})).splitlines()
+    assert "- note: v is not measured" in lines
+    at = lines.index("| arm | u@0 | u@20 | seconds@20 | v@20 |")
+    assert lines[at + 2 : at + 6] == [
+        "| new | 1.500 ± 6.353 | 3.000 ± 0.000 | 120 ± 0 | - |", "| old | - | 2.000 ± 0.000 | 12.3 ± 0.0 | - |",
+        "| top | 9.000 ± 0.000 | 9.000 ± 0.000 | 0.000 ± 0.000 | - |", "",
+    ]  # fmt: skip
 
 
 def test_p_values_are_adjusted_within_an_area(tmp_path):

@@ -60,9 +60,13 @@ class Claim:
     """The claim of `runs`, read."""
     ranked_like: str = ""
     """An experiment in another world whose methods have the same names and are measured alike: the evidence page
-    compares the two rankings. It does not enter the hash."""
+    compares the two rankings."""
+    summary: tuple[str, ...] = ()
+    """Numbers that the evidence page puts side by side, an arm a line: `metric`, or `metric@dose`."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the page should know of the arms, and of what is not among them."""
     hash: str = ""
-    """Of everything but the amendments and `ranked_like`."""
+    """Of everything but the amendments and `OUTSIDE`."""
 
     @property
     def commitment(self) -> str:
@@ -81,6 +85,10 @@ class Claim:
         return self.name.split("/")[0]
 
 
+OUTSIDE = ("ranked_like", "summary", "notes")
+"""Keys that say how the evidence page shows an experiment: they may change, and do not enter the hash."""
+
+
 def read_claim(path: Path) -> Claim:
     """Reads and checks a `claim.yaml`.
 
@@ -96,18 +104,20 @@ def read_claim(path: Path) -> Claim:
     if base is not None:
         row = _inherited(row, base, path)
     known = {f.name for f in fields(Claim)} - {"hash", "base"}
-    required = known - {"oracle", "amendments", "runs", "ranked_like"}
+    required = known - {"oracle", "amendments", "runs", *OUTSIDE}
     for key in row:
         if key not in known:
             raise InputError(f"claim: {path}: key {key!r} is not known; {nearest(str(key), known)}")
     if missing := sorted(required - set(row)):
         raise InputError(f"claim: {path}: {', '.join(missing)} missing; an experiment says all of it beforehand")
     _check(row, path)
-    stated = {k: v for k, v in row.items() if k not in ("amendments", "ranked_like")}
+    stated = {k: v for k, v in row.items() if k not in ("amendments", *OUTSIDE)}
     return Claim(
         **stated | {"contrast": tuple(row["contrast"]), "arms": tuple(row["arms"]), "delta": float(row["delta"])},
         amendments=tuple(row.get("amendments") or ()),
         ranked_like=str(row.get("ranked_like") or ""),
+        summary=tuple(row.get("summary") or ()),
+        notes=tuple(row.get("notes") or ()),
         base=base,
         hash=content_hash(stated),
     )
@@ -171,6 +181,14 @@ def _check(row: Mapping[str, Any], path: Path) -> None:
     like = row.get("ranked_like")
     if like and not (path.parents[2] / str(like) / "claim.yaml").is_file():
         raise InputError(f"claim: {path}: ranked_like names {like!r}, which is no experiment; give its room and name")
+    for key in ("summary", "notes"):
+        value = row.get(key) or []
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise InputError(f"claim: {path}: {key} is {value!r}; give a list of texts")
+    doses = {arm.partition("@")[2] for arm in arms}
+    for column in row.get("summary") or ():
+        if column.partition("@")[2] not in doses:
+            raise InputError(f"claim: {path}: summary names {column!r}, and no arm has that dose")
     hashes = [row["blind"]]
     for change in row.get("amendments") or ():
         if row.get("runs") and isinstance(change, Mapping) and {"blind", "salt"} & set(change):

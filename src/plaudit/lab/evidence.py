@@ -209,7 +209,31 @@ def _section(row: Row) -> list[str]:
     lines += ["- amendments:", *changes] if changes else ["- amendments: none"]
     again = "; blind instances with `--instances blind`" if c.salt is not None else ""
     lines.append(f"- command: `plaudit lab run {c.name}`{again}")
-    return [*lines, *_arms_table(row)]
+    lines += [f"- note: {note}" for note in c.notes]
+    return [*lines, *_summary(row), *_arms_table(row)]
+
+
+def _summary(row: Row) -> list[str]:
+    """The columns that the claim names side by side, a method a line: mean and half of its 95% interval."""
+    columns = row.claim.summary
+    if not columns or not row.arms:
+        return []
+    lines = ["", "In one table (mean ± half of its 95% interval over the confirmatory instances):", ""]
+    lines += [f"| arm | {' | '.join(columns)} |", "| --- |" + " --- |" * len(columns)]
+    for method in dict.fromkeys(arm.partition("@")[0] for arm in row.arms):
+        cells = []
+        for column in columns:
+            name, _, dose = column.partition("@")
+            # an arm without a dose is the same at all of them
+            numbers = row.arms.get(f"{method}@{dose}" if dose else method, row.arms.get(method, {}))
+            cells.append(_compact(numbers[name]) if name in numbers else "-")
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    return lines
+
+
+def _compact(found: Estimate) -> str:
+    digits = 0 if abs(found.value) >= 100 else 1 if abs(found.value) >= 10 else 3
+    return f"{found.value:.{digits}f} ± {(found.high - found.low) / 2:.{digits}f}"
 
 
 def _arms_table(row: Row) -> list[str]:

@@ -1,0 +1,1 @@
+"""A pairwise cross-encoder against preference embeddings."""

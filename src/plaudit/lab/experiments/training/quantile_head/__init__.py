@@ -1,0 +1,1 @@
+"""A head of quantiles against a head of means, under label noise."""
