@@ -8,8 +8,10 @@ import torch
 
 from plaudit.lab.catalog import find_experiment
 from plaudit.lab.experiments.rewards.pretraining_seeds.experiment import _accuracy, _dealt, _scores
+from plaudit.lab.experiments.rewards.rated_uncertainty.experiment import dealt, levels_of, rated_rows
 from plaudit.lab.experiments.rewards.uncertainty_ranks_errors.measuring import Said, gain, intervals
-from plaudit.lab.members import seeds_of, write_start
+from plaudit.lab.experiments.rewards.uncertainty_ranks_errors.sources import Told
+from plaudit.lab.members import prepared, seeds_of, write_start
 
 
 def test_ensembles_under_noise(smoke):
@@ -69,6 +71,51 @@ def test_uncertainty_ranks_errors(smoke):
     assert arms["random"]["auroc_margin"] == arms["deep_ensemble"]["auroc_margin"]
     assert all(0 <= arms[a]["coverage"] <= 1 for a in ("deep_ensemble", "heads", "laplace", "evidential"))
     assert "coverage" not in arms["patterns"]
+
+
+def test_rated_uncertainty(smoke):
+    arms = smoke("rated_uncertainty")
+    assert arms["regression"]["gain"] == 0.0  # a constant deviation adds nothing
+    assert arms["oracle"]["gain"] == pytest.approx(1 - arms["oracle"]["auroc_margin"])
+    for arm in ("beliefs", "two_ratings"):
+        assert arms[arm]["auroc_margin"] == arms[f"{arm}_dealt"]["auroc_margin"]
+        assert arms[arm]["auroc_off"] != arms[f"{arm}_dealt"]["auroc_off"]
+    assert "coverage" not in arms["regression"]
+    assert all(0 <= arms[a]["coverage"] <= 1 for a in ("beliefs", "two_ratings", "evidential", "gaussian_heads"))
+
+
+def test_levels_are_fifths():
+    assert levels_of(np.arange(10.0)[::-1]).tolist() == [5, 5, 4, 4, 3, 3, 2, 2, 1, 1]
+
+
+def test_two_raters_see_the_same_completions_and_err_apart(small_worlds):
+    world = prepared(20_260, 200, 1.0)
+    pairs = world.pairs(40, seed=1)
+    exact = rated_rows(pairs, noise=0.0, seed=1)
+    assert [r.completion for r in exact] == [side.text for row in pairs for side in row.samples()]
+    truth = np.array([[r.meta["u_chosen"], r.meta["u_rejected"]] for r in pairs]).ravel()
+    assert all(r.score == r.meta["second"] for r in exact)
+    order = np.argsort(truth, kind="stable")
+    assert np.diff([exact[i].score for i in order]).min() >= 0
+    noisy = rated_rows(pairs, noise=1.0, seed=1)
+    assert 0 < np.mean([r.score == r.meta["second"] for r in noisy]) < 1
+    assert {r.score for r in noisy} == {1.0, 2.0, 3.0, 4.0, 5.0}
+
+
+def test_deviations_are_dealt_across_the_distribution_and_within_prompts():
+    rng = np.random.default_rng(2)
+    inside, outside = (
+        Said(rng.normal(size=n), lift + rng.random(n), rng.normal(size=n)) for n, lift in ((40, 0), (30, 9))
+    )
+    told = Told((inside, outside), np.zeros(12), np.arange(12.0), None, True)
+    found = dealt(told, prompts=3, seed=0)
+    both = np.concatenate([said.std for said in found.pairs])
+    assert np.array_equal(np.sort(both), np.sort(np.concatenate([inside.std, outside.std])))
+    assert 0.2 < np.mean(found.pairs[0].std > 5) < 0.65  # 30 of the 70 are large, wherever they are
+    assert np.array_equal(found.pairs[1].margin, outside.margin)
+    rows = found.pool_std.reshape(3, 4)
+    assert np.array_equal(np.sort(rows, axis=1), np.arange(12.0).reshape(3, 4))
+    assert not np.array_equal(rows, np.arange(12.0).reshape(3, 4))
 
 
 def test_seeds_say_what_members_share(tmp_path):

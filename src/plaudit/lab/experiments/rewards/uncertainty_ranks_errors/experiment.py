@@ -34,7 +34,11 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     del fit  # sources have heads and objectives of their own
     world = prepared(seed, budget["policy_demonstrations"], budget["policy_epochs"])
     pool = world.pool(budget["prompts"], budget["completions"])
-    told = told_by(arm, seed, budget)
+    return numbers_of(told_by(arm, seed, budget), pool, largest=budget["largest"], seed=seed)
+
+
+def numbers_of(told: Told, pool: Pool, *, largest: int, seed: int) -> dict[str, float]:
+    """What `run_instance` returns, of what a source says."""
     inside, outside = told.pairs
     found = gain(inside, seed=seed)
     numbers = {
@@ -45,13 +49,13 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
         "auroc_off": auroc(
             np.concatenate([outside.std, inside.std]), np.repeat([1.0, 0.0], [outside.std.size, inside.std.size])
         ),
-        "true_mean": selected(told.pool_reward, pool, largest=budget["largest"], seed=seed)["true_largest"],
-        "true_largest": selected(_penalised(told, pool), pool, largest=budget["largest"], seed=seed)["true_largest"],
+        "true_mean": selected(told.pool_reward, pool, largest=largest, seed=seed)["true_largest"],
+        "true_largest": selected(penalised(told, pool), pool, largest=largest, seed=seed)["true_largest"],
     }
     return numbers | (intervals(inside, outside) if told.has_unit else {})
 
 
-def _penalised(told: Told, pool: Pool) -> Numbers:
+def penalised(told: Told, pool: Pool) -> Numbers:
     """`reward - variance / 2`, the members' levels in each prompt taken out where there are members."""
     if told.pool_members is None:
         return np.asarray(told.pool_reward - 0.5 * np.square(told.pool_std))

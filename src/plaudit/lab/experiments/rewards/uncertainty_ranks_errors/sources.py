@@ -75,7 +75,7 @@ def _asked(arm: str, seed: int, frozen: tuple[tuple[str, Any], ...]) -> Told:
     budget = dict(frozen)
     world = prepared(seed, budget["policy_demonstrations"], budget["policy_epochs"])
     source = _source(arm, seed, budget)
-    inside, outside = (_said(source, rows) for rows in clean_pairs(world, budget, seed))
+    inside, outside = (said_of(source, rows) for rows in clean_pairs(world, budget, seed))
     batch = source(world.pool(budget["prompts"], budget["completions"]).samples())
     return Told((inside, outside), batch.reward, deviation(batch), batch.members, arm not in NO_UNIT)
 
@@ -100,7 +100,7 @@ def held_out(world: Prepared, seed: int) -> tuple[str, ...]:
     return tuple(np.random.default_rng([seed, 63]).choice(kinds, 2, replace=False).tolist())
 
 
-def _said(source: Reward, rows: Sequence[Pair]) -> Said:
+def said_of(source: Reward, rows: Sequence[Pair]) -> Said:
     """Margins and their deviations; rows are turned at random, so that chosen is not always first."""
     turned = np.random.default_rng([len(rows), 64]).random(len(rows)) < 0.5
     first = source([r.samples()[int(t)] for r, t in zip(rows, turned, strict=True)])
@@ -113,7 +113,7 @@ def _said(source: Reward, rows: Sequence[Pair]) -> Said:
     return Said(first.reward - second.reward, std, truth)
 
 
-def _rows(world: Prepared, budget: Mapping[str, Any], seed: int, *, all_kinds: bool) -> list[Pair]:
+def seen_rows(world: Prepared, budget: Mapping[str, Any], seed: int, *, all_kinds: bool) -> list[Pair]:
     """The training pairs of the kinds that are seen."""
     unseen = () if all_kinds else held_out(world, seed)
     rows = world.pairs(2 * budget["pairs"], Knobs(flips=budget["flips"]), seed=1)
@@ -143,7 +143,7 @@ def _source(arm: str, seed: int, budget: Mapping[str, Any]) -> Reward:
     all_kinds = arm == "patterns_all"
     single: Any = _model(seed, *seeds[0], 3.0, "bradley-terry", frozen, all_kinds=all_kinds)
     world = prepared(seed, budget["policy_demonstrations"], budget["policy_epochs"])
-    rows = _rows(world, budget, seed, all_kinds=all_kinds)
+    rows = seen_rows(world, budget, seed, all_kinds=all_kinds)
     if arm == "dropout":
         return DropoutReward(single)
     if arm == "laplace":
@@ -160,6 +160,6 @@ def _model(
 ) -> Reward:  # fmt: skip
     budget = dict(frozen)
     world = prepared(seed, budget["policy_demonstrations"], budget["policy_epochs"])
-    rows = _rows(world, budget, seed, all_kinds=all_kinds)
+    rows = seen_rows(world, budget, seed, all_kinds=all_kinds)
     rows = _rated(rows, budget["rating_noise"], seed) if objective in RATED.values() else rows
     return train_member(rows, backbone=backbone, member=member, size=budget["size"], epochs=epochs, objective=objective)

@@ -1,0 +1,1 @@
+"""What rewards that learn from rated levels say of how sure they are."""

@@ -1,0 +1,1 @@
+"""Whether the covariance of two ratings ranks errors beyond the margin."""
