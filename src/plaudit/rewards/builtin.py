@@ -62,6 +62,9 @@ BUILTIN: dict[str, Entry] = {
     "compare/margin": Entry(
         "plaudit.rewards.comparisons.margin:open_margin", "two samples by a calibrated reward: of=MODEL_FOLDER"
     ),
+    "compare/ties": Entry(
+        "plaudit.rewards.comparisons.ties:open_ties", "better, worse or a tie by a model of ties: of=MODEL_FOLDER"
+    ),
     **{name: Entry(f"{_PLACES[name.partition('/')[0]]}.{path}", summary) for name, (path, summary) in _NAMED.items()},
     **{
         f"shape/{name}": Entry(f"plaudit.shaping.transforms.naming:{name.replace('-', '_')}", summary)

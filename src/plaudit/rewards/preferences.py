@@ -67,7 +67,7 @@ class PreferenceModel:
 
     def __call__(self, first: Sequence[Sample], second: Sequence[Sample]) -> PreferenceBatch:
         """Probabilities that the first of each pair is better; an instrument fault where one is not finite."""
-        _check(self.name, first, second)
+        check_sides(self.name, first, second)
         if not first:
             return PreferenceBatch(np.zeros(0), np.zeros(0, dtype=np.int8))
         a, b = self._joint(first, second) if self.core.head.kind == "joint" else self._embedded(first, second)
@@ -103,7 +103,8 @@ def shown(first: Sample, second: Sample) -> Sample:
     return Sample(first.prompt, both, meta=first.meta)
 
 
-def _check(name: str, first: Sequence[Sample], second: Sequence[Sample]) -> None:
+def check_sides(name: str, first: Sequence[Sample], second: Sequence[Sample]) -> None:
+    """Refuses sides that differ in number, and pairs that answer two prompts, with an `InputError`."""
     if len(first) != len(second):
         raise InputError(f"{name}: {len(first)} samples on one side and {len(second)} on the other; give pairs")
     for i, (a, b) in enumerate(zip(first, second, strict=True)):
