@@ -44,7 +44,7 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     elif name == "base":
         said = walks.base_logp(test)
     else:
-        said = _fitted(name, walks, budget).reward(test)
+        said = fitted(name, walks, budget).reward(test)
     lead, right = (x[::2] - x[1::2] for x in (said, truth))
     return {"accuracy": float((np.sign(lead) * np.sign(right) + 1).mean() / 2)}
 
@@ -67,7 +67,7 @@ def seen(texts: np.ndarray) -> Tensor:
 
 
 @final
-class _Reader:
+class Reader:
     """A network of beginnings: either the next token's log-probabilities, or a score.
 
     Args:
@@ -94,16 +94,22 @@ class _Reader:
             return np.asarray(self.scores(seen(texts), torch.from_numpy(texts))[:, -1].numpy())
 
 
-def _fitted(name: str, walks: Walks, budget: Mapping[str, Any]) -> _Reader:
-    m = int(budget["pairs"])
+def labelled(name: str, walks: Walks, m: int) -> tuple[np.ndarray, Tensor]:
+    """Texts (2 m, 12) and m pairs of them, what a rater calls better first; `shuffled` has a coin for a rater."""
     texts = walks.draw(2 * m, 2)
     truth = walks.expected(texts)
     rng = np.random.default_rng([walks.seed, 4])
     odds = 0.0 if name == "shuffled" else SHARPNESS * (truth[:m] - truth[m:])
     first = rng.random(m) < 1 / (1 + np.exp(-odds))
     left = np.arange(m)
-    pairs = torch.from_numpy(np.stack([np.where(first, left, left + m), np.where(first, left + m, left)], axis=1))
-    model = _Reader(int(budget["width"]), walks.seed, by_token=name in ("token", "shuffled"))
+    return texts, torch.from_numpy(np.stack([np.where(first, left, left + m), np.where(first, left + m, left)], axis=1))
+
+
+def fitted(name: str, walks: Walks, budget: Mapping[str, Any]) -> Reader:
+    """The network of an arm, fitted to the instance's labelled pairs."""
+    m = int(budget["pairs"])
+    texts, pairs = labelled(name, walks, m)
+    model = Reader(int(budget["width"]), walks.seed, by_token=name in ("token", "shuffled"))
     told, shown = torch.from_numpy(texts), seen(texts)
     if name == "trajectory":  # nothing but whole texts is scored
         told, shown = told[:, -1:], shown[:, -2:]
