@@ -14,8 +14,19 @@ from plaudit.stats.calibration import (
     calibration_floor,
     equal_mass_bins,
     fold,
+    maximum_calibration_error,
     reliability_curve,
 )
+
+
+def test_the_maximum_is_that_of_the_worst_bin():
+    confidence, correct = [0.1, 0.2, 0.6, 0.8, 0.9, 1.0], [0, 1, 1, 1, 1, 0]
+    # bins of two: |0.15 - 0.5|, |0.7 - 1|, |0.95 - 0.5|
+    assert maximum_calibration_error(confidence, correct, n_bins=3) == pytest.approx(0.45)
+    assert calibration_error(confidence, correct, n_bins=3) == pytest.approx((0.35 + 0.3 + 0.45) / 3)
+    assert maximum_calibration_error(confidence, correct, n_bins=1) == pytest.approx(4 / 6 - 0.6)
+    assert maximum_calibration_error([0.5] * 4, [0, 1, 0.5, np.nan]) == 0
+    assert np.isnan(maximum_calibration_error([], []))
 
 
 def test_fold():

@@ -31,6 +31,7 @@ __getattr__, __all__ = exports(
         "calibration_estimate": "calibration",
         "calibration_floor": "calibration",
         "fold": "calibration",
+        "maximum_calibration_error": "calibration",
         "reliability_curve": "calibration",
         "agreement_estimate": "agreement",
         "cohen_kappa": "agreement",

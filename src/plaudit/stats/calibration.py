@@ -93,6 +93,32 @@ def calibration_error(
     return float(_error(count[None, :], sums[0], sums[1], norm, debias)[0])
 
 
+def maximum_calibration_error(confidence: ArrayLike, correct: ArrayLike, *, n_bins: int = 10) -> float:
+    """Maximum calibration error on equal-mass bins: `max_b |mean confidence_b - accuracy_b|`.
+
+    It is that of the worst bin, and chance alone makes it larger the fewer rows a bin has: compare it between
+    models on the same rows.
+
+    Args:
+        confidence: (n,) in [0, 1]; NaN rows are left out.
+        correct: (n,), 1, 0, or 0.5 for a tie.
+        n_bins: number of bins.
+
+    Returns:
+        The error; NaN without any row.
+
+    Source: Naeini et al. 2015; with the other two in "On Diversified Preferences of LLM Alignment" [130].
+
+    Differs from the paper: equal-mass bins.
+    """
+    c, y = _complete(confidence, correct)
+    if not c.size:
+        return float("nan")
+    bins = equal_mass_bins(c, n_bins=n_bins)
+    count = np.bincount(bins)
+    return float(np.max(np.abs(np.bincount(bins, weights=c - y)[count > 0] / count[count > 0])))
+
+
 def adaptive_calibration_error(probability: ArrayLike, label: ArrayLike, *, n_bins: int = 10) -> float:
     """Adaptive calibration error: the mean over classes and equal-mass bins of |mean probability - frequency|.
 
