@@ -1,8 +1,9 @@
 """Members of ensembles in the assistant world: what differs between them, and what they share.
 
-Nothing is pretrained here, so another *random initialisation of the backbone* stands for another pretraining seed;
-members that start from the same backbone and differ in head and data order stand for fine-tuning seeds. That is a
-weaker contrast than the papers': a pretrained backbone brings beliefs of its own, a random one only features.
+Nothing that is made here is pretrained, so another *random initialisation of the backbone* stands for another
+pretraining seed; members that start from the same backbone and differ in head and data order stand for fine-tuning
+seeds. That is a weaker contrast than the papers': a pretrained backbone brings beliefs of its own, a random one only
+features. `rewards/pretraining_seeds` has members that are fine-tuned from language models of their own seeds.
 """
 
 from __future__ import annotations
