@@ -1,6 +1,7 @@
 """Every example runs as a user would run it, in a process of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,10 +37,10 @@ def test_example_runs_and_says(name):
         assert words in done.stdout
 
 
-def test_the_trained_example_prefers_the_answer_with_a_source(tmp_path):
-    done = _run(EXAMPLES / "train_on_own_pairs.py", tmp_path)
-    assert done.returncode == 0, done.stderr
-    values = {line.split("  ")[1]: float(line.split()[0]) for line in done.stdout.splitlines() if line[0] in "+-"}
+def test_the_trained_example_prefers_the_answer_with_a_source(launched, tmp_path):
+    script = shutil.copy(EXAMPLES / "train_on_own_pairs.py", tmp_path)
+    lines = launched(Path(script), tmp_path).splitlines()
+    values = {line.split("  ")[1]: float(line.split()[0]) for line in lines if line[:1] in "+-" and "  " in line}
     assert values["About 2 hundred thousand, says the census."] > values["About 2 hundred thousand. Trust me."]
     assert (tmp_path / "run" / "model" / "plaudit.json").is_file()
 

@@ -56,14 +56,28 @@ class Odd(Sevens):
         return float(len(text) % 2)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """`undisturbed(name, reward, ...)`: a run to its end, its folder, what was judged; tests of one name share it."""
+    found = {}
+
+    def once(name, reward, shaped=lambda r: r, **options):
+        if name not in found:
+            out = tmp_path_factory.mktemp("whole")
+            found[name] = run(out, reward=shaped(reward), **options), out, sorted(reward.seen)
+        return found[name]
+
+    return once
+
+
 OPTIONS = {"rows": 8, "epochs": 3, "passes": 2, "save_steps": 3, "sequences": 6, "kl_coef": 0.05, "kl_target": 1.0}
 
 
 @pytest.mark.parametrize("after", [3, 5, 8])
-def test_a_run_that_broke_off_ends_as_an_undisturbed_one(tmp_path, after):
+def test_a_run_that_broke_off_ends_as_an_undisturbed_one(tmp_path, after, undisturbed):
     # batches of four prompts are drawn two at a time: after 3 and 5 calls one lies half drawn
-    whole_reward, first, second = Sevens(), Sevens(), Sevens()
-    whole = run(tmp_path / "whole", reward=whole_reward, **OPTIONS)
+    first, second = Sevens(), Sevens()
+    whole, _, seen = undisturbed("sevens", Sevens(), **OPTIONS)
     with pytest.raises(Pulled):
         run(tmp_path / "broken", reward=first, sampler=breaking(after), **OPTIONS)
     again = run(tmp_path / "broken", reward=second, **OPTIONS)
@@ -73,7 +87,7 @@ def test_a_run_that_broke_off_ends_as_an_undisturbed_one(tmp_path, after):
         assert bool((weight == weights(whole)[name]).all()), name
     # nothing was judged twice, and nothing left out
     assert len(first.seen) > 0
-    assert sorted(first.seen + second.seen) == sorted(whole_reward.seen)
+    assert sorted(first.seen + second.seen) == seen
 
 
 class Flaky(Sevens):
@@ -86,9 +100,9 @@ class Flaky(Sevens):
 
 
 @pytest.mark.parametrize("after", [3, 5, 8])
-def test_what_went_wrong_before_it_broke_off_is_counted(tmp_path, after):
-    whole = run(tmp_path / "whole", reward=Flaky(), **OPTIONS)
-    lost = [json.loads(line)["outcome"] for line in (tmp_path / "whole/samples.jsonl").read_text().splitlines()]
+def test_what_went_wrong_before_it_broke_off_is_counted(tmp_path, after, undisturbed):
+    whole, folder, _ = undisturbed("flaky", Flaky(), **OPTIONS)
+    lost = [json.loads(line)["outcome"] for line in (folder / "samples.jsonl").read_text().splitlines()]
     assert whole.faults == {"ValueError: no idea": len([o for o in lost if o == "instrument_fault"])}
     assert whole.faults["ValueError: no idea"] > 0
     with pytest.raises(Pulled):
@@ -111,16 +125,16 @@ def held(reward):
 
 @pytest.mark.parametrize("shaped", [nested, held])
 @pytest.mark.parametrize("after", [3, 5, 8])
-def test_statistics_of_the_shaping_go_on_too(tmp_path, after, shaped):
-    whole_reward, first, second = Sevens(), Sevens(), Sevens()
-    whole = run(tmp_path / "whole", reward=shaped(whole_reward), **OPTIONS)
+def test_statistics_of_the_shaping_go_on_too(tmp_path, after, shaped, undisturbed):
+    first, second = Sevens(), Sevens()
+    whole, _, seen = undisturbed(shaped.__name__, Sevens(), shaped, **OPTIONS)
     with pytest.raises(Pulled):
         run(tmp_path / "broken", reward=shaped(first), sampler=breaking(after), **OPTIONS)
     again = run(tmp_path / "broken", reward=shaped(second), **OPTIONS)
     assert losses(again) == losses(whole)
     for name, weight in weights(again).items():
         assert bool((weight == weights(whole)[name]).all()), name
-    assert sorted(first.seen + second.seen) == sorted(whole_reward.seen)
+    assert sorted(first.seen + second.seen) == seen
     # the statistics did learn: a range that was never seen makes all rewards 1/2, and no loss of them
     assert any(row["loss"] != 0 for row in whole.history[1:] if "loss" in row)
 
@@ -139,21 +153,21 @@ BESIDE = {
 
 @pytest.mark.parametrize("after", [3, 6])
 @pytest.mark.parametrize("case", BESIDE)
-def test_what_is_fitted_beside_the_policy_goes_on_too(tmp_path, case, after):
+def test_what_is_fitted_beside_the_policy_goes_on_too(tmp_path, case, after, undisturbed):
     """The checkpoint at step 3 lies between two passes over a batch: values and token rewards must be those of then."""
     name, more, file = BESIDE[case]
     method, options = online(name)[1], {**OPTIONS, **more}
-    whole_reward, first, second = (MoreSevens() if method.compares else Odd() for _ in range(3))
-    whole = run(tmp_path / "whole", reward=whole_reward, method=method, **options)
+    reward, first, second = (MoreSevens() if method.compares else Odd() for _ in range(3))
+    whole, folder, seen = undisturbed(f"{name} {more}", reward, method=method, **options)
     with pytest.raises(Pulled):
         run(tmp_path / "broken", reward=first, method=method, sampler=breaking(after), **options)
     again = run(tmp_path / "broken", reward=second, method=method, **options)
     assert losses(again) == losses(whole)
     for name, weight in weights(again).items():
         assert bool((weight == weights(whole)[name]).all()), name
-    assert (tmp_path / "broken" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    assert (tmp_path / "broken" / file).read_bytes() == (folder / file).read_bytes()
     assert first.seen
-    assert sorted(first.seen + second.seen) == sorted(whole_reward.seen)  # nothing was judged or compared twice
+    assert sorted(first.seen + second.seen) == seen  # nothing was judged or compared twice
 
 
 def test_batches_that_were_lost_before_a_kill_still_count(tmp_path, monkeypatch):
