@@ -1,5 +1,7 @@
 """PPO-M's rows: four texts a pair, ranges, order; and that their loss is the paper's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,14 @@ def test_rows_for_bradley_terry():
     assert more[0] == PAIRS[0]
     assert [stated(r.chosen)[0] for r in more[1:]] == ["good 0", "bad 0", "good 0"]
     assert (stated(more[3].chosen)[1] >= 7, stated(more[3].rejected)[0]) == (True, "bad 0")
+
+
+def test_what_a_pair_says_of_its_completions_is_not_said_of_the_rows():
+    said = {"preference": 0.6, "second": True, "judgements": [1.0], "aspect_preferences": {"a": 1}, "chosen_second": 3}
+    pair = replace(PAIRS[0], chosen_score=5.0, rejected_score=1.0, meta={"kind": "k", **said})
+    rows = [*confidence_pairs([pair], rng()), *confidence_lists([pair], rng())]
+    assert [row.meta for row in rows] == [{"kind": "k"}] * 3
+    assert rows[0].chosen_score is None
 
 
 def test_their_loss_is_the_papers():

@@ -1,4 +1,4 @@
-"""`plaudit data check | convert | split`: what is in a file of records, and the rows in another shape."""
+"""`plaudit data`: what is in a file of records, the rows in another shape or in parts, and rows made out of others."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from plaudit.cli.making import community, confidence, hierarchy, principles
 from plaudit.errors import InputError, MissingError
 from plaudit.records import (
     CheckReport,
@@ -24,13 +25,16 @@ from plaudit.records.formats import COLUMNS
 from plaudit.runs import write_text
 from plaudit.runs.origin import command_line, versions
 
+MAKING = {"confidence": confidence, "hierarchy": hierarchy, "community": community, "principles": principles}
+"""Actions that make rows out of others, each a module."""
+ACTIONS = ("check", "convert", "split", *MAKING)
 SHOWN = 10
 """Row numbers of a finding that are shown unless all are asked for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the three actions and their options."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="check | convert | split")
+    """Declares the actions and their options."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar=" | ".join(ACTIONS))
     checking = actions.add_parser("check", help="what is in a file, and what is wrong with it")
     _add_source(checking)
     checking.add_argument(
@@ -72,6 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     splitting.add_argument("--seed", type=int, default=0, help="another seed gives another split (default: 0)")
     splitting.add_argument("--out", required=True, metavar="FOLDER", help="the parts become FOLDER/NAME.jsonl")
     _add_skip(splitting)
+    for making in MAKING.values():
+        making.add_arguments(actions)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         "check": _check,
         "convert": _convert,
         "split": _split,
+        **{name: making.run for name, making in MAKING.items()},
     }
     return actions[args.action](args)
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from plaudit.cli import benchmarking, outputs_metric
+from plaudit.cli import benchmarking, outputs_metric, overconfidence
 from plaudit.cli.inputs import add_reward
 from plaudit.errors import InputError, nearest
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     add = parser.add_argument
-    add("data", nargs="?", help="preference pairs (ranked rows become all their pairs); with --metric, models' outputs")
+    add("data", nargs="?", help="preference pairs (ranked rows become all their pairs); models' outputs (see --metric)")
     add_reward(parser, required=False)
     benchmarking.add_arguments(parser)
     outputs_metric.add_arguments(parser)
@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     if args.benchmark is not None:
         return benchmarking.run(args)
     benchmarking.check_absent(args)
+    if args.metric == overconfidence.METRIC:
+        return overconfidence.run(args)
     if args.metric or args.gamed:
         return outputs_metric.run(args)
     if not args.reward:

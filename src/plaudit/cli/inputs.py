@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from plaudit.records import Pair, Records, Sample
     from plaudit.rewards.base import Comparison, Reward, RewardBatch
 
-
+T = TypeVar("T")
 RUNS_PROGRAMS = ("verify/code", "verify/program-agreement")
 REFERENCES = ("answer", "ground_truth", "gold", "gold_answer", "solution", "target", "label", "final_answer")
 """What data sets call the column that is `reference` here."""
@@ -97,6 +97,61 @@ def _named_references(samples: Sequence[Sample]) -> Iterator[None]:
         if column is None or any(s.reference is not None for s in samples):
             raise
         raise InputError(f"{error}. The rows have a column {column!r}: rename it to 'reference'") from error
+
+
+def add_source(parser: argparse.ArgumentParser, data: str) -> None:
+    """The input of an action on a file, and where its broken rows go.
+
+    Args:
+        parser: of the action.
+        data: help of the input.
+    """
+    parser.add_argument("source", help=data)
+    parser.add_argument("--skip-broken", metavar="FILE", help="set rows that cannot be read aside in this file")
+
+
+def read_raw(source: str, parse: Callable[[Mapping[str, Any]], T], skip_broken: str | None) -> list[T]:
+    """Rows of a file that is of none of the record formats, each as `parse` reads it; broken ones are told.
+
+    Args:
+        source: `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet`, each also `.gz`.
+        parse: raises `RowError` where a row cannot be used.
+        skip_broken: a file for the rows that cannot be read; without it the first is an error.
+
+    Raises:
+        InputError: if a row cannot be read and `skip_broken` is None, or none is left.
+        MissingError: if there is no such file.
+    """
+    import json
+    from pathlib import Path
+
+    from plaudit.errors import InputError, MissingError
+    from plaudit.records.decoding import raw_rows
+    from plaudit.records.fields import RowError
+    from plaudit.runs.atomic import write_text
+
+    if not Path(source).is_file():
+        raise MissingError(f"read: there is no file {source}")
+    rows, broken = [], []
+    for number, row, raw in raw_rows(Path(source)):
+        try:
+            if isinstance(row, RowError):
+                raise row
+            rows.append(parse(row))
+        except RowError as error:
+            if skip_broken is None:
+                advice = "mend the row, or set broken rows aside with --skip-broken FILE"
+                raise InputError(f"{source} row {number}: {error} ({advice})") from error
+            broken.append({"row": number, "error": str(error), "raw": raw if isinstance(row, RowError) else row})
+    if skip_broken is not None:
+        write_text(skip_broken, "".join(json.dumps(b, default=repr) + "\n" for b in broken))
+    if not rows and broken:
+        raise InputError(f"{source}: all {len(broken)} rows are broken; row {broken[0]['row']}: {broken[0]['error']}")
+    if not rows:
+        raise InputError(f"{source}: is empty; it has no row")
+    if broken:
+        print(f"{source}: {len(broken)} broken rows set aside in {skip_broken}")
+    return rows
 
 
 def read_samples(source: str, skip_broken: str | None) -> tuple[Records, list[Sample]]:

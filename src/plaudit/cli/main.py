@@ -19,7 +19,7 @@ from plaudit.errors import InputError, PlauditError, nearest
 
 VERBS: dict[str, str] = {
     "run": "run a recipe: data, training, evaluation, audit, selection, report; finished stages are skipped",
-    "data": "check, convert or split preference data",
+    "data": "check, convert or split preference data, or make it: of ratings, events, feedback, stated confidence",
     "train": "train a reward model on preference data",
     "align": "improve a policy: online with any reward (GRPO and others), or on preference data (DPO and its family)",
     "merge": "average two policies or two reward models, weight by weight, or go beyond the second",

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from plaudit.cli.overconfidence import METRIC as OVERCONFIDENCE
 from plaudit.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -17,14 +18,16 @@ if TYPE_CHECKING:
     from plaudit.evaluation.ratings.outputs import Judged
     from plaudit.stats.estimate import Estimate
 
-METRICS = ("length-controlled-winrate",)
+METRICS = ("length-controlled-winrate", OVERCONFIDENCE)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that `plaudit evaluate` has for outputs."""
     parser.add_argument(
-        "--metric", metavar="NAME", help="models' outputs beside a baseline's: length-controlled-winrate"
-    )
+        "--metric", metavar="NAME",
+        help="length-controlled-winrate: models' outputs beside a baseline's; overconfidence: whether the reward pays "
+        "for a stated confidence on both sides of pairs",
+    )  # fmt: skip
     parser.add_argument(
         "--gamed", metavar="FILE", help="AlpacaEval's rows of gamed baselines (df_gamed.csv), for --metric"
     )

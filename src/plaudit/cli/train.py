@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from plaudit.cli.featuring import Featured, add_features, fit_named, named_features
 from plaudit.cli.launched import alone, first, held
 from plaudit.cli.options import add_dataclass, from_args
 from plaudit.cli.rewording import REWORDED, add_rewordings, with_rewordings
@@ -15,6 +16,9 @@ from plaudit.errors import InputError
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.methods import METHODS, chosen
 from plaudit.training.regularisers.naming import FAIR
+
+if TYPE_CHECKING:
+    from plaudit.training.entry import Trained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_strengths(parser)
     add_rewordings(parser)
+    add_features(parser)
     add_dataclass(parser, FitConfig, title="fit")
     add_dataclass(parser, Backbone, skip=("name",), title="model from scratch")
 
@@ -46,8 +51,11 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.data or not args.out:
         raise InputError("train: give DATA and --out FOLDER (see plaudit train --help)")
+    features = named_features(args)
     config = from_args(args, FitConfig)
-    single = {"strength-by": args.strength_by, "reword-by": args.reword_by, "freeze": config.freeze}
+    single = {
+        "strength-by": args.strength_by, "reword-by": args.reword_by, "feature": features, "freeze": config.freeze,
+    }  # fmt: skip
     for option, given in single.items():
         if given:
             alone(f"train: --{option}")
@@ -64,7 +72,11 @@ def run(args: argparse.Namespace) -> int:
     with held(args.out):
         strong = with_strengths(args, records.rows, config)
         rows = with_rewordings(args, strong, seed=config.seed)
-        trained = train_reward(rows, backbone=backbone, config=config, out=Path(args.out), shifted=shifted)
+        trained: Trained | Featured
+        if features:
+            trained = fit_named(args, features, rows)
+        else:
+            trained = train_reward(rows, backbone=backbone, config=config, out=Path(args.out), shifted=shifted)
         if first():
             keep_prompts(Path(args.out), rows)
             _keep(args, STRENGTHENED, strong if args.strength_by else None)

@@ -18,6 +18,7 @@ from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Ranked
 from plaudit.records.sample import Completion
 from plaudit.shaping.confidence import state_confidence
+from plaudit.training.columns import incomparable
 
 HIGH, LOW = (7, 10), (0, 3)
 """Ranges of the whole numbers that are stated, both ends included."""
@@ -82,13 +83,14 @@ def confidence_pairs(
         low: as in `stated_versions`.
 
     Returns:
-        The rows of each pair together, in its order; strengths and scores of the pair are not theirs and are left out.
+        The rows of each pair together, in its order; what the pair says of its completions (strengths, scores, soft
+        labels) is not theirs and is left out.
 
     Source: Leng et al. 2024, "Taming Overconfidence in LLMs: Reward Calibration in RLHF" [216].
     """
     rows: list[Pair] = []
     for pair, s in zip(pairs, stated_versions(pairs, rng, high=high, low=low), strict=True):
-        bare = replace(pair, margin=None, chosen_score=None, rejected_score=None)
+        bare = incomparable(pair)
         rows += [pair] if original else []
         rows.append(replace(bare, chosen=s.chosen_high, rejected=s.chosen_low))
         rows.append(replace(bare, chosen=s.rejected_low, rejected=s.rejected_high))
@@ -110,6 +112,6 @@ def confidence_lists(
     versions = stated_versions(pairs, rng, high=high, low=low)
     order = ("chosen_high", "chosen_low", "rejected_low", "rejected_high")
     return [
-        Ranked(pair.prompt, tuple(getattr(s, name) for name in order), (3.0, 2.0, 1.0, 0.0), pair.meta)
+        Ranked(pair.prompt, tuple(getattr(s, name) for name in order), (3.0, 2.0, 1.0, 0.0), incomparable(pair).meta)
         for pair, s in zip(pairs, versions, strict=True)
     ]

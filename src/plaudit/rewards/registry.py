@@ -84,6 +84,8 @@ def make(name: str, options: Mapping[str, Any]) -> Reward | Comparison:
 def open_model(path: str, calibrated: bool = True) -> Reward | Comparison:
     """A model folder or hub id by the reader that its manifest names; a comparison if its head compares.
 
+    A folder that holds a network over features (`plaudit train --feature`) is that one.
+
     Args:
         path: folder of a model or of its run, or a hub id.
         calibrated: whether the folder's calibration is read; without it margins mean what the model says they mean.
@@ -91,6 +93,9 @@ def open_model(path: str, calibrated: bool = True) -> Reward | Comparison:
     from plaudit.rewards.manifest import Manifest
 
     folder = Path(path)
+    features = _features_in(folder)
+    if features is not None:
+        return features
     if folder.is_dir() and not (folder / "config.json").exists() and (folder / "model" / "config.json").exists():
         folder = folder / "model"  # a run folder: its model is meant
         path = str(folder)
@@ -108,6 +113,16 @@ def open_model(path: str, calibrated: bool = True) -> Reward | Comparison:
 
     model = ModelReward.load(path, calibrated=calibrated)
     return PreferenceModel(model) if model.head.compares else model
+
+
+def _features_in(folder: Path) -> Reward | None:
+    """The network over named features that a folder or its run's model holds, or None."""
+    from plaudit.rewards.features import FILE, FeatureReward
+
+    for place in (folder, folder / "model"):
+        if (place / FILE).is_file() and not (place / "config.json").exists():
+            return FeatureReward.load(place)
+    return None
 
 
 def _from_mapping(row: Mapping[str, Any]) -> Reward | Comparison:

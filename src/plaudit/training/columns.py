@@ -84,6 +84,16 @@ def exchanged(pair: Pair) -> Pair:
     )  # fmt: skip
 
 
+def incomparable(pair: Pair) -> Pair:
+    """The pair without anything it says of its two completions beside each other, or of one: for texts of another kind.
+
+    Margin and scores, `chosen_NAME` and `rejected_NAME`, `judgements`, `preference`, `aspect_preferences` and
+    `second` are left out; further columns stay as they are.
+    """
+    meta = {n: v for n, v in pair.meta.items() if n not in _TURNED and not n.startswith(("chosen_", "rejected_"))}
+    return replace(pair, margin=None, chosen_score=None, rejected_score=None, meta=meta)
+
+
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

@@ -79,7 +79,11 @@ def judged(outputs: Tensor, row: Mapping[str, Tensor], *, scale: float) -> Tenso
 
 
 def mixed(outputs: Tensor, row: Mapping[str, Tensor], *, alpha: float) -> Tensor:
-    """Bradley-Terry on convex combinations of two pairs each, their shares drawn from Beta(alpha, alpha)."""
+    """Bradley-Terry on convex combinations of two pairs each, their shares drawn from Beta(alpha, alpha).
+
+    Partners are drawn within a packed row, the part of a step that is run at once: where a row holds one pair it is its
+    own partner, which is plain Bradley-Terry, and eight rows of one pair are not one row of eight.
+    """
     if not 0 < alpha < float("inf"):
         raise InputError(f"objective convex-bradley-terry: alpha is {alpha}; give a positive number")
     m, device = row["pairs"].shape[0], outputs.device

@@ -2,7 +2,8 @@
 
 Differs from the paper: it keeps the augmented texts whose embeddings are vertices of the convex hull (`hull_vertices`)
 and trains on them as ordinary pairs, so no loss changes. `convex_bradley_terry` is the complement that needs no
-rewordings: the difference of scores on the segment between two pairs (mixup).
+rewordings: the difference of scores on the segment between two pairs (mixup). Its partners are pairs of the same packed
+row, so a row of one pair is plain Bradley-Terry, and accumulating 1x8 is not 8x1.
 """
 
 from __future__ import annotations
