@@ -229,8 +229,8 @@ def test_a_summary_puts_numbers_side_by_side(tmp_path):
     assert "- note: v is not measured" in lines
     at = lines.index("| arm | u@0 | u@20 | seconds@20 | v@20 |")
     assert lines[at + 2 : at + 6] == [
-        "| new | 1.500 ± 6.353 | 3.000 ± 0.000 | 120 ± 0 | - |", "| old | - | 2.000 ± 0.000 | 12.3 ± 0.0 | - |",
-        "| top | 9.000 ± 0.000 | 9.000 ± 0.000 | 0.000 ± 0.000 | - |", "",
+        "| new | 1.500±6.353 | 3.000±0.000 | 120±0 | - |", "| old | - | 2.000±0.000 | 12.3±0.0 | - |",
+        "| top | 9.000±0.000 | 9.000±0.000 | 0.000±0.000 | - |", "",
     ]  # fmt: skip
 
 

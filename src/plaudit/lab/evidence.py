@@ -205,7 +205,7 @@ def _section(row: Row) -> list[str]:
         lines.append(f"- blind: {row.blind.effect.format()}, {_marked(row.blind, 'blind', str(row.blind.verdict))}")
     if row.disagrees:
         lines.append("- **The blind instances disagree with the confirmatory ones: do not rely on this verdict.**")
-    changes = [f"  - {a['date']}: {a['what']} ({a['why']})" for a in c.amendments]
+    changes = [f"    - {a['date']}: {a['what']} ({a['why']})" for a in c.amendments]
     lines += ["- amendments:", *changes] if changes else ["- amendments: none"]
     again = "; blind instances with `--instances blind`" if c.salt is not None else ""
     lines.append(f"- command: `plaudit lab run {c.name}`{again}")
@@ -233,7 +233,7 @@ def _summary(row: Row) -> list[str]:
 
 def _compact(found: Estimate) -> str:
     digits = 0 if abs(found.value) >= 100 else 1 if abs(found.value) >= 10 else 3
-    return f"{found.value:.{digits}f} ± {(found.high - found.low) / 2:.{digits}f}"
+    return f"{found.value:.{digits}f}±{(found.high - found.low) / 2:.{digits}f}"
 
 
 def _arms_table(row: Row) -> list[str]:
