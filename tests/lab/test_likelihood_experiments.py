@@ -109,6 +109,9 @@ def test_steps_are_judged_up_to_the_first_wrong_one():
     late = Judged([values[0], values[1], np.array([0.05, 0.3, 9.0])], judged.totals)
     # right 0.1, 0.5, 0.05; wrong -0.2, 0.3: of six couples 0.1 < 0.3 and 0.05 < 0.3 are the wrong way round
     assert judged_steps(late, rows, times, "value")["auc"] == pytest.approx(4 / 6)
+    # a step that falls as far as another is the deepest with one chance in two; LATE's second falls by 0.5 alone
+    tied = Judged([values[0], np.array([-0.5, -1.0, 9.0]), np.array([0.25, -0.25, 9.0])], judged.totals)
+    assert judged_steps(tied, rows, times, "change")["drop"] == 0.75
     # where the value before the first step is not 0 the first changes move
     moved = judged_steps(Judged(values, judged.totals, before=0.2), rows, times, "change")
     # right -0.1, 0.4, 0.1; wrong -0.4, -0.3; SLIPPED falls by 0.4 and 0.7
