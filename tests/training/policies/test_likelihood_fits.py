@@ -13,6 +13,7 @@ from plaudit.records.rows import Unpaired
 from plaudit.records.sample import Sample
 from plaudit.records.writing import write
 from plaudit.rewards.likelihood import RatioReward
+from plaudit.rewards.likelihood.yes import yes_comparison
 from plaudit.rewards.registry import load
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.entry import train_reward
@@ -74,9 +75,19 @@ def test_each_objective_learns_and_survives_a_new_process(rows_for, small, tmp_p
         assert np.isfinite(here.losses).all(), name
         assert reward == pytest.approx(here.reward(TRIED).reward.tolist(), abs=1e-6), name
         assert fingerprint == here.reward.fingerprint, name
-        if name != "yes-token":  # two texts of a comparison are more than so small a model reads in six passes
+        if name != "yes-token":  # reading two texts against each other takes more passes: see the test below
             assert reward[0] > reward[1], name
             assert np.mean(here.losses[-3:]) < here.losses[0], name
+
+
+@pytest.mark.slow
+def test_yes_token_learns_which_of_two_texts_is_better(pairs, small, tmp_path):
+    """Read in one order at a time: averaged over both, the reverse would be 1 - P whatever was learned."""
+    quick(pairs(12), tmp_path, small, objective="yes-token", epochs=40.0, learning_rate=5e-3, batch_size=8)
+    asked = yes_comparison(str(tmp_path / "model"), debias=False, max_length=320)
+    good, bad = zip(*(p.samples() for p in pairs(24)[12:]), strict=True)  # other questions and other numbers
+    assert asked(good, bad).probability.min() > 0.9
+    assert asked(bad, good).probability.max() < 0.1
 
 
 def test_plain_transformers_opens_the_folder(rows_for, small, tmp_path):

@@ -15,7 +15,14 @@ import numpy as np
 
 from plaudit.errors import InputError
 from plaudit.lab.experiment import Fit, Scorer
-from plaudit.lab.experiments.training.rotated_minority.people import GROUPS, ForUser, People, accuracies, people
+from plaudit.lab.experiments.training.rotated_minority.people import (
+    GROUPS,
+    ForUser,
+    People,
+    accuracies,
+    exchanged,
+    people,
+)
 from plaudit.lab.fitting import reward_in_world, scorer_of
 from plaudit.lab.worlds.assistant.aspects import ASPECTS
 from plaudit.records.rows import Pair, Rated
@@ -30,6 +37,8 @@ LEARNING_RATE = 3e-3
 """For the starting policy as the backbone, as in cyclic_annotators; nothing was tried here."""
 PENALTY = 0.1
 """Of a linear fit to one user's pairs, fixed beforehand."""
+LOOSE = 0.05
+"""Entropy coefficient of `mixture_loose`; the objective's is the paper's, 0.5."""
 
 
 def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) -> dict[str, float]:
@@ -44,7 +53,8 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
         raise InputError(f"rotated_minority: arm {arm!r} is not known; the claim lists the arms")
     found = people(seed, 0.0 if knob else budget["rotation"], budget)
     made = ARMS[name](found, seed, budget)
-    return accuracies(found, made if isinstance(made, dict) else dict.fromkeys(GROUPS, made))
+    asked = exchanged(found) if name in EXCHANGED else found
+    return accuracies(asked, made if isinstance(made, dict) else dict.fromkeys(GROUPS, made))
 
 
 def _fitted(found: People, rows: Sequence[Any], seed: int, budget: Mapping[str, Any], objective: str) -> ModelReward:
@@ -76,7 +86,15 @@ def _unadapted(found: People, seed: int, budget: Mapping[str, Any]) -> ForUser:
 
 
 def _mixture(found: People, seed: int, budget: Mapping[str, Any]) -> ForUser:
-    reward = _shared(found, seed, budget, "mixture")
+    return _adapted(_shared(found, seed, budget, "mixture"))
+
+
+def _loose(found: People, seed: int, budget: Mapping[str, Any]) -> ForUser:
+    """A mixture that is pulled less towards equal shares."""
+    return _adapted(_shared(found, seed, budget, f"mixture?entropy_coef={LOOSE}"))
+
+
+def _adapted(reward: ModelReward) -> ForUser:
     return lambda context: scorer_of(adapted(reward, context))
 
 
@@ -115,14 +133,7 @@ def _linear(found: People, seed: int, budget: Mapping[str, Any]) -> ForUser:
 
 def _directions(found: People, seed: int, budget: Mapping[str, Any]) -> ForUser:
     """A user's direction over predicted aspects, each in units of its deviation."""
-    samples = [s for row in found.train for s in row.samples()]
-    values = found.world.world.parse(samples).values
-    rows = [
-        Rated(s.prompt, s.completion, aspects=dict(zip(ASPECTS, v, strict=True)))
-        for s, v in zip(samples, values.tolist(), strict=True)
-    ]
-    reward = _fitted(found, rows, seed, budget, "aspects")
-    spread = np.where(values.std(axis=0) > 0, values.std(axis=0), 1.0)
+    reward, spread = _of_aspects(seed, found.rotation, *sorted(budget.items()))
 
     def for_user(context: Sequence[Pair]) -> Scorer:
         said = [reward([r.samples()[i] for r in context]).aspects for i in (0, 1)]
@@ -131,6 +142,20 @@ def _directions(found: People, seed: int, budget: Mapping[str, Any]) -> ForUser:
         return scorer_of(DirectionReward(reward, dict(zip(ASPECTS, weight.tolist(), strict=True))))
 
     return for_user
+
+
+@lru_cache(maxsize=2)
+def _of_aspects(seed: int, rotation: float, *budget: tuple[str, Any]) -> tuple[ModelReward, np.ndarray]:
+    """A model of the aspects of all training completions, and their deviations."""
+    found = people(seed, rotation, dict(budget))
+    samples = [s for row in found.train for s in row.samples()]
+    values = found.world.world.parse(samples).values
+    rows = [
+        Rated(s.prompt, s.completion, aspects=dict(zip(ASPECTS, v, strict=True)))
+        for s, v in zip(samples, values.tolist(), strict=True)
+    ]
+    reward = _fitted(found, rows, seed, dict(budget), "aspects")
+    return reward, np.where(values.std(axis=0) > 0, values.std(axis=0), 1.0)
 
 
 def _separate(found: People, seed: int, budget: Mapping[str, Any]) -> dict[str, ForUser]:
@@ -149,5 +174,9 @@ def _constant(scores: Scorer) -> ForUser:
 ARMS: Mapping[str, Callable[[People, int, Mapping[str, Any]], ForUser | dict[str, ForUser]]] = {
     "variational": _variational, "single": _single, "mixture": _mixture, "unadapted": _unadapted,
     "directions": _directions, "linear": _linear, "shuffled": _shuffled, "separate": _separate,
+    "mixture_exchanged": _mixture, "directions_exchanged": _directions, "mixture_loose": _loose,
 }  # fmt: skip
 """Arm, without what follows `@`, to how a user's scorer is made."""
+
+EXCHANGED = ("mixture_exchanged", "directions_exchanged")
+"""Arms whose users are known by pairs of the other group's."""

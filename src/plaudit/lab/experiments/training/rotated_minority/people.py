@@ -73,6 +73,16 @@ def dealt(rows: Sequence[Pair], each: int) -> dict[str, list[Pair]]:
     return found
 
 
+def exchanged(people: People) -> People:
+    """The same people, each test user known by the pairs of one of the other group.
+
+    A scorer that learns nothing of a person from the pairs is as good as before; one that learns whose they are serves
+    the other group.
+    """
+    majority, minority = (people.contexts[g] for g in GROUPS)
+    return replace(people, contexts={"majority": minority, "minority": majority})
+
+
 def accuracies(people: People, for_user: Mapping[str, ForUser]) -> dict[str, float]:
     """`accuracy_majority` and `accuracy_minority`: of each group's users on test pairs, by what the group values.
 
