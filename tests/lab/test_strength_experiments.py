@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from plaudit.errors import InputError
+from plaudit.lab.experiments.rewards.fused_consistency.experiment import contrasts
+from plaudit.lab.experiments.rewards.fused_reward.experiment import World as FusedWorld
 from plaudit.lab.experiments.training.strength_margins import experiment as strength_margins
 from plaudit.lab.experiments.training.strength_recipe import experiment as strength_recipe
 from plaudit.records.message import Message
@@ -150,6 +152,31 @@ def test_agreement_falls(smoke):
     assert found["best_of_8"]["kl_bound"] == pytest.approx(math.log(2) - 1 / 2)
     assert found["best_of_64"]["kl_bound"] == pytest.approx(math.log(4) - 3 / 4)
     assert len({numbers["agreement"] for numbers in found.values()}) >= 9
+
+
+def test_contrasting_prompts_and_their_answers():
+    budget = {"features": 4, "topics": 3, "ways": 5}
+    world = FusedWorld(3, budget)
+    texts, truth = contrasts(world, 7, 200, 6)
+    first, second = texts[:200, 0], texts[200:, 0]
+    norms = [np.linalg.norm(x[:, :4], axis=1) for x in (first, second)]
+    cosine = (first[:, :4] * second[:, :4]).sum(axis=1) / (norms[0] * norms[1])
+    assert 0.75 <= cosine.min() < cosine.max() <= 0.9
+    assert norms[1] == pytest.approx(norms[0])
+    # a prompt's own answer first, the like prompt's second, with the prompt's own embedding before either
+    assert np.array_equal(texts[:200, 0, :4], texts[:200, 1, :4])
+    assert np.array_equal(texts[:200, 1, 4:], texts[200:, 0, 4:])
+    assert np.array_equal(texts[200:, 1, 4:], texts[:200, 0, 4:])
+    x, y = texts[5, 1, :4], texts[5, 1, 4:]
+    assert truth[5, 1] == pytest.approx(x @ world.between @ y)
+    assert 0.5 < np.mean(truth[:, 0] > truth[:, 1]) < 1  # the best of six for itself: of like prompts often the same
+
+
+def test_fused_consistency(smoke):
+    found = smoke("rewards/fused_consistency")
+    assert found["bare"]["moved"] == found["oracle"]["moved"] == 0
+    assert found["bare@0"]["c_res"] == found["oracle"]["c_res"]
+    assert found["fused"]["moved"] > 0
 
 
 def test_fused_reward(smoke):

@@ -29,26 +29,41 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
     if name not in ARMS or knob not in NOISE:
         raise InputError(f"fused_reward: arm {arm!r} is not known; the claim lists the arms")
     world = World(seed, budget)
-    corpus, chosen = world.pairs(2, int(budget["corpus"]))
-    best = np.argmax(chosen, axis=1)
-    corpus, gold = (
-        np.take_along_axis(v, best.reshape(-1, *[1] * (v.ndim - 1)), axis=1)[:, 0] for v in (corpus, chosen)
-    )
     texts, truth = world.pairs(3, int(budget["test"]))
-    spread = float(truth.std())
-    noise = np.random.default_rng([seed, 4]).normal(size=(3, *truth.shape)) * NOISE[knob] * spread
-    own = truth if name == "oracle" else truth + (noise[:2].mean(axis=0) if name == "twice" else noise[0])
-    said = own
-    if name in ("fused", "wide", "shuffled"):
-        if name == "shuffled":
-            corpus = np.random.default_rng([seed, 5]).permutation(corpus)
-        scored = gold + np.random.default_rng([seed, 6]).normal(size=len(gold)) * NOISE[knob] * spread
-        said = fused_rewards(
-            own.reshape(-1), texts.reshape(-1, texts.shape[2]), corpus_rewards=scored, corpus=corpus,
-            threshold=0.5 if name == "wide" else 0.9,
-        ).reshape(own.shape)  # fmt: skip
+    said, own = said_of(name, world, texts, truth, noise=NOISE[knob], corpus=int(budget["corpus"]))
     better = (said[:, 0] > said[:, 1]) == (truth[:, 0] > truth[:, 1])
     return {"accuracy": float(better.mean()), "moved": float((said != own).mean())}
+
+
+def said_of(
+    name: str, world: World, texts: np.ndarray, truth: np.ndarray, *, noise: float, corpus: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What an arm says of texts (n, 2, 2 d) whose true rewards are (n, 2), and what its score said before fusion.
+
+    Args:
+        name: one of `ARMS`.
+        world: the instance.
+        texts: embeddings of two texts each.
+        truth: their true rewards.
+        noise: of a score, in deviations of the true reward of these texts.
+        corpus: training pairs, whose better completions are what is fused with.
+    """
+    near, chosen = world.pairs(2, corpus)
+    best = np.argmax(chosen, axis=1)
+    near, gold = (np.take_along_axis(v, best.reshape(-1, *[1] * (v.ndim - 1)), axis=1)[:, 0] for v in (near, chosen))
+    spread = float(truth.std())
+    errors = np.random.default_rng([world.seed, 4]).normal(size=(3, *truth.shape)) * noise * spread
+    own = truth if name == "oracle" else truth + (errors[:2].mean(axis=0) if name == "twice" else errors[0])
+    if name not in ("fused", "wide", "shuffled"):
+        return own, own
+    if name == "shuffled":
+        near = np.random.default_rng([world.seed, 5]).permutation(near)
+    scored = gold + np.random.default_rng([world.seed, 6]).normal(size=len(gold)) * noise * spread
+    fused = fused_rewards(
+        own.reshape(-1), texts.reshape(-1, texts.shape[2]), corpus_rewards=scored, corpus=near,
+        threshold=0.5 if name == "wide" else 0.9,
+    )  # fmt: skip
+    return fused.reshape(own.shape), own
 
 
 class World:

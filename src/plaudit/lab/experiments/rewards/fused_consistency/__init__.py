@@ -1,0 +1,1 @@
+"""Fused rewards of contrasting prompts."""
