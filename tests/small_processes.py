@@ -2,8 +2,8 @@
 
 They import Plaudit themselves, so that what a new process lacks is lacking here too.
 
-What a launcher does (the command line, the environment, the exchange over gloo) is tested with real ones elsewhere: see
-`training/test_processes.py` and `cli/test_align_online.py`.
+What a launcher does (the command line, the environment, the exchange over gloo) is tested with a real one in
+`training/test_processes.py`.
 """
 
 import json
@@ -35,6 +35,8 @@ def become(asked, rank):
     sys.argv, code = asked["argv"], 0
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:
         traceback.print_exc()
         code = 1

@@ -1,9 +1,6 @@
 """`plaudit align` with a reward: the command as it is typed, its lines, and what it refuses in one."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -70,18 +67,12 @@ def test_of_the_processes_of_one_run_the_first_holds_the_folder(tmp_path, monkey
         monkeypatch.delenv("RANK")
 
 
-@pytest.mark.slow
-def test_the_command_runs_in_two_processes(tmp_path, start, asked):
-    """What it says and leaves, and the losses of one process with twice the batch.
-
-    By torchrun: `accelerate launch --cpu` starts one process, whatever it is told.
-    """
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+def test_the_command_runs_in_two_processes(launched, tmp_path, start, asked):
+    """What it says and leaves, and the losses of one process with twice the batch."""
+    script = tmp_path / "align.py"
+    script.write_text("import sys\nfrom plaudit.cli.main import main\nsys.exit(main(sys.argv[1:]))\n")
     words = ["align", asked, "--model", start, "--reward", "rule/length?target=4", *OPTIONS, "--kl-coef", "0.5"]
-    command = [*launch, "-m", "plaudit.cli.main", *words, "--out", str(tmp_path / "run"), "--batch-size", "2"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    said = launched(script, *words, "--out", tmp_path / "run", "--batch-size", "2", processes=2)
     assert main([*words, "--out", str(tmp_path / "one"), "--batch-size", "4"]) == 0
     whole, both = (
         [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
@@ -92,7 +83,7 @@ def test_the_command_runs_in_two_processes(tmp_path, start, asked):
         assert len(numbers) == 2
         assert [row[name] for row in both if "loss" in row] == pytest.approx(numbers, abs=1e-5), name
     assert whole[1]["loss"] > 1e-4  # of the KL: that of the advantages is 0 on fresh samples
-    assert done.stdout.count("2 batches of 4 prompts with 3 completions each") == 1
+    assert said.count("2 batches of 4 prompts with 3 completions each") == 1
     told = {p.name for p in (tmp_path / "run").iterdir()}
     assert told >= {"model", "samples.jsonl", "rollouts.log", "rollouts-1.log"}
     assert len((tmp_path / "run" / "samples.jsonl").read_text().splitlines()) == 2 * 4 * 3

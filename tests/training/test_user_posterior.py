@@ -37,10 +37,9 @@ def posterior(beta, context, *, seed):
     return [(float(x[:100].mean()), float(x[100:].mean())) for x in (spread, length)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("beta", "context", "most"), [(1e-3, 8, 0.95), (1e-2, 8, 0.7), (1e-2, 32, 0.7)])
+@pytest.mark.parametrize(("beta", "context", "most"), [(1e-3, 8, 0.95), (1e-2, 8, 0.7)])
 def test_random_answers_shorten_the_mean_and_do_not_widen_the_posterior(beta, context, most):
-    """Means of three fits; `most` is of the mean's length beside the others'."""
-    spread, length = np.mean([posterior(beta, context, seed=seed) for seed in range(3)], axis=0)
+    """Means of two fits; `most` is of the mean's length beside the others'."""
+    spread, length = np.mean([posterior(beta, context, seed=seed) for seed in range(2)], axis=0)
     assert abs(spread[0] - spread[1]) < 0.02
     assert length[0] < most * length[1]

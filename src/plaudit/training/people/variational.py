@@ -4,9 +4,9 @@ Differs from the paper: it is fitted on features of a reward model that stay as 
 number of a person's pairs, 1 to `context`, so that one fit serves whoever is known well and whoever is hardly known;
 in the paper the number is fixed.
 
-People who answer at random do not get a wider posterior, which one would expect: in the mean of three fits to two
-groups of opposite taste their standard deviation is within 0.02 of the others', at beta 1e-3 with 8 pairs and at 1e-2
-with 8 or 32. What tells them is the posterior's mean, at beta 1e-2 less than 0.7 times as long as the others': the
+People who answer at random do not get a wider posterior, which one would expect: in the mean of two fits to two
+groups of opposite taste their standard deviation is within 0.02 of the others', at beta 1e-3 and at 1e-2, with 8 pairs
+of each. What tells them is the posterior's mean, at beta 1e-2 less than 0.7 times as long as the others': the
 decoder reads a latent's direction alone, so theirs is the less certain one all the same
 (`tests/training/test_user_posterior.py`).
 """
