@@ -27,7 +27,7 @@ def rao_kupper_shares(lead: Floats, constant: Floats) -> Shares:
     """
     width = np.logaddexp(0, constant)
     first, second = expit(lead - width), expit(-lead - width)
-    return first, np.asarray(1 - first - second)
+    return first, np.maximum(1 - first - second, 0.0)
 
 
 def davidson_shares(lead: Floats, constant: Floats) -> Shares:
