@@ -122,31 +122,12 @@ def read_raw(source: str, parse: Callable[[Mapping[str, Any]], T], skip_broken: 
         InputError: if a row cannot be read and `skip_broken` is None, or none is left.
         MissingError: if there is no such file.
     """
-    import json
-    from pathlib import Path
+    from plaudit.errors import InputError
+    from plaudit.records.reading import read_parsed
 
-    from plaudit.errors import InputError, MissingError
-    from plaudit.records.decoding import raw_rows
-    from plaudit.records.fields import RowError
-    from plaudit.runs.atomic import write_text
-
-    if not Path(source).is_file():
-        raise MissingError(f"read: there is no file {source}")
-    rows, broken = [], []
-    for number, row, raw in raw_rows(Path(source)):
-        try:
-            if isinstance(row, RowError):
-                raise row
-            rows.append(parse(row))
-        except RowError as error:
-            if skip_broken is None:
-                advice = "mend the row, or set broken rows aside with --skip-broken FILE"
-                raise InputError(f"{source} row {number}: {error} ({advice})") from error
-            broken.append({"row": number, "error": str(error), "raw": raw if isinstance(row, RowError) else row})
-    if skip_broken is not None:
-        write_text(skip_broken, "".join(json.dumps(b, default=repr) + "\n" for b in broken))
+    rows, broken = read_parsed(source, parse, skip_broken=skip_broken)
     if not rows and broken:
-        raise InputError(f"{source}: all {len(broken)} rows are broken; row {broken[0]['row']}: {broken[0]['error']}")
+        raise InputError(f"{source}: all {len(broken)} rows are broken; row {broken[0].row}: {broken[0].error}")
     if not rows:
         raise InputError(f"{source}: is empty; it has no row")
     if broken:

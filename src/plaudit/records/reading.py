@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from plaudit.errors import InputError, MissingError, nearest
 from plaudit.records._atomic import replacing
@@ -21,6 +21,8 @@ from plaudit.records.fields import RowError
 from plaudit.records.formats import COLUMNS, NEEDED, Kind, parse, to_dict
 from plaudit.records.hub import hub_rows, is_hub_id
 from plaudit.records.rows import Row
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,38 @@ def _detected(source: str, head: list[RawRow]) -> Kind:
         return detect(objects)
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
+
+
+def read_parsed(
+    source: str | Path, read_row: Callable[[Mapping[str, Any]], T], *, skip_broken: str | Path | None = None
+) -> tuple[list[T], tuple[BrokenRow, ...]]:
+    """Rows of a file that is of none of the record formats, and those that cannot be read.
+
+    Args:
+        source: `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet`, each also `.gz`.
+        read_row: a row from its columns; raises `RowError` where it cannot be used.
+        skip_broken: a file for the rows that cannot be read; without it the first is an error.
+
+    Raises:
+        InputError: if a row cannot be read and `skip_broken` is None.
+        MissingError: if there is no such file.
+    """
+    rows: list[T] = []
+    broken: list[BrokenRow] = []
+    for number, row, raw in _open(str(source), None):
+        try:
+            if isinstance(row, RowError):
+                raise row
+            rows.append(read_row(row))
+        except RowError as error:
+            if skip_broken is None:
+                advice = "mend the row, or set broken rows aside with --skip-broken FILE"
+                raise InputError(f"{source} row {number}: {error} ({advice})") from error
+            stood = raw if isinstance(row, RowError) else row
+            broken.append(BrokenRow(number, error.field, error.value, error.reason, stood))
+    if skip_broken is not None:
+        _write_broken(Path(skip_broken), tuple(broken))
+    return rows, tuple(broken)
 
 
 def _open(source: str, split: str | None) -> Iterator[RawRow]:

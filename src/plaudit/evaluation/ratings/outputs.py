@@ -9,7 +9,6 @@ row's place among its model's for the index, which is `place` here.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from plaudit.errors import InputError, MissingError
 from plaudit.evaluation.ratings.length_control import GamedRows
 from plaudit.records.decoding import raw_rows
 from plaudit.records.fields import RowError
-from plaudit.runs.atomic import write_text
+from plaudit.records.reading import read_parsed
 
 
 @dataclass(frozen=True)
@@ -64,22 +63,15 @@ def read_outputs(source: str | Path, skip_broken: str | Path | None = None) -> t
         InputError: if a row cannot be read and `skip_broken` is None, or there is none.
         MissingError: if there is no such file.
     """
-    if not Path(source).is_file():
-        raise MissingError(f"evaluate: there is no file {source}")
-    rows, broken, seen = [], [], Counter[str]()
-    for number, row, raw in raw_rows(Path(source)):
-        try:
-            if isinstance(row, RowError):
-                raise row
-            judged = _alpaca(row) if "output_1" in row else _compared(row)
-            rows.append(replace(judged, place=seen[judged.model]))
-            seen[judged.model] += 1
-        except RowError as error:
-            if skip_broken is None:
-                raise InputError(f"{source} row {number}: {error} (or set it aside with --skip-broken)") from error
-            broken.append({"row": number, "error": str(error), "raw": raw if isinstance(row, RowError) else row})
-    if skip_broken is not None:
-        write_text(skip_broken, "".join(json.dumps(b, default=str) + "\n" for b in broken))
+    seen = Counter[str]()
+
+    def read_row(row: Mapping[str, Any]) -> Judged:
+        judged = _alpaca(row) if "output_1" in row else _compared(row)
+        place = seen[judged.model]
+        seen[judged.model] += 1
+        return replace(judged, place=place)
+
+    rows, broken = read_parsed(source, read_row, skip_broken=skip_broken)
     if not rows:
         raise InputError(f"{source}: no row can be used; give AlpacaEval's annotations or compared rows")
     return rows, len(broken)
