@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
+from method_rows import (
+    ASKED,
+    COMPARISONS,
+    REWARDS,
+    pair_rows,
+    partly_labelled_rows,
+    ranked_rows,
+    rated_rows,
+    rows_for,
+)
 
 from plaudit.errors import InputError
 from plaudit.records import Message, Pair, Ranked, Rated, Unpaired, convert
@@ -20,77 +29,7 @@ from plaudit.training.entry import train_reward
 from plaudit.training.groups import encode_groups
 from plaudit.training.losses.pairs import logistic
 from plaudit.training.methods import METHODS, chosen
-from plaudit.training.trainer import RewardTrainer, head_parameters, row_outputs
-
-ASKED = (Message("user", "how are you"),)
-
-
-def ranked_rows(n=8, k=4):
-    return [
-        Ranked(
-            (Message("user", f"question {i}"),), tuple(f"{'good ' * j}answer {i}" for j in range(k)),
-            tuple(float(j + 1) for j in range(k)),
-        )
-        for i in range(n)
-    ]  # fmt: skip
-
-
-def rated_rows(n=8, k=3):
-    asked = [(Message("user", f"question {i}"),) for i in range(n)]
-    return [
-        Rated(prompt, f"{'good ' * j}answer", float(j + 1), meta={"second": min(j + 2, 5)})
-        for prompt in asked
-        for j in range(k)
-    ]
-
-
-def pair_rows(n=8):
-    """Pairs that say everything that an objective may want to know of one."""
-    meta = {"preference": 0.9, "judgements": [1.0, 2.0, 1.5], "second": True}
-    return [
-        Pair(
-            (Message("user", f"question {i}"),), f"{'good ' * 3}answer {i}", f"answer {i}", margin=2.0,
-            chosen_score=4.0, rejected_score=1.0, meta=meta,
-        )
-        for i in range(n)
-    ]  # fmt: skip
-
-
-def aspect_rows(n=8, k=4):
-    """Lists whose completions are rated in two aspects, one of them on the first list only."""
-    rows = ranked_rows(n, k)
-    tables = [[{"good": 10.0 * j, **({"short": -float(j)} if not i else {})} for j in range(k)] for i in range(n)]
-    return [Ranked(r.prompt, r.completions, r.scores, {"aspects": t}) for r, t in zip(rows, tables, strict=True)]
-
-
-def sourced_rows(n=8):
-    """Pairs of two annotators who agree."""
-    return [replace(row, annotator="ab"[i % 2]) for i, row in enumerate(pair_rows(n))]
-
-
-def partly_labelled_rows(n=8):
-    """Pairs of which every other one does not say which is better."""
-    return [replace(row, meta={"labelled": i % 2 == 0}) for i, row in enumerate(pair_rows(n))]
-
-
-def rows_for(name, n=8):
-    """Ranked rows, or others for what only they can say."""
-    if METHODS[name].labels == "aspects":
-        return aspect_rows(n)
-    if METHODS[name].labels == "aspect-preferences":
-        return [replace(row, meta={"aspect_preferences": {"good": 0.9}}) for row in pair_rows(n)]
-    if "source" in METHODS[name].columns or name == "variational":
-        return sourced_rows(n)
-    if "labelled" in METHODS[name].columns:
-        return partly_labelled_rows(n)
-    if "second_rating" in METHODS[name].columns:
-        return rated_rows(n, k=4)
-    return pair_rows(n) if {"preference", "spread", "second"} & set(METHODS[name].columns) else ranked_rows(n)
-
-
-REWARDS = sorted(n for n in METHODS if METHODS[n].model == "classifier" and not chosen(n).head.compares)
-COMPARISONS = sorted(n for n in METHODS if METHODS[n].model == "classifier" and chosen(n).head.compares)
-
+from plaudit.training.trainer import row_outputs
 
 ELSEWHERE = """
 import json, sys, plaudit
@@ -131,46 +70,6 @@ def test_each_trains_learns_what_is_better_and_survives_a_new_process(fit, tmp_p
         assert (here.members is not None) == (name in several), name
         better = reward([Sample(prompt, f"{'good ' * j}answer {i}") for i, prompt in enumerate(asked) for j in (0, 3)])
         assert (better.reward[1::2] > better.reward[0::2]).all(), name
-
-
-@pytest.mark.parametrize("name", [*REWARDS, *COMPARISONS])
-def test_prefix_trees_and_padded_rows_give_the_same_step(name, fit, tmp_path, monkeypatch):
-    """The loss and all gradients of a step, run in one row, as some losses look across it."""
-    collated, stepped, seen = Collator.__call__, RewardTrainer.training_step, []
-
-    def both(self, groups):
-        return {**collated(self, groups), "padded": collated(replace(self, tree=False), groups)["rows"]}
-
-    def loss_and_gradients(trainer, model, row):
-        model.zero_grad()
-        row = {**row, "progress": torch.tensor(0.5), "head": head_parameters(model)}
-        with torch.random.fork_rng():
-            torch.manual_seed(0)  # of what is drawn in a loss
-            loss = trainer.objective(trainer.outputs(model, row), row)
-        loss.backward()
-        found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
-        model.zero_grad()
-        return loss.item(), found
-
-    def compared(self, model, inputs, *rest):
-        padded = inputs.pop("padded")
-        seen.append([loss_and_gradients(self, model, *rows) for rows in (inputs["rows"], padded)])
-        return stepped(self, model, inputs, *rest)
-
-    monkeypatch.setattr(Collator, "__call__", both)
-    monkeypatch.setattr(RewardTrainer, "training_step", compared)
-    # the order of the lists in a row differs between the two, and with it which pairs convex-bradley-terry mixes
-    rows = rows_for(name, 1 if name == "convex-bradley-terry" else 6)
-    objective = "variational?steps=5" if name == "variational" else name  # of a model that is fitted afterwards
-    done = fit(tmp_path, rows, objective=objective, batch_size=64, epochs=2.0)
-    assert done.tree == "prefix trees"
-    assert len(seen) == 2
-    for (on_trees, gradients), (padded, others) in seen:
-        assert on_trees == pytest.approx(padded, rel=1e-5, abs=1e-5)
-        assert gradients.keys() == others.keys()
-        largest = max(gradient.abs().max().item() for gradient in others.values())
-        for key, gradient in gradients.items():
-            assert torch.allclose(gradient, others[key], rtol=0, atol=1e-5 * largest), key
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
