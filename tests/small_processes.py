@@ -13,6 +13,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -20,10 +22,11 @@ LONGEST = 300
 """Seconds that a script may take."""
 
 SERVER = """
-import json, os, runpy, signal, sys, traceback
+import gc, json, os, runpy, signal, sys, traceback
 import accelerate, datasets, peft, scipy.optimize, scipy.stats, torch, transformers.models.llama.modeling_llama
 from transformers import LlamaForSequenceClassification, PreTrainedTokenizerFast, Trainer, TrainingArguments
 
+gc.collect(), gc.freeze()  # a child that collects would copy every page of what it shares
 assert not [name for name in sys.modules if name.partition(".")[0] == "plaudit"]
 
 def become(asked, rank):
@@ -50,6 +53,7 @@ for line in sys.stdin:
         if not child:
             become(asked, rank)
         children.add(child)
+    print(json.dumps(sorted(children)), flush=True)
     while children:
         child, status = os.wait()
         children.discard(child)
@@ -79,6 +83,26 @@ class Launcher:
 
         They see what `environment` sets beside what all of them see.
         """
+        log, _ = self._begun(script, words, processes, environment)
+        if not self._has_line(LONGEST):
+            os.killpg(self.server.pid, signal.SIGKILL)  # what waits for another process that ended waits for ever
+        assert self._line() == "done\n", log.read_text()[-2000:]
+        return log.read_text()
+
+    def killed(self, script: Path, *words: object, when: Callable[[], bool]) -> None:
+        """Runs a script in one process and kills it as soon as `when()`; fails if it ends before."""
+        log, (child,) = self._begun(script, words, 1, {})
+        limit = time.monotonic() + LONGEST
+        while not (ended := self._has_line(0.005)) and not when() and time.monotonic() < limit:
+            pass
+        assert not ended, f"it ended before it could be killed: {log.read_text()[-2000:]}"
+        os.kill(child, signal.SIGKILL)
+        assert self._line() == "failed\n"
+
+    def _begun(
+        self, script: Path, words: Sequence[object], processes: int, environment: dict[str, str]
+    ) -> tuple[Path, list[int]]:
+        """Starts a script: where it prints, and its processes."""
         log = script.with_suffix(".log")
         log.write_text("")
         asked = {
@@ -90,13 +114,16 @@ class Launcher:
             },
         }  # fmt: skip
         assert self.server.stdin is not None
-        assert self.server.stdout is not None
         self.server.stdin.write(json.dumps(asked) + "\n")
         self.server.stdin.flush()
-        if not select.select([self.server.stdout], [], [], LONGEST)[0]:
-            os.killpg(self.server.pid, signal.SIGKILL)  # what waits for another process that ended waits for ever
-        assert self.server.stdout.readline() == "done\n", log.read_text()[-2000:]
-        return log.read_text()
+        return log, json.loads(self._line())
+
+    def _line(self) -> str:
+        assert self.server.stdout is not None
+        return self.server.stdout.readline()
+
+    def _has_line(self, seconds: float) -> bool:
+        return bool(select.select([self.server.stdout], [], [], seconds)[0])
 
     def close(self) -> None:
         """Ends the server."""

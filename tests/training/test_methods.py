@@ -18,14 +18,13 @@ from method_rows import (
 )
 
 from plaudit.errors import InputError
-from plaudit.records import Message, Pair, Ranked, Rated, Unpaired, convert
+from plaudit.records import Message, Pair, Ranked, Rated
 from plaudit.records.sample import Sample
 from plaudit.rewards.models import LOGISTIC, READINGS, ModelReward
 from plaudit.rewards.preferences import PreferenceModel
 from plaudit.rewards.registry import load
 from plaudit.training.collating import Collator
 from plaudit.training.config import FitConfig
-from plaudit.training.entry import train_reward
 from plaudit.training.groups import encode_groups
 from plaudit.training.losses.pairs import logistic
 from plaudit.training.methods import METHODS, chosen
@@ -149,20 +148,6 @@ def test_the_order_of_a_pair_without_a_label_means_nothing(fit, parameters, tmp_
     assert any(not np.allclose(v.numpy(), others[k].numpy(), atol=1e-3) for k, v in found[0].items())
 
 
-@pytest.mark.parametrize(
-    ("meta", "message"),
-    [
-        ({"labelled": False}, "objective internal-agreement: none of the 1 pairs is labelled; leave labelled out"),
-        ({}, "none of the 1 rows has labelled false, and the two heads have nothing to agree about"),
-        ({"labelled": True}, "none of the 1 rows has labelled false, and the two heads have nothing to agree about"),
-        ({"labelled": "no"}, "row 1: labelled is 'no'; give true, or false where it is not known which is better"),
-    ],
-)
-def test_pairs_without_labels_are_refused_alone(meta, message, fit, tmp_path):
-    with pytest.raises(InputError, match=message):
-        fit(tmp_path, [Pair(ASKED, "a", "b", meta=meta)], objective="internal-agreement")
-
-
 def test_a_gap_that_no_pair_meets_is_refused_before_anything_is_trained(pairs, fit, tmp_path):
     """A pair without scores has grades of our own, 1 and 0, which say nothing in units of scores."""
     for gap in (0.5, 2):
@@ -205,77 +190,6 @@ def test_heads_of_several_layers_and_their_refusals(fit, tmp_path):
         FitConfig(head_width=8)
     with pytest.raises(InputError, match="head_width is -1; it must be at least 0"):
         FitConfig(head_depth=2, head_width=-1)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        (
-            "scaled-bradley-terry",
-            "row 1: this objective learns from the strength of a preference, and the pair has none",
-        ),
-        ("soft-bradley-terry", "row 1: this objective learns from soft labels, and the row has none"),
-        ("judged-bradley-terry", "row 1: this objective weighs pairs by repeated judgements"),
-        ("two-raters", "row 1: this objective learns from two raters, and the row has second None"),
-        ("two-ratings", "row 1: this objective learns from ratings, and the pair has none"),
-        ("aspect-preferences", "row 1: this objective learns from preferences by aspect, and the row has .* None"),
-        ("variational", "row 1: this objective learns who prefers what, and takes pairs that say whose they are"),
-    ],
-)
-def test_missing_labels_are_named(name, message, fit, tmp_path):
-    with pytest.raises(InputError, match=message):
-        fit(tmp_path, [Pair(ASKED, "a", "b")], objective=name)
-
-
-def levels_of(score, good=2.0):
-    """Seven rows whose labels every objective of levels can read, and an eighth of this rating."""
-    return [Rated(ASKED, f"a {i}", x, meta={"second": 2}) for i, x in enumerate([good] * 7 + [score])]
-
-
-def strengths_of(**last):
-    return [*[Pair(ASKED, "a", "b", margin=1.0)] * 7, Pair(ASKED, "a", "b", **last)]
-
-
-@pytest.mark.parametrize(
-    ("name", "rows", "message"),
-    [
-        *((name, levels_of(6.0), "row 8: a rating is 6, and this objective takes whole levels, 1 to 5; set its levels")
-          for name in ("ordinal", "beliefs", "two-ratings")),
-        ("ordinal?levels=3", levels_of(1.5), "row 8: a rating is 1.5, and this objective takes whole levels, 1 to 3"),
-        ("rating-distribution", levels_of(9.0), "row 8: a rating is 9, and this objective takes ratings from 1 to 5"),
-        ("rating-distribution", levels_of(0.0, 2.5), "row 8: a rating is 0, and this objective takes ratings from 1"),
-        ("dynamic-bradley-terry", strengths_of(margin=-1.0), "row 8: margin is -1, so rejected would be the better"),
-        ("scaled-bradley-terry", strengths_of(margin=-1.0), "row 8: margin is -1, so rejected would be the better"),
-        ("variational", [Pair(ASKED, "a", "b", annotator=str(i)) for i in range(4)],
-         "all 4 annotators have one pair each"),
-        ("aspect-preferences", [Pair(ASKED, "a", "b", meta={"aspect_preferences": {"x": x}}) for x in (0.5, 1.5)],
-         "row 2: aspect_preferences of 'x' is 1.5; give a probability, 0 to 1"),
-        ("aspect-preferences", [Ranked(ASKED, ("a", "b"), (1.0, 0.0), {"aspect_preferences": {"x": 1}})],
-         "row 1: this objective learns from preferences by aspect"),
-        ("combined-strength", strengths_of(chosen_score=1.0, rejected_score=3.0),
-         "row 8: chosen_score is 1.0 and rejected_score 3.0, so rejected would be the better"),
-    ],
-)  # fmt: skip
-def test_labels_out_of_range_are_named_before_training(name, rows, message, fit, tmp_path):
-    with pytest.raises(InputError) as error:
-        fit(tmp_path, rows, objective=name, batch_size=1)
-    assert message in str(error.value)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        (Rated(ASKED, "a", 2.0), "row 1: this objective learns from two ratings .* has second None; give rated rows"),
-        (Rated(ASKED, "a", 2.0, meta={"second": True}), "has second True"),
-        (Rated(ASKED, "a", 2.0, meta={"second": 1.5}), "row 1: a rating is 1.5, and this objective takes whole levels"),
-        (Pair(ASKED, "a", "b", chosen_score=2.0, rejected_score=1.0), r"second \[None, None\]"),
-        (Ranked(ASKED, ("a", "b"), (2.0, 1.0), {"second": [1.0]}), r"second \[1.0\]"),
-    ],
-)
-def test_a_missing_second_rating_is_named(row, message, fit, tmp_path):
-    with pytest.raises(InputError, match=message):
-        fit(tmp_path, [row], objective="two-ratings")
 
 
 def test_two_ratings_tell_what_is_not_known_from_what_raters_disagree_about(fit, tmp_path):
@@ -375,40 +289,3 @@ def test_the_command_lists_them(capsys):
     assert main(["train", "--objective", "help"]) == 0
     out = capsys.readouterr().out
     assert all(name in out and METHODS[name].needs in out for name in METHODS)
-
-
-@pytest.mark.parametrize(
-    ("name", "row", "message"),
-    [
-        ("bradley-terry", Unpaired(ASKED, "a", True),
-         "row 1: an unpaired row holds no preference; convert it first (plaudit data convert --to pairs)"),
-        ("plackett-luce", Rated(ASKED, "a", 1.0),
-         "row 1: a rated row holds no preference; convert it first (plaudit data convert --to pairs)"),
-        ("scaled-bradley-terry", Rated(ASKED, "a", 1.0),
-         "row 1: a rated row holds no preference; convert it first (plaudit data convert --to ranked)"),
-        ("regression", Unpaired(ASKED, "a", True),
-         "row 1: an unpaired row is none that objective regression learns from; it needs rated rows, ranked rows with "
-         "scores, or pairs with chosen_score and rejected_score"),
-        ("aspects", Unpaired(ASKED, "a", True),
-         "row 1: an unpaired row is none that objective aspects learns from; it needs rated rows with aspects, or "
-         "pairs with chosen_aspects and rejected_aspects"),
-        ("margin-regression", Unpaired(ASKED, "a", True),
-         "row 1: an unpaired row is none that objective margin-regression learns from; it needs pairs with margin or "
-         "both scores, ranked rows"),
-        ("soft-bradley-terry", Rated(ASKED, "a", 1.0),
-         "row 1: a rated row is none that objective soft-bradley-terry learns from; it needs pairs with preference, a "
-         "probability"),
-    ],
-)  # fmt: skip
-def test_rows_of_another_kind_are_told_what_helps(name, row, message, small, tmp_path):
-    with pytest.raises(InputError) as error:
-        train_reward([row], backbone=small, config=FitConfig(objective=name), out=tmp_path)
-    assert str(error.value) == message
-
-
-def test_what_a_message_says_to_convert_can_be_trained_on_then(small, tmp_path):
-    """Ratings of one prompt become a ranking, whose differences are strengths."""
-    rated = [Rated(ASKED, "good", 3.0), Rated(ASKED, "bad", 1.0)]
-    rows = convert(rated, to="ranked").rows
-    config = FitConfig(objective="scaled-bradley-terry", epochs=1.0, max_length=64)
-    assert train_reward(rows, backbone=small, config=config, out=tmp_path).facts["pairs"] == 1

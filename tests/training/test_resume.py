@@ -1,12 +1,7 @@
 """Killed and resumed equals never killed; what a kill has torn is never resumed from."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -196,24 +191,17 @@ conftest._fit(__import__("pathlib").Path(sys.argv[1]), epochs=200.0, batch_size=
 
 
 @pytest.mark.slow
-def test_sigkill_loses_nothing(fit, tmp_path):
+def test_sigkill_loses_nothing(fit, launched, tmp_path):
     """The process is killed at whatever it was doing, twice; the end is that of a run that nobody disturbed."""
-    run, here = tmp_path / "killed", Path(__file__).parent
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PLAUDIT_QUIET": "1"}
+    run, script = tmp_path / "killed", tmp_path / "child.py"
+    script.write_text(CHILD)
     for wanted in (2, 8):
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(run), str(here)], env=environment, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and child.poll() is None:
+
+        def far_enough(wanted=wanted):
             steps = [int(p.parent.name.rpartition("-")[2]) for p in run.glob("checkpoints/checkpoint-*/complete.json")]
-            if max(steps, default=0) >= wanted:
-                break
-            time.sleep(0.005)
-        assert child.poll() is None, "the run ended before it could be killed"
-        child.send_signal(signal.SIGKILL)
-        child.wait()
+            return max(steps, default=0) >= wanted
+
+        launched.killed(script, run, Path(__file__).parent, when=far_enough)
     key = json.loads(next(run.glob("checkpoints/checkpoint-*/complete.json")).read_text())["key"]
     kept = newest_complete(run / "checkpoints", key=key)
     assert kept is not None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +90,41 @@ def open_pretrained(kind: Any, reference: str, **options: Any) -> Any:
     return _opened(kind, reference, check_folder(reference), "a model", options)
 
 
+class _Told(logging.Filter):
+    """Drops what is said here in one line: which weights a folder lacks, and each try to reach the hub."""
+
+    def __init__(self, reference: str, hub: bool, checked: bool) -> None:
+        super().__init__()
+        self.reference, self.hub, self.checked, self.said = reference, hub, checked, False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if self.checked and "LOAD REPORT" in message:
+            return False
+        if not self.hub or not re.search(r"thrown while requesting|Retrying in ", message):
+            return True
+        record.msg, record.args = f"{self.reference}: the hub does not answer; it is asked again", ()
+        first, self.said = not self.said, True
+        return first
+
+    @contextmanager
+    def over(self, *loggers: str) -> Iterator[None]:
+        """Within it, what these loggers say goes through here."""
+        found = [logging.getLogger(name) for name in loggers]
+        for one in found:
+            one.addFilter(self)
+        try:
+            yield
+        finally:
+            for one in found:
+                one.removeFilter(self)
+
+
 def _opened(kind: Any, reference: str, where: Path | None, what: str, options: dict[str, Any]) -> Any:
+    told = _Told(reference, where is None, bool(options.get("output_loading_info")))
     try:
-        return kind.from_pretrained(str(where or reference), **options)
+        with told.over("transformers.modeling_utils", "huggingface_hub.utils._http"):
+            return kind.from_pretrained(str(where or reference), **options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         first = " ".join(str(error).split()) or type(error).__name__
         if where is None:

@@ -195,13 +195,15 @@ def test_another_run_does_not_take_over_what_lies_there(tmp_path):
 
 
 KILLED = """
-import os, sys
+import gc, os, sys
 os.environ["PLAUDIT_QUIET"] = "1"
 from plaudit.shaping.combine import Combined, Term
 from plaudit.shaping.transforms import MinMax, RunningClip, Shaped, Standardise
 from small_policies import Sevens, run, losses
 options = {"rows": 8, "epochs": 4, "passes": 2, "save_steps": 2, "sequences": 6}
 run(sys.argv[1], **options)  # once here, so that what is imported and cached is there for every child
+gc.collect()
+gc.freeze()  # a child that collects would copy every page of what it shares
 print("ready", flush=True)
 while True:
     folder = sys.stdin.readline().strip()

@@ -138,7 +138,7 @@ ID = {word: i for i, word in enumerate(WORDS)}
 
 def ids(words: Iterable[str]) -> Int[np.ndarray, " n"]:
     """Token ids of words; a word that is not in the vocabulary is `UNK`."""
-    return np.fromiter((ID.get(word, UNK) for word in words), dtype=np.int64)
+    return np.array([ID.get(word, UNK) for word in words], dtype=np.int64)
 
 
 def member(words: Iterable[str]) -> np.ndarray:

@@ -117,7 +117,8 @@ def labelled(world: World, worth: Worth, n: int, *, seed: int) -> list[Pair]:
     prompts = world.prompts(n, seed=seed % 100_000, side="test")
     two = [tuple(Sample(p, demonstration(world.request(p), world.habits, rng)) for _ in range(2)) for p in prompts]
     rows = label_pairs(world, [(a, b) for a, b in two], Knobs(group_share=0.3, group_dialect=True), seed=seed)
-    margin = np.array([float(np.subtract(*worth(list(r.samples())))) for r in rows])
+    chosen, rejected = np.reshape(worth([s for r in rows for s in r.samples()]), (-1, 2)).T
+    margin = chosen - rejected
     keep = rng.random(len(rows)) < 1 / (1 + np.exp(-3.0 * margin))
     return [r if k else _turned(r) for r, k in zip(rows, keep, strict=True)]
 
