@@ -14,10 +14,9 @@ from small_policies import policy
 class Heard(logging.Handler):
     """What a logger says."""
 
-    def __init__(self, name):
+    def __init__(self):
         super().__init__()
         self.said = []
-        logging.getLogger(name).addHandler(self)
 
     def emit(self, record):
         self.said.append(record.getMessage())
@@ -25,15 +24,20 @@ class Heard(logging.Handler):
 
 @pytest.fixture
 def heard():
+    """`heard(name)`: what the logger of that name says from now on, however quiet other tests have made it."""
     made = []
 
     def listening(name):
-        made.append((name, Heard(name)))
-        return made[-1][1].said
+        logger, handler = logging.getLogger(name), Heard()
+        made.append((logger, handler, logger.level))
+        logger.setLevel(logging.WARNING)
+        logger.addHandler(handler)
+        return handler.said
 
     yield listening
-    for name, handler in made:
-        logging.getLogger(name).removeHandler(handler)
+    for logger, handler, level in made:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def test_a_fresh_head_is_no_report(tmp_path, heard):

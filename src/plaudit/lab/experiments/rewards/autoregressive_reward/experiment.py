@@ -107,18 +107,32 @@ def labelled(name: str, walks: Walks, m: int) -> tuple[np.ndarray, Tensor]:
 
 def fitted(name: str, walks: Walks, budget: Mapping[str, Any]) -> Reader:
     """The network of an arm, fitted to the instance's labelled pairs."""
-    m = int(budget["pairs"])
-    texts, pairs = labelled(name, walks, m)
+    texts, pairs = labelled(name, walks, int(budget["pairs"]))
     model = Reader(int(budget["width"]), walks.seed, by_token=name in ("token", "shuffled"))
-    told, shown = torch.from_numpy(texts), seen(texts)
-    if name == "trajectory":  # nothing but whole texts is scored
+    return trained(model, texts, pairs, budget, every_prefix=name == "every_prefix")
+
+
+def trained(
+    model: Reader, texts: np.ndarray, pairs: Tensor, budget: Mapping[str, Any], *, every_prefix: bool = False
+) -> Reader:
+    """Fits a network to labelled pairs, in place.
+
+    Args:
+        model: next tokens, or scores.
+        texts: (n, 12).
+        pairs: (m, 2) rows of texts, the better first.
+        budget: its `steps` and `beta`.
+        every_prefix: whether scores are fitted on all beginnings and not on whole texts alone.
+    """
+    told, shown, m = torch.from_numpy(texts), seen(texts), len(pairs)
+    if not model.by_token and not every_prefix:  # nothing but whole texts is scored
         told, shown = told[:, -1:], shown[:, -2:]
 
     def loss(_: int) -> Tensor:
         scores = model.scores(shown, told)
         if model.by_token:
             return autoregressive_loss(scores[:, -1], pairs, beta=float(budget["beta"])) / m
-        if name == "every_prefix":
+        if every_prefix:
             return torch.stack([bradley_terry(column, pairs) for column in scores.unbind(dim=1)]).mean() / m
         return bradley_terry(scores[:, -1], pairs) / m
 

@@ -17,9 +17,11 @@ class Walks:
 
     Args:
         seed: of the instance.
+        beside: a world whose policy this one has, for a second objective of the same texts.
+        correlation: of the worths of neighbours with those of that world.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, beside: Walks | None = None, correlation: float = 0.0) -> None:
         self.seed = seed
         rng = np.random.default_rng([seed, 1])
         raised = np.exp(rng.normal(size=(TOKENS, TOKENS)))
@@ -27,6 +29,9 @@ class Walks:
         self.worth = rng.normal(size=(TOKENS, TOKENS)) / np.sqrt(LENGTH - 1)
         self.turn = rng.integers(STATES, size=(STATES, TOKENS))
         self.bonus = BONUS * rng.permutation(np.linspace(-1, 1, STATES))
+        if beside is not None:
+            self.policy = beside.policy
+            self.worth = correlation * beside.worth + np.sqrt(1 - correlation**2) * self.worth
         self.ahead = self._ahead()
 
     def draw(self, n: int, part: int) -> np.ndarray:

@@ -58,17 +58,17 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
 def guide_of(name: str, walks: Walks, budget: Mapping[str, Any]) -> Guide:
     """What an arm guides by."""
     if name == "oracle":
-        return lambda begun: _of_continuations(walks.expected, begun)
+        return lambda begun: of_continuations(walks.expected, begun)
     if name == "dpo":
         network = _dpo(walks, budget)
         return lambda begun: torch.as_tensor(network(seen(begun)[:, -1]))
     reader = fitted(name, walks, budget)
     if reader.by_token:
         return lambda begun: torch.as_tensor(reader.network(seen(begun)[:, -1]))
-    return lambda begun: _of_continuations(reader.reward, begun)
+    return lambda begun: of_continuations(reader.reward, begun)
 
 
-def _of_continuations(reward: Callable[[np.ndarray], np.ndarray], begun: np.ndarray) -> Tensor:
+def of_continuations(reward: Callable[[np.ndarray], np.ndarray], begun: np.ndarray) -> Tensor:
     """The reward of each beginning with each next token: as many readings as there are tokens."""
     longer = np.concatenate([np.repeat(begun, TOKENS, axis=0), np.tile(np.arange(TOKENS), len(begun))[:, None]], axis=1)
     return torch.from_numpy(reward(longer).reshape(len(begun), TOKENS))

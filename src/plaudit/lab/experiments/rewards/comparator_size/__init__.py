@@ -1,0 +1,1 @@
+"""Are larger comparators better rewards to optimise against?"""

@@ -1,0 +1,1 @@
+"""A claim about the runs of rewards/comparator_size."""

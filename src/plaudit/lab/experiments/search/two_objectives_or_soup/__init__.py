@@ -1,0 +1,1 @@
+"""A claim about the runs of search/two_objectives."""
