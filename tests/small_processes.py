@@ -74,8 +74,8 @@ class Launcher:
             "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
         }  # fmt: skip
         self.server = subprocess.Popen(
-            [sys.executable, "-c", SERVER], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            start_new_session=True,
+            [sys.executable, "-c", SERVER], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            start_new_session=True, bufsize=0,
         )  # fmt: skip
 
     def __call__(self, script: Path, *words: object, processes: int = 1, **environment: str) -> str:
@@ -114,13 +114,13 @@ class Launcher:
             },
         }  # fmt: skip
         assert self.server.stdin is not None
-        self.server.stdin.write(json.dumps(asked) + "\n")
-        self.server.stdin.flush()
+        self.server.stdin.write(json.dumps(asked).encode() + b"\n")
         return log, json.loads(self._line())
 
     def _line(self) -> str:
+        """What the server says next; nothing behind it is read, so that `_has_line` sees it."""
         assert self.server.stdout is not None
-        return self.server.stdout.readline()
+        return self.server.stdout.readline().decode()
 
     def _has_line(self, seconds: float) -> bool:
         return bool(select.select([self.server.stdout], [], [], seconds)[0])
