@@ -308,4 +308,6 @@ def test_the_command_lists_and_writes_the_page(tmp_path, capsys):
     assert (tmp_path / "e.md").read_text().startswith("# Evidence")
     assert main(["lab", "run", "data_scaling", "--instances", "confirmatory:x", "--folder", str(tmp_path)]) == 2
     assert "--instances is 'confirmatory:x'" in capsys.readouterr().err
+    assert main(["lab", "evidence", "--folder", str(tmp_path / "evidnce")]) == 2
+    assert "evidnce: no such folder" in capsys.readouterr().err
     assert main(["lab", "run", "nothing", "--folder", str(tmp_path)]) == 2

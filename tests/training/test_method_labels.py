@@ -4,8 +4,8 @@ import pytest
 from method_rows import ASKED
 
 from plaudit.errors import InputError
-from plaudit.records import Pair, Ranked, Rated, Unpaired, convert
-from plaudit.training.config import FitConfig
+from plaudit.records import Message, Pair, Ranked, Rated, Sample, Unpaired, convert
+from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.entry import train_reward
 
 
@@ -129,3 +129,26 @@ def test_what_a_message_says_to_convert_can_be_trained_on_then(small, tmp_path):
     rows = convert(rated, to="ranked").rows
     config = FitConfig(objective="scaled-bradley-terry", epochs=1.0, max_length=64)
     assert train_reward(rows, backbone=small, config=config, out=tmp_path).facts["pairs"] == 1
+
+
+@pytest.mark.parametrize("rated", [False, True])
+def test_a_row_without_room_is_named(rated, fit, tmp_path):
+    told = (Message("system", "be brief " * 90), Message("user", "q"))
+    rows = [Rated(ASKED, "a", 2.0), Rated(told, "a", 1.0)] if rated else [Pair(ASKED, "a", "b"), Pair(told, "a", "b")]
+    with pytest.raises(InputError, match="row 2: truncation: template and system message alone exceed max_length 96"):
+        fit(tmp_path, rows, objective="regression" if rated else "bradley-terry")
+
+
+def test_samples_are_told_the_way_to_pairs(small, tmp_path):
+    config = FitConfig(objective="bradley-terry")
+    with pytest.raises(InputError, match=r"row 1: .* give the samples rewards \(plaudit score\), then convert them"):
+        train_reward([Sample(ASKED, "a")], backbone=small, config=config, out=tmp_path)
+
+
+def test_a_model_is_not_written_over_the_one_that_it_starts_from(small, tmp_path):
+    rows, config = [Pair(ASKED, "good", "bad")], FitConfig(epochs=1.0, max_length=64)
+    train_reward(rows, backbone=small, config=config, out=tmp_path / "run")
+    first = Backbone(str(tmp_path / "run" / "model"))
+    with pytest.raises(InputError, match="which is read; name another folder"):
+        train_reward(rows, backbone=first, config=config, out=tmp_path / "run")
+    assert train_reward(rows, backbone=first, config=config, out=tmp_path / "next").facts["pairs"] == 1

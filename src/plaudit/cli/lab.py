@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from plaudit.errors import InputError
+from plaudit.errors import InputError, MissingError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -138,6 +138,8 @@ def _evidence(args: argparse.Namespace) -> int:
     from plaudit.runs.atomic import write_text
 
     claims = in_area(list_experiments(), args.area)
+    if not args.folder.is_dir():
+        raise MissingError(f"lab: {args.folder}: no such folder; give --folder, or run plaudit lab run first")
     results = {name: (claim, read_results(args.folder, claim)) for name, claim in claims.items()}
     page = evidence_page(summarise(results), ranking_agreements(results))
     if args.out is None:

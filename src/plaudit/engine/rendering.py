@@ -114,6 +114,10 @@ class Encoded:
     cut: int = 0
 
 
+class NoRoomError(InputError):
+    """The template and the system message alone are longer than the model reads."""
+
+
 class _Render(NamedTuple):
     tools: Any
     kwargs: Mapping[str, Any]
@@ -151,7 +155,7 @@ class Encoder:
             kwargs: further arguments of the template, over those of the policy (a row's `chat_template_kwargs`).
 
         Raises:
-            InputError: if the template alone is longer than `max_length`.
+            NoRoomError: if the template and the system message alone are longer than `max_length`.
         """
         limit, render = self.template.max_length, _Render(tools, {**dict(self.template.kwargs), **(kwargs or {})})
         ids = self._ids([prompt + completion_messages(c) for c in completions], render)
@@ -160,7 +164,7 @@ class Encoder:
             excess = max(len(x) for x in ids) - limit
             shorter = self._shorten(prompt, completions, excess)
             if shorter is None:
-                raise InputError(
+                raise NoRoomError(
                     f"truncation: template and system message alone exceed max_length {limit}; raise max_length"
                 )
             prompt, completions = shorter

@@ -12,7 +12,7 @@ import torch
 
 from plaudit.engine.engine import Engine, Mode, has_read_head, install_head
 from plaudit.engine.gate import Gate, static_gate
-from plaudit.engine.rendering import Encoded, Encoder, Template, ensure_pad
+from plaudit.engine.rendering import Encoded, Encoder, NoRoomError, Template, ensure_pad
 from plaudit.engine.sharding import plain_weights
 from plaudit.errors import InputError
 from plaudit.records.sample import Sample, content_hash
@@ -110,10 +110,17 @@ class ModelReward:
         return self._fingerprint
 
     def __call__(self, samples: Sequence[Sample]) -> RewardBatch:
-        """Scores samples; a score that is not finite is an instrument fault, and says so in its detail."""
+        """Scores samples.
+
+        A score that is not finite is an instrument fault, and says so in its detail; a sample whose template and system
+        message alone are longer than the model reads has none (`ABSTAINED`).
+        """
         if not samples:
             return RewardBatch(np.zeros(0))
-        outputs, detail = self.outputs(samples)
+        try:
+            outputs, detail = self.outputs(samples)
+        except NoRoomError:
+            return self._apart(samples)
         readout = self.head.read(outputs)
         return batch_of(readout.score, self.manifest, detail, readout=readout)
 
@@ -137,6 +144,22 @@ class ModelReward:
         return self.encoder.encode_group(
             group[0].prompt, completions, tools=meta.get("tools"), kwargs=meta.get("chat_template_kwargs")
         )
+
+    def _apart(self, samples: Sequence[Sample]) -> RewardBatch:
+        """Scores what there is room for, and abstains from the rest; where one sample at least has none."""
+        never: dict[int, str] = {}
+        for group in by_prompt(samples)[0]:
+            try:
+                self._encode([samples[i] for i in group])
+            except NoRoomError as error:
+                never |= dict.fromkeys(group, str(error).partition(";")[0])
+        left = [i for i in range(len(samples)) if i not in never]
+        abstained = RewardBatch(
+            np.full(len(never), np.nan), np.full(len(never), Outcome.ABSTAINED),
+            detail=tuple({"reason": reason} for reason in never.values()),
+        )  # fmt: skip
+        whole = RewardBatch.concat([self([samples[i] for i in left]), abstained])
+        return whole.take(np.argsort([*left, *never]))
 
     def save(self, folder: str | Path) -> None:
         """Writes a model folder that plain transformers opens as well; complete or not at all.

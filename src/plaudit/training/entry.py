@@ -14,6 +14,7 @@ from plaudit.errors import InputError
 from plaudit.records.converting import routes
 from plaudit.records.formats import kind_of as kind_of_row
 from plaudit.records.rows import Pair, Ranked, Rated
+from plaudit.records.sample import Sample
 from plaudit.rewards.base import Comparison, Reward
 from plaudit.rewards.folders import check_place
 from plaudit.rewards.pooled import PooledFeatures, cached_features
@@ -82,9 +83,10 @@ def train_reward(
         shifted: samples of a shifted policy, at least two a prompt and without labels, for `meta_rate` [13].
 
     Raises:
-        InputError: if a row holds no preference, there are none, or the options contradict each other.
+        InputError: if a row holds no preference, there are none, the options contradict each other, or the model would
+            be written over the one that it starts from.
     """
-    check_place(Path(out) / "model")
+    check_place(Path(out) / "model", *([] if backbone.name == "scratch" else [backbone.name]))
     shifted = list(shifted)
     if chosen(config.objective).method.model == "causal":
         from plaudit.training.policies.training_entry import train_likelihood
@@ -149,6 +151,11 @@ def _helps(row: Any, method: Chosen) -> str:
     if method.method.labels in RATED or further:
         return f"is none that objective {method.name} learns from; it needs {method.method.needs}"
     kind = kind_of_row(row)
+    if isinstance(row, Sample) and "reward" not in row.meta:
+        return (
+            "holds no preference; give the samples rewards (plaudit score), then convert them "
+            "(plaudit data convert --to pairs)"
+        )
     if "pairs" not in routes(kind, by_reward=True):
         return f"holds no preference, and {kind} cannot become pairs; {method.name} learns from {method.method.needs}"
     return "holds no preference; convert it first (plaudit data convert --to pairs)"

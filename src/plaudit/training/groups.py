@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from plaudit.engine.rendering import Encoder
+from plaudit.engine.rendering import Encoded, Encoder, NoRoomError
 from plaudit.engine.tree import Ids
 from plaudit.errors import InputError
 from plaudit.records.rows import Pair, Ranked, Rated
@@ -120,17 +120,22 @@ def rendered_prompt(row: Any) -> tuple[Any, ...]:
     return row.prompt, row.meta.get("tools"), row.meta.get("chat_template_kwargs")
 
 
+def _encoded(encoder: Encoder, row: TrainingRow, completions: Sequence[Completion], index: int) -> list[Encoded]:
+    try:
+        return encoder.encode_group(
+            row.prompt, completions, tools=row.meta.get("tools"), kwargs=row.meta.get("chat_template_kwargs")
+        )
+    except NoRoomError as error:
+        raise InputError(f"row {index + 1}: {error}") from error
+
+
 def _rated_group(
     rows: Sequence[tuple[int, Rated]], encoder: Encoder, labels: Labels, columns: Sequence[str], aspects: Sequence[str]
 ) -> Group:
     for i, row in rows:
         if labels == "values" and (row.score is None or not math.isfinite(row.score)):
             raise InputError(f"row {i + 1}: score is {row.score}; a rated row needs a finite score")
-    first = rows[0][1]
-    encoded = encoder.encode_group(
-        first.prompt, [row.completion for _, row in rows],
-        tools=first.meta.get("tools"), kwargs=first.meta.get("chat_template_kwargs"),
-    )  # fmt: skip
+    encoded = _encoded(encoder, rows[0][1], [row.completion for _, row in rows], rows[0][0])
     nothing, none = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
     values, table = None, None
     if labels == "values":
@@ -190,12 +195,7 @@ def _group(
     margin = [margin_of(row, a, b) or 0.0 for a, b in pairs]
     if not all(math.isfinite(m) for m in margin):
         raise InputError(f"row {index + 1}: margin {margin} is not finite")
-    encoded = encoder.encode_group(
-        row.prompt,
-        completions,
-        tools=row.meta.get("tools"),
-        kwargs=row.meta.get("chat_template_kwargs"),
-    )
+    encoded = _encoded(encoder, row, completions, index)
     return Group(
         sequences=tuple(e.ids for e in encoded),
         better=np.array([a for a, _ in pairs], dtype=np.int64),

@@ -106,6 +106,21 @@ def test_what_cannot_be_read_is_the_policy_s_fault(language):
     assert batch.tokens[1].shape == (0, 3)
 
 
+@pytest.mark.parametrize("letters", [45, 400])
+def test_what_leaves_no_room_before_a_completion_is_not_the_policy_s_fault(language, letters):
+    """A system message, or a domain's instruction, that fills 64 tokens but for a few, or all of them."""
+    model = language(max_length=64)
+    told = RatioReward(
+        model, language(1, max_length=64), domains={"default": Domain("x" * letters)}, scale=Scale(floor=-7.0)
+    )
+    batch = told([Sample("q", "Lima, I say Lima"), Sample("q", "rain " * 90)])
+    assert batch.outcome.tolist() == [Outcome.ABSTAINED, Outcome.POLICY_FAULT]
+    assert batch.detail[0]["reason"] == "the system message leaves no room for the completion within max_length"
+    asked = (Message("system", "x" * letters), Message("user", "q"))
+    batch = RatioReward(model)([Sample(asked, "Lima, I say Lima"), Sample("q", "Lima, I say Lima")])
+    assert batch.outcome.tolist() == [Outcome.ABSTAINED, Outcome.SCORED]
+
+
 def test_a_reward_that_is_cut_at_the_floor_says_what_it_was(strong):
     samples = [Sample("q", "rain " * 40), Sample("q", "Lima")]
     free = RatioReward(strong, options=RatioOptions(beta=1.0), scale=Scale(floor=-1e6))(samples)

@@ -76,7 +76,7 @@ class Aligned:
         kl = f"; KL from the reference about {last['kl']:.4f}" if "kl" in last else ""
         if moved or kl:
             lines.append(f"nats a token: {', '.join(moved)}{kl}")
-        if last.get("chosen_logp", 0.0) < first.get("chosen_logp", 0.0):
+        if f["algorithm"] != "sft" and last.get("chosen_logp", 0.0) < first.get("chosen_logp", 0.0):
             lines.append("chosen became less likely too, as under this family of losses it may; nll_coef holds it up")
         lines.append(f"{f['sharing']}; {f['truncated']} of {f['sequences']} sequences truncated")
         return lines

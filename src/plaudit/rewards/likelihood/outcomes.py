@@ -15,6 +15,7 @@ from plaudit.rewards.base import Outcome, RewardBatch
 Floats = NDArray[np.float64]
 TOO_LONG = "the completion alone is longer than max_length"
 QUESTION_TOO_LONG = "with this completion the question is longer than max_length"
+SYSTEM_TOO_LONG = "the system message leaves no room for the completion within max_length"
 NO_TOKEN = "the completion has no token that counts"
 OVERFLOWED = "the model's weights or activations overflowed"
 

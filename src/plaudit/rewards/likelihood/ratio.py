@@ -24,7 +24,16 @@ from plaudit.rewards.calibrators.stored import Calibration
 from plaudit.rewards.likelihood.credit import density_ratio, implicit_values, response_score, step_rewards
 from plaudit.rewards.likelihood.domains import Domain, read_domains, route
 from plaudit.rewards.likelihood.language import Floats, LanguageModel, Read
-from plaudit.rewards.likelihood.outcomes import NO_TOKEN, TOO_LONG, Found, Scale, assembled, fault
+from plaudit.rewards.likelihood.outcomes import (
+    NO_TOKEN,
+    SYSTEM_TOO_LONG,
+    TOO_LONG,
+    Found,
+    Scale,
+    abstention,
+    assembled,
+    fault,
+)
 from plaudit.rewards.likelihood.spans import Located, common_spans, step_positions
 
 
@@ -135,7 +144,7 @@ class RatioReward:
 
     def _found(self, sample: Sample, policy: Read | None, reference: Read | None, domain: str | None) -> Found:
         if policy is None or reference is None:
-            return fault(TOO_LONG)
+            return self._unread(sample)
         if not policy.logps.size:
             return fault(NO_TOKEN)
         o = self.options
@@ -151,6 +160,13 @@ class RatioReward:
             detail["domain"] = domain
         tokens = np.column_stack([spans, o.beta * ratio]).astype(np.float64)
         return Found(response_score(total, steps, over=o.over), steps, tokens, detail=detail)  # type: ignore[arg-type]
+
+    def _unread(self, sample: Sample) -> Found:
+        """Why nothing could be read: the completion is too long whatever stands before it, or what stands there is."""
+        alone = [replace(sample, prompt=tuple(m for m in sample.prompt if m.role != "system"))]
+        models = [m for m in (self.policy, self.reference) if m is not None]
+        fits = all(m.locate(alone, end=self.options.end)[0] is not None for m in models)
+        return abstention(SYSTEM_TOO_LONG) if fits else fault(TOO_LONG)
 
 
 def _nothing(one: Located) -> Read:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plaudit.engine.rendering import Encoder, well_formed
+from plaudit.engine.rendering import Encoder, NoRoomError, well_formed
 from plaudit.engine.tree import Ids
 from plaudit.errors import UnsupportedError
 from plaudit.records.message import Message
@@ -75,8 +75,8 @@ def locate_group(
         kwargs: further arguments of the template.
 
     Returns:
-        One a completion; None where the completion alone is longer than the template's `max_length`, so that a part of
-        it would have to be left out.
+        One a completion; None where a part of it would have to be left out: the completion alone is longer than the
+        template's `max_length`, or is with the system message.
 
     Raises:
         UnsupportedError: if the tokenizer gives no character offsets.
@@ -91,7 +91,10 @@ def locate_group(
     found: list[Located | None] = [None] * len(whole)
     if not fits:
         return found
-    encoded = encoder.encode_group(prompt, [completions[i] for i in fits], tools=tools, kwargs=kwargs)
+    try:
+        encoded = encoder.encode_group(prompt, [completions[i] for i in fits], tools=tools, kwargs=kwargs)
+    except NoRoomError:
+        return found
     for i, e in zip(fits, encoded, strict=True):
         w, first = whole[i]
         if not e.cut:
