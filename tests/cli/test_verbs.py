@@ -205,6 +205,24 @@ def test_score_without_out_tells_the_mean_and_keeps_nothing(tmp_path, capsys, mo
     assert [p.name for p in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
+def test_score_says_why_there_is_no_reward(model_folder, tmp_path, capsys):
+    long = [{"role": "system", "content": "be brief " * 90}, {"role": "user", "content": "q"}]
+    rows = [{"prompt": prompt, "completion": "a"} for prompt in ("q", long, "r", long)]
+    data = write_rows(tmp_path / "rows.jsonl", rows)
+    assert main(["score", str(data), "--reward", str(model_folder), "--out", str(tmp_path / "out.jsonl")]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"4 samples: 2 scored, 2 abstained -> {tmp_path / 'out.jsonl'}",
+        "  abstained: truncation: template and system message alone exceed max_length 64",
+    ]
+
+
+def test_sizes_of_a_model_that_is_there_are_refused(model_folder, pairs_file, tmp_path, capsys):
+    words = ["train", str(pairs_file), "--model", str(model_folder), "--width", "16", "--out", str(tmp_path / "run")]
+    assert main(words) == 2
+    assert "--width is of a model from scratch and has no effect on" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_column_that_should_be_the_reference_is_named(tmp_path, capsys):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"prompt": "6*7?", "completion": "42", "answer": "42"}) + "\n")

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from plaudit.records import Message, Pair, Ranked
+from plaudit.runs.progress import Progress
 from plaudit.training import stepping
 from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.fitting import fit_reward_model
@@ -34,10 +35,9 @@ def _ranked(n=6, k=4):
     ]
 
 
-def _fit(out, rows=None, *, backbone=SMALL, **changes):
-    return fit_reward_model(
-        _pairs() if rows is None else rows, backbone=backbone, config=FitConfig(**(QUICK | changes)), out=out
-    )
+def _fit(out, rows=None, *, backbone=SMALL, progress=Progress, **changes):
+    rows, config = _pairs() if rows is None else rows, FitConfig(**(QUICK | changes))
+    return fit_reward_model(rows, backbone=backbone, config=config, out=out, progress=progress)
 
 
 def _parameters(fit):

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from plaudit.records import Ranked
+from plaudit.runs.progress import Progress
 from plaudit.training.callbacks import Recorder
 from plaudit.training.checkpoints import is_complete, newest_complete, seal
 from plaudit.training.trainer import RewardTrainer
@@ -142,6 +143,19 @@ def test_a_run_goes_on_from_what_is_whole(torn, left, halfway, fit, undisturbed,
     resumed = fit(tmp_path / "run", **RUN)
     assert len(steps) == left
     same(resumed, undisturbed["full"], parameters)
+
+
+def test_a_run_that_goes_on_says_from_where(halfway, fit, tmp_path):
+    labels = []
+
+    def progress(label, **options):
+        labels.append(label)
+        return Progress(label, quiet=True, **options)
+
+    shutil.copytree(halfway, tmp_path / "run")
+    for folder in ("run", "new"):
+        fit(tmp_path / folder, progress=progress, **RUN)
+    assert labels == ["training, on from step 6", "training"]
 
 
 def test_another_configuration_starts_afresh(halfway, fit, tmp_path, monkeypatch, small):

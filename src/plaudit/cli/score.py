@@ -35,7 +35,24 @@ def run(args: argparse.Namespace) -> int:
     kept = f" -> {args.out}" if args.out else f"; {_mean(batch)}"
     broken = f"; {records.n_broken} broken rows in {args.skip_broken}" if records.n_broken else ""
     print(f"{len(batch)} samples: {told}{kept}{broken}")
+    for line in _reasons(batch):
+        print(f"  {line}")
     return 0
+
+
+def _reasons(batch: RewardBatch) -> list[str]:
+    """For each outcome but a score what was given as the reason most often."""
+    from plaudit.rewards.base import Outcome
+
+    lines = []
+    for outcome in Outcome:
+        told = [str(d.get("reason", "")) for d, o in zip(batch.detail, batch.outcome, strict=True) if o == outcome]
+        if outcome == Outcome.SCORED or not any(told):
+            continue
+        reason, count = Counter(filter(None, told)).most_common(1)[0]
+        share = f" ({count} of {len(told)})" if count < len(told) else ""
+        lines.append(f"{outcome.name.lower()}: {reason:.160}{share}")
+    return lines
 
 
 def _mean(batch: RewardBatch) -> str:

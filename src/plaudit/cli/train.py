@@ -59,6 +59,9 @@ def run(args: argparse.Namespace) -> int:
     for option, given in single.items():
         if given:
             alone(f"train: --{option}")
+    shaped = [name for name in ("width", "layers", "heads", "vocabulary") if getattr(args, name) is not None]
+    if args.model != "scratch" and shaped:
+        raise InputError(f"--{shaped[0]} is of a model from scratch and has no effect on {args.model}; leave it out")
     backbone = Backbone(name=args.model, **{k: v for k, v in _backbone(args).items() if v is not None})
 
     from plaudit.records import read

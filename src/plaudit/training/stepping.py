@@ -48,7 +48,8 @@ def run_steps(
     check_sharding()
     steps = -(-len(groups) // (config.batch_size * config.accumulation))
     checkpoint = newest_complete(out / "checkpoints", key=key)
-    with progress("training", total=int(np.ceil(steps * config.epochs))) as display:
+    label = f"training, on from step {checkpoint.name.rpartition('-')[2]}" if checkpoint else "training"
+    with progress(label, total=int(np.ceil(steps * config.epochs))) as display:
         recorder = Recorder(out / "metrics.jsonl", key=key, progress=display)
         what: dict[str, Any] = {} if objective is None else {"objective": objective, "outputs": outputs}
         trainer = (kind or RewardTrainer)(
