@@ -42,7 +42,7 @@ def test_usage_errors_are_two(capsys):
     ("error", "code", "text"),
     [
         (InputError("a: first\nsecond"), 2, "plaudit: error: a: first second\n"),
-        (KeyboardInterrupt(), 130, "plaudit: interrupted; the same command goes on where this one stopped\n"),
+        (KeyboardInterrupt(), 130, "plaudit: interrupted; the same command goes on from what is finished\n"),
         (
             OSError(errno.ENOSPC, "No space left on device", "f"),
             2,

@@ -168,7 +168,7 @@ def test_where_no_pair_can_be_judged_there_is_no_label(options, left, train, tmp
     [
         (ROWS, [], ["rule/length", "rule/length"], "--strength-by: bradley-terry would not read the strengths; add"),
         (ROWS, ["--flip-weakest", "0.1"], [], "--flip-weakest and --drop-weakest need rewards that say which are weak"),
-        (ROWS, ["--use-margin"], ["rule/length"], "strengths: 1 rewards and 4 pairs; give at least 2 and 1"),
+        (ROWS, ["--use-margin"], ["rule/length"], "strengths: 1 reward cannot agree with another; give two"),
         (ROWS, ["--flip-weakest", "0.1", "--drop-weakest", "0.1"], ["rule/length"] * 2, "flip is 0.1 and drop 0.1; gi"),
         ([Ranked(ROWS[0].prompt, ("a", "b"), (1.0, 0.0))], ["--use-margin"], ["rule/length"] * 2,
          "--strength-by: row 1 is no pair; convert the rows first"),

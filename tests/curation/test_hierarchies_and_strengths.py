@@ -140,7 +140,7 @@ def test_strengths_by_hand():
     )
     with pytest.raises(InputError, match="give one of them"):
         strengthened(PAIRS, rewards, flip=0.1, drop=0.1)
-    with pytest.raises(InputError, match="1 rewards and 4 pairs"):
+    with pytest.raises(InputError, match="1 reward cannot agree with another"):
         reward_margins(PAIRS, rewards[:1])
     with pytest.raises(InputError, match="said and another are the same reward"):
         reward_margins(PAIRS, [*rewards, Said(1.0, name="another")])

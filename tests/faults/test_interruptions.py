@@ -42,7 +42,7 @@ def test_ctrl_c_in_the_middle_of_a_run(tiny, tmp_path):
         process.send_signal(signal.SIGINT)
         printed, said = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert said == "plaudit: interrupted; the same command goes on where this one stopped\n"
+    assert said == "plaudit: interrupted; the same command goes on from what is finished\n"
     assert printed.startswith("+ data ")
     kept = {p.parent for p in out.glob("checkpoints/checkpoint-*/complete.json")}
     assert kept
@@ -69,7 +69,7 @@ def test_sigterm_ends_as_ctrl_c_does(tmp_path):
         process.terminate()
         _, said = process.communicate(timeout=30)
     assert (process.returncode, out.exists()) == (130, False)
-    assert said == "plaudit: interrupted; the same command goes on where this one stopped\n"
+    assert said == "plaudit: interrupted; the same command goes on from what is finished\n"
 
 
 @pytest.fixture

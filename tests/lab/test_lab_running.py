@@ -165,6 +165,7 @@ def test_evidence_states_effect_verdict_hash_and_blind_disagreement(tmp_path):
         "more prompts (noise)",
         "12 of 12",
         "plaudit lab run area/method",
+        f"- effect: {rows[0].confirmed.effect.format()}, HOLDS\n",
     ):
         assert part in page
     table = [line for line in page.splitlines() if line.startswith("| new |")]

@@ -151,4 +151,13 @@ def test_a_model_is_not_written_over_the_one_that_it_starts_from(small, tmp_path
     first = Backbone(str(tmp_path / "run" / "model"))
     with pytest.raises(InputError, match="which is read; name another folder"):
         train_reward(rows, backbone=first, config=config, out=tmp_path / "run")
-    assert train_reward(rows, backbone=first, config=config, out=tmp_path / "next").facts["pairs"] == 1
+    again = train_reward(rows, backbone=first, config=config, out=tmp_path / "next")
+    assert again.facts["pairs"] == 1
+    assert not any("from scratch" in line for line in again.lines())
+
+
+@pytest.mark.parametrize(("rate", "told"), [(1e-5, True), (1e-3, False)])
+def test_a_learning_rate_for_pretrained_models_is_told_from_scratch(rate, told, small, tmp_path):
+    config = FitConfig(epochs=1.0, max_length=64, learning_rate=rate)
+    lines = train_reward([Pair(ASKED, "good", "bad")], backbone=small, config=config, out=tmp_path).lines()
+    assert ("learning rate 1e-05 is one for pretrained models; a model from scratch wants about 1e-3" in lines) == told

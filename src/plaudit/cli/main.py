@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PlauditError as error:
         return _fail(error)
     except KeyboardInterrupt:
-        print("plaudit: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        print("plaudit: interrupted; the same command goes on from what is finished", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    parser.add_argument("data", nargs="?", help="pairs or ranked rows: a file, a datasets folder or a hub id")
+    parser.add_argument(
+        "data",
+        nargs="?",
+        help="pairs, ranked rows, or what --objective learns from: a file, a datasets folder or a hub id",
+    )
     parser.add_argument("--model", default="scratch", help="folder or hub id to start from, or 'scratch' (default)")
     parser.add_argument("--out", help="run folder; the model is saved under OUT/model")
     parser.add_argument("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")

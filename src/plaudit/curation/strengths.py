@@ -37,7 +37,8 @@ def reward_margins(pairs: Sequence[Pair], rewards: Sequence[Reward]) -> Float[np
         InputError: if there are fewer than two rewards, two are the same, or there are no pairs.
     """
     if len(rewards) < 2 or not pairs:
-        raise InputError(f"strengths: {len(rewards)} rewards and {len(pairs)} pairs; give at least 2 and 1")
+        given = "there are no pairs" if not pairs else f"{len(rewards)} reward cannot agree with another"
+        raise InputError(f"strengths: {given}; give two rewards or more, and pairs")
     samples = [s for pair in pairs for s in pair.samples()]
     found: list[Floats] = []
     for reward in rewards:

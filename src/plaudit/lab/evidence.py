@@ -199,6 +199,9 @@ def _section(row: Row) -> list[str]:
         f"- claim hash: `{c.hash}`" + (f", about the runs of {c.runs}" if c.runs else ""),
         f"- confirmatory instances: {n} of {COUNTS['confirmatory']}",
     ]
+    if row.confirmed is not None:
+        verdict = _marked(row.confirmed, "confirmatory", str(row.confirmed.verdict))
+        lines.append(f"- effect: {row.confirmed.effect.format()}, {verdict}")
     if row.gap is not None:
         lines.append(f"- gap to `{c.oracle}` closed: {row.gap.format()}")
     if row.blind is not None:

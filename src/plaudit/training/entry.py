@@ -52,6 +52,9 @@ class Trained:
             more = f["config"]["use_margin"] or f["config"]["contrastive_coef"]
             chance = " (log 2 = 0.6931 is chance)" if method.name == "bradley-terry" and not more else ""
             lines.append(f"loss {f['first_loss']:.4f} -> {f['last_loss']:.4f}{chance}")
+        rate = f["config"]["learning_rate"]
+        if f["base"] == "scratch" and rate < 1e-4 and not f["config"].get("freeze"):
+            lines.append(f"learning rate {rate:g} is one for pretrained models; a model from scratch wants about 1e-3")
         if "fair" in f:
             fair = f["fair"]
             sizes = ", ".join(f"{value} {n}" for value, n in fair.get("groups", {}).items())

@@ -232,7 +232,7 @@ def references_of(index: int, sample: Sample) -> list[Completion]:
     if not rows or not all(isinstance(r, str) for r in rows):
         raise InputError(
             f"likelihood: sample {index}: reference is {str(given)[:60]!r}; "
-            "give the completion to beat, or a list of them"
+            "give the completion to beat, or a list of them (likelihood/yes-comparison compares two of one prompt)"
         )
     return rows
 
