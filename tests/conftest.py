@@ -1,5 +1,6 @@
 """What several rooms' tests share: a world with a policy of a few steps, a recipe, pairs and a model."""
 
+import functools
 import gc
 import os
 import sys
@@ -28,7 +29,14 @@ FROZEN = [0]
 
 
 def pytest_runtest_setup(item):
-    """Imported modules are no garbage: every training asks for a full collection, half a second with transformers."""
+    """Imported modules are no garbage: every training asks for a full collection, half a second with transformers.
+
+    At every step accelerate looks for a package that is not there, through the import hooks of pytest and jaxtyping:
+    two milliseconds. Here it looks once.
+    """
+    imports = sys.modules.get("accelerate.utils.imports")
+    if imports is not None and not hasattr(imports._is_package_available, "cache_info"):
+        imports._is_package_available = functools.cache(imports._is_package_available)
     if len(sys.modules) > FROZEN[0] + 200:
         gc.collect()
         gc.freeze()

@@ -46,7 +46,8 @@ for folder in sys.argv[1:]:
 
 
 def test_each_trains_learns_what_is_better_and_survives_a_new_process(fit, tmp_path, elsewhere):
-    fitted = {name: fit(tmp_path / name, rows_for(name, 16), objective=name, epochs=8.0) for name in REWARDS}
+    longer = {"cotraining": 8.0}  # it leaves pairs out
+    fitted = {n: fit(tmp_path / n, rows_for(n, 16), objective=n, epochs=longer.get(n, 5.0)) for n in REWARDS}
     printed = elsewhere(ELSEWHERE, *(str(tmp_path / name / "model") for name in REWARDS))
     samples = [Sample(ASKED, f"{'good ' * j}answer") for j in range(4)]
     asked = [(Message("user", f"question {i}"),) for i in range(4)]
