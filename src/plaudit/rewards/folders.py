@@ -98,6 +98,7 @@ class _Told(logging.Filter):
         self.reference, self.hub, self.checked, self.said = reference, hub, checked, False
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is passed on; the first try that failed is, in other words."""
         message = record.getMessage()
         if self.checked and "LOAD REPORT" in message:
             return False

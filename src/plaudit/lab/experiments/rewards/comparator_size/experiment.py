@@ -12,28 +12,30 @@ from typing import Any, final
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.special import expit
-from torch import Tensor, nn
+from torch import nn
 
 from plaudit.errors import InputError
 from plaudit.lab.experiment import Fit
+from plaudit.lab.experiments.rewards.yes_against_reference.experiment import (
+    COMPARED,
+    EACH,
+    comparator,
+    penalty,
+    yes_of,
+)
 from plaudit.lab.improving import Judged, Spending, improved
 from plaudit.lab.networks import minimise, small_network
 from plaudit.lab.tabular import Drawn, TabularPolicy, by_position
 from plaudit.policy.online.methods import online
 from plaudit.rewards.likelihood.yes import order_debiased
 from plaudit.training.objectives.pairs.logistic import bradley_terry
-from plaudit.training.objectives.policies.word import yes_no_loss
 
 SIZES = {"yes_1": 1, "yes_4": 4, "yes_16": 16, "yes_64": 64, "shuffled_64": 64, "bradley_terry_64": 64}
 """Arm to hidden units."""
 ARMS = (*SIZES, "oracle")
 FEATURES, UNITS = 4, 24
 """Numbers of a prompt, and of a candidate; hidden units of the truth."""
-EACH = 4
-"""Candidates of a training prompt, of which four of the six pairs are compared."""
-COMPARED = np.array([[0, 1], [1, 2], [2, 3], [3, 0]])
 CANDIDATES, REFERENCES, AMONG = 256, 4, 16
 """A policy's candidates a prompt; references: the best so many, by the reward itself, among so many at random."""
 SHARPNESS = 2.0
@@ -137,30 +139,15 @@ def _rewards(name: str, truth: Truth, asked: np.ndarray, budget: Mapping[str, An
 def _comparator(name: str, train: np.ndarray, better: np.ndarray, seed: int, budget: Mapping[str, Any]) -> nn.Module:
     """Logit of yes to "is the first better than the second?"; each pair is asked in both orders."""
     first, second = (train[:, COMPARED[:, i]].reshape(-1, 2 * FEATURES) for i in (0, 1))
-    x = torch.from_numpy(np.concatenate([np.hstack([first, second]), np.hstack([second, first])]))
-    met = torch.from_numpy(np.concatenate([better.ravel(), ~better.ravel()]))
-    m = len(met)
-    yes, no = torch.arange(m), torch.arange(m) + m  # places of the words' log-probabilities
-    words = torch.stack([torch.where(met, yes, no), torch.where(met, no, yes)], dim=1)
-    model = small_network(x.shape[1], 1, width=SIZES[name], seed=seed)
-
-    def loss(_: int) -> Tensor:
-        z = model(x)[:, 0]
-        return yes_no_loss(torch.cat([F.logsigmoid(z), F.logsigmoid(-z)]), words) / m + _penalty(model)
-
-    minimise(model.parameters(), loss, steps=int(budget["steps"]))
-    return model
+    return comparator(
+        first, second, better.ravel(), width=SIZES[name], l2=PENALTY, seed=seed, steps=int(budget["steps"])
+    )
 
 
 def _beats(model: nn.Module, candidates: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Probability that each candidate (p, k, 8) beats its prompt's reference (p, 1, 8), both orders alike, (p, k)."""
     against = np.broadcast_to(reference, candidates.shape)
-    with torch.no_grad():
-        forward, back = (
-            expit(model(torch.from_numpy(np.concatenate(both, axis=-1)))[..., 0].numpy())
-            for both in ((candidates, against), (against, candidates))
-        )
-    return np.asarray(order_debiased(forward, back))
+    return np.asarray(order_debiased(yes_of(model, candidates, against), yes_of(model, against, candidates)))
 
 
 def _scores(
@@ -173,7 +160,7 @@ def _scores(
     model = small_network(x.shape[1], 1, width=SIZES[name], seed=seed)
     minimise(
         model.parameters(),
-        lambda _: bradley_terry(model(x)[:, 0], pairs) / len(pairs) + _penalty(model),
+        lambda _: bradley_terry(model(x)[:, 0], pairs) / len(pairs) + penalty(model, PENALTY),
         steps=int(budget["steps"]),
     )
 
@@ -183,7 +170,3 @@ def _scores(
         return np.asarray(said - said.mean(axis=1, keepdims=True))
 
     return scores
-
-
-def _penalty(model: nn.Module) -> Tensor:
-    return PENALTY * torch.stack([w.square().sum() for w in model.parameters()]).sum()

@@ -111,34 +111,53 @@ def _asked(train: Prompts, seen: np.ndarray, seed: int, steps: int, *, coin: boo
     better = (seen[:, COMPARED[:, 0]] > seen[:, COMPARED[:, 1]]).ravel()
     if coin:
         better = np.random.default_rng([seed, 5]).random(len(better)) < 0.5
+    return comparator(first, second, better, width=WIDTH, l2=L2, seed=seed, steps=steps)
+
+
+def comparator(
+    first: np.ndarray, second: np.ndarray, better: np.ndarray, *, width: int, l2: float, seed: int, steps: int
+) -> nn.Module:
+    """Fits the logit of yes to "is the first better than the second?"; each comparison is asked in both orders.
+
+    Args:
+        first: features, (m, d).
+        second: of what it is compared with, (m, d).
+        better: whether the first is, (m,).
+        width: hidden units.
+        l2: penalty on squared weights.
+        seed: of the weights.
+        steps: of Adam.
+    """
     x = torch.from_numpy(np.concatenate([np.hstack([first, second]), np.hstack([second, first])]))
     met = torch.from_numpy(np.concatenate([better, ~better]))
     m = len(met)
     yes, no = torch.arange(m), torch.arange(m) + m  # places of the words' log-probabilities
     words = torch.stack([torch.where(met, yes, no), torch.where(met, no, yes)], dim=1)
-    model = small_network(x.shape[1], 1, width=WIDTH, seed=seed)
+    model = small_network(x.shape[1], 1, width=width, seed=seed)
 
     def loss(_: int) -> Tensor:
         z = model(x)[:, 0]
-        return yes_no_loss(torch.cat([F.logsigmoid(z), F.logsigmoid(-z)]), words) / m + _penalty(model)
+        return yes_no_loss(torch.cat([F.logsigmoid(z), F.logsigmoid(-z)]), words) / m + penalty(model, l2)
 
     minimise(model.parameters(), loss, steps=steps)
     return model
+
+
+def yes_of(model: nn.Module, candidate: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Probability of yes for each candidate against its reference, of shape (...,), from features (..., d)."""
+    with torch.no_grad():
+        z = model(torch.from_numpy(np.concatenate([candidate, reference], axis=-1)))
+    return np.asarray(expit(z[..., 0].numpy()))
 
 
 def _against(model: nn.Module, test: Prompts, references: int, *, debias: bool) -> np.ndarray:
     """Mean probability of beating the first so many references, for both candidates of each prompt, (n, 2)."""
     candidate = np.repeat(test.features[:, :2, None], references, axis=2)
     reference = np.repeat(test.features[:, None, 2 : 2 + references], 2, axis=1)
-    forward = _yes(model, candidate, reference)
-    p = order_debiased(forward, _yes(model, reference, candidate)) if debias else forward
-    return np.asarray(p.reshape(candidate.shape[:3]).mean(axis=2))
-
-
-def _yes(model: nn.Module, candidate: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    with torch.no_grad():
-        z = model(torch.from_numpy(np.concatenate([candidate, reference], axis=-1)))
-    return np.asarray(expit(z.numpy().ravel()))
+    p = yes_of(model, candidate, reference)
+    if debias:
+        p = order_debiased(p, yes_of(model, reference, candidate))
+    return np.asarray(p.mean(axis=2))
 
 
 def _scored(name: str, train: Prompts, seen: np.ndarray, seed: int, steps: int) -> Scores:
@@ -151,7 +170,7 @@ def _scored(name: str, train: Prompts, seen: np.ndarray, seed: int, steps: int) 
         pairs = torch.from_numpy(np.where(first, place, place[..., ::-1]).reshape(-1, 2))
         minimise(
             model.parameters(),
-            lambda _: bradley_terry(model(x)[:, 0], pairs) / len(pairs) + _penalty(model),
+            lambda _: bradley_terry(model(x)[:, 0], pairs) / len(pairs) + penalty(model, L2),
             steps=steps,
         )
     else:
@@ -160,7 +179,7 @@ def _scored(name: str, train: Prompts, seen: np.ndarray, seed: int, steps: int) 
         items = torch.arange(len(target))
         minimise(
             model.parameters(),
-            lambda _: squared_rating(model(x)[:, 0], items=items, ratings=target) / len(target) + _penalty(model),
+            lambda _: squared_rating(model(x)[:, 0], items=items, ratings=target) / len(target) + penalty(model, L2),
             steps=steps,
         )
 
@@ -171,5 +190,6 @@ def _scored(name: str, train: Prompts, seen: np.ndarray, seed: int, steps: int) 
     return scores
 
 
-def _penalty(model: nn.Module) -> Tensor:
-    return L2 * torch.stack([w.square().sum() for w in model.parameters()]).sum()
+def penalty(model: nn.Module, l2: float) -> Tensor:
+    """`l2` times the sum of squared weights."""
+    return l2 * torch.stack([w.square().sum() for w in model.parameters()]).sum()
