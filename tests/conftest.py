@@ -19,11 +19,6 @@ settings.load_profile("plaudit")
 # as the command line sets it, but before any test has imported transformers, which reads it once
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
-# numba, which a peer library uses, shares torch's OpenMP runtime and sets its threads for the whole process: workers of
-# two threads each on two cores wait for one another, several times longer than they compute
-os.environ.setdefault("NUMBA_NUM_THREADS", "1")
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # and compiles for five seconds what runs here on a few dozen numbers
-
 FROZEN = [0]
 """How many modules were imported when what there was was last left out of garbage collection."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from plaudit.audit.fairness.dependence import dependence_test
 from plaudit.stats.dependence import attribute_matrix, centred_distances, distance_covariance, joint_distance_covariance
+from plaudit.training.regularisers.dependence import distance_covariance_penalty
 
 pytestmark = pytest.mark.peer
 SHAPES = [(1, 1), (1, 3), (4, 2)]
@@ -17,8 +19,13 @@ SHAPES = [(1, 1), (1, 3), (4, 2)]
 
 @pytest.fixture(scope="module")
 def dcor():
-    """The library; it leaves torch's threads as they are, see `tests/conftest.py`."""
+    """The library. Its numba shares torch's OpenMP runtime and would set its threads for the whole process: workers of
+    two threads each on two cores wait for one another. It compiles at import, most of a minute where nothing is cached;
+    its kernels cannot do without, and can without optimisation, which is half of that.
+    """
     threads = torch.get_num_threads()
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
+    os.environ.setdefault("NUMBA_OPT", "0")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its compiler, when it is imported
         yield pytest.importorskip("dcor")
@@ -68,3 +75,13 @@ def test_within_prompts_it_is_theirs_of_what_is_centred_by_hand(dcor):
     centred = (values.reshape(20, 4) - values.reshape(20, 4).mean(axis=1, keepdims=True)).ravel()
     found = dependence_test(values, attributes, prompts.tolist(), permutations=19)
     assert found.statistic == pytest.approx(dcor.distance_covariance_sqr(centred, attributes), abs=1e-9)
+
+
+def test_the_penalty_in_training(dcor):
+    rng = np.random.default_rng(4)
+    for d in (1, 3):
+        x, y = rng.normal(size=30), rng.normal(size=(30, d))
+        corrected = float(distance_covariance_penalty(torch.tensor(x), torch.tensor(y)))
+        assert corrected == pytest.approx(dcor.u_distance_covariance_sqr(x, y), abs=1e-12)
+        plain = float(distance_covariance_penalty(torch.tensor(x), torch.tensor(y), corrected=False))
+        assert plain == pytest.approx(dcor.distance_covariance_sqr(x, y), abs=1e-12)

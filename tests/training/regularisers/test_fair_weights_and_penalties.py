@@ -257,15 +257,3 @@ def test_errors(call, kind, message):
     with pytest.raises(kind) as error:
         call()
     assert message in str(error.value)
-
-
-@pytest.mark.peer
-def test_dcor_agrees():
-    dcor = pytest.importorskip("dcor")
-    rng = np.random.default_rng(4)
-    for d in (1, 3):
-        x, y = rng.normal(size=30), rng.normal(size=(30, d))
-        corrected = float(distance_covariance_penalty(t(x), t(y)))
-        assert corrected == pytest.approx(dcor.u_distance_covariance_sqr(x, y), abs=1e-12)
-        plain = float(distance_covariance_penalty(t(x), t(y), corrected=False))
-        assert plain == pytest.approx(dcor.distance_covariance_sqr(x, y), abs=1e-12)
