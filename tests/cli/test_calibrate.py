@@ -56,6 +56,9 @@ def test_a_temperature_is_fitted_shown_stored_and_used(held_out, model, tmp_path
     assert table["data"]["pairs"] == read(held_out).data_hash == kept.data_hash
     assert (kept.pairs, kept.prompts) == (60, 60)
     assert load(model).log_odds_per_unit == pytest.approx(stated * kept.calibrator.slope)
+    assert calibrate(held_out, model.parent) == 0  # the run is named, its model meant; what is there is no input
+    again = capsys.readouterr().out
+    assert again == printed.out.rstrip("\n") + ", in place of an earlier calibration\n"
     assert main(["inspect", str(held_out), "--reward", str(model)]) == 0
     told = "calibration  probabilities are calibrated: temperature on 60 pairs of 60 prompts"
     assert told in capsys.readouterr().out.splitlines()

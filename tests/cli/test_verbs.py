@@ -53,13 +53,21 @@ def test_train_saves_a_model_that_transformers_opens(model_folder, capsys, pairs
     assert (model.config.num_labels, model.config.hidden_size) == (1, 32)
     words = ["train", str(pairs_file), "--out", str(tmp_path / "run"), "--width", "16", "--heads", "2"]
     assert main([*words, "--layers", "1", "--vocabulary", "300", "--batch-size", "8", "--epochs", "0.5"]) == 0
-    printed = capsys.readouterr().out
+    printed, err = capsys.readouterr()
+    assert "is replaced" not in err
     assert "trained on 48 preferences in 48 groups from scratch" in printed
     assert "(log 2 = 0.6931 is chance)" in printed
     assert "0 of 96 sequences truncated" in printed
     assert f"next: plaudit evaluate HELD_OUT_PAIRS --reward {tmp_path / 'run'}/model" in printed
     steps = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert len([s for s in steps if "loss" in s]) == 3  # 48 groups in steps of 8, half of them
+    words = ["train", str(pairs_file), "--model", str(tmp_path / "run"), "--batch-size", "8", "--epochs", "0.5"]
+    assert main([*words, "--max-length", "64", "--out", str(tmp_path / "next")]) == 0
+    assert f"in 48 groups from {tmp_path / 'run'} (" in capsys.readouterr().out
+    assert main([*words, "--max-length", "64", "--seed", "1", "--out", str(tmp_path / "next")]) == 0
+    assert (
+        f"{tmp_path / 'next'}/model is there already; it is replaced when training has ended" in capsys.readouterr().err
+    )
     assert main(["train", "--objective", "help"]) == 0
     assert capsys.readouterr().out.startswith("bradley-terry\n")
 

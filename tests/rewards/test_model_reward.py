@@ -193,7 +193,7 @@ def test_unusable_folders_are_named_in_one_line(make_reward, tmp_path, monkeypat
         (
             empty,
             MissingError,
-            "holds no config.json; is it a model folder? (a run keeps its model in model/)",
+            "holds no config.json; is it a model folder, or a run that has finished?",
         ),
         (file, InputError, "is a file; give the model's folder"),
         (tmp_path / "gone", MissingError, "neither a path that exists nor a known reward"),

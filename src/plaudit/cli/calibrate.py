@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from plaudit.evaluation.calibrated import calibration_metrics
     from plaudit.records.splitting import folds_by_prompt, prompt_key
     from plaudit.rewards.calibrators import Calibration, calibrator_type, cross_fitted, fit_calibrator
+    from plaudit.rewards.calibrators.stored import FILE
     from plaudit.runs.origin import command_line, versions
 
     calibrator_type(args.method)  # a mistake here should not cost a scoring run
@@ -67,8 +68,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         configuration = {**vars(args), "fingerprint": reward.fingerprint, "fit": _said(fitted)}
         write_json(args.json, table, configuration=configuration, data={"pairs": records.data_hash})
+    replaced = ", in place of an earlier calibration" if (folder / FILE).is_file() else ""
     path = Calibration(fitted, n, n_prompts, records.data_hash, made).write(folder)
-    print(f"{_said(fitted)}; stored in {path}")
+    print(f"{_said(fitted)}; stored in {path}{replaced}")
     return 0
 
 
@@ -79,6 +81,8 @@ def model_folder(reference: str) -> Path:
         MissingError: if there is no such folder.
         InputError: if the reference is no folder: a calibration is stored with the model.
     """
+    from plaudit.rewards.folders import of_run
+
     folder = Path(reference)
     if not folder.is_dir():
         if folder.exists() or "?" in reference or (reference.count("/") == 1 and not folder.parent.is_dir()):
@@ -86,9 +90,7 @@ def model_folder(reference: str) -> Path:
                 f"calibrate: {reference} is no folder; a calibration is stored with the model, so give a model's folder"
             )
         raise MissingError(f"calibrate: {reference}: no such folder; give the folder of a reward model")
-    if not (folder / "config.json").exists() and (folder / "model" / "config.json").exists():
-        return folder / "model"  # a run folder: its model is meant
-    return folder
+    return of_run(folder)
 
 
 def _uncalibrated(folder: Path) -> Reward | Comparison:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="pairs, ranked rows, or what --objective learns from: a file, a datasets folder or a hub id",
     )
-    parser.add_argument("--model", default="scratch", help="folder or hub id to start from, or 'scratch' (default)")
+    parser.add_argument(
+        "--model", default="scratch", help="model, run folder or hub id to start from, or 'scratch' (default)"
+    )
     parser.add_argument("--out", help="run folder; the model is saved under OUT/model")
     parser.add_argument("--skip-broken", metavar="FILE", help="write broken rows here instead of stopping at the first")
     parser.add_argument(
@@ -77,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
     shifted = read(args.shifted, whole=True).rows if args.shifted else ()
     with held(args.out):
+        if first() and (Path(args.out) / "model").is_dir():
+            print(f"{args.out}/model is there already; it is replaced when training has ended", file=sys.stderr)
         strong = with_strengths(args, records.rows, config)
         rows = with_rewordings(args, strong, seed=config.seed)
         trained: Trained | Featured

@@ -21,8 +21,15 @@ PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.bin", "mo
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
 
+def of_run(folder: Path) -> Path:
+    """The model's folder of a run (`plaudit train --out`); any other folder as it is."""
+    if not (folder / "config.json").is_file() and (folder / "model" / "config.json").is_file():
+        return folder / "model"
+    return folder
+
+
 def locate(reference: str) -> Path | None:
-    """The folder that a reference names; None for a hub id.
+    """The folder that a reference names, of a model or of the run that made it; None for a hub id.
 
     Raises:
         MissingError: if the path does not exist and is no hub id.
@@ -37,7 +44,7 @@ def locate(reference: str) -> Path | None:
         raise MissingError(f"{reference}: no such model folder; give a folder that holds config.json, or a hub id")
     if path.is_file():
         raise InputError(f"{reference}: is a file; give the model's folder")
-    return path
+    return of_run(path)
 
 
 def check_folder(reference: str) -> Path | None:
@@ -51,9 +58,7 @@ def check_folder(reference: str) -> Path | None:
     if path is None:
         return None
     if not (path / "config.json").is_file():
-        raise MissingError(
-            f"{reference}: holds no config.json; is it a model folder? (a run keeps its model in model/)"
-        )
+        raise MissingError(f"{reference}: holds no config.json; is it a model folder, or a run that has finished?")
     if not any((path / name).is_file() for name in WEIGHTS):
         pickled = next((name for name in PICKLES if (path / name).is_file()), None)
         if pickled:
@@ -200,7 +205,7 @@ def check_place(out: str | Path, *sources: str | Path) -> None:
     """
     check_replaceable(out, mark="config.json")
     for source in sources:
-        if Path(source).is_dir() and Path(source).resolve().is_relative_to(Path(out).resolve()):
+        if Path(source).is_dir() and of_run(Path(source)).resolve().is_relative_to(Path(out).resolve()):
             raise InputError(f"write: {out} is or holds {source}, which is read; name another folder")
 
 

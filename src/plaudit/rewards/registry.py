@@ -18,6 +18,7 @@ from plaudit._queries import options_in
 from plaudit.errors import InputError, MissingError, nearest
 from plaudit.rewards.base import Comparison, Reward
 from plaudit.rewards.builtin import BUILTIN, Entry
+from plaudit.rewards.folders import of_run
 
 
 @cache
@@ -96,8 +97,8 @@ def open_model(path: str, calibrated: bool = True) -> Reward | Comparison:
     features = _features_in(folder)
     if features is not None:
         return features
-    if folder.is_dir() and not (folder / "config.json").exists() and (folder / "model" / "config.json").exists():
-        folder = folder / "model"  # a run folder: its model is meant
+    if folder.is_dir():
+        folder = of_run(folder)
         path = str(folder)
     manifest = Manifest.read(folder) if folder.is_dir() else None
     if manifest is not None and manifest.reader == "pooled":
