@@ -225,6 +225,34 @@ def test_p_values_are_adjusted_within_an_area(tmp_path):
     assert rows[0].adjusted == pytest.approx(2 * rows[0].confirmed.p_value)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_an_effect_that_may_be_chance_among_so_many_is_marked(tmp_path, sign):
+    claim = claim_of(tmp_path)
+    # 12 differences of mean 1 and deviation 1.5: t = 2.31, p = 0.041; one of two it is 0.083
+    root = (2.25 * 11 / 12) ** 0.5
+    slight = {f"confirmatory-{i}": {"new": {"u": sign * (1 + root * (-1) ** i)}, "old": {"u": 0.0}} for i in range(12)}
+    nothing = {k: {"new": {"u": (-1.0) ** i}, "old": {"u": 0.0}} for i, k in enumerate(slight)}
+    other = replace(claim, name="area/b-2")
+    assert not summarise({"a": (claim, slight)})[0].chance
+    rows = summarise({"a": (claim, slight), "b": (other, nothing)})
+    assert [row.chance for row in rows] == [True, False]
+    lines = evidence_page(rows).splitlines()
+    told = "WEAK" if sign > 0 else "REVERSED"
+    low, high = (round(sign - 0.9531, 3), round(sign + 0.9531, 3))
+    assert (
+        f"| [area/method](#areamethod) | A | none | {sign:.3f} [{low:.3f}, {high:.3f}] | {told}, not when adjusted"
+        in "".join(lines)
+    )
+    assert f"- effect: {sign:.3f} [{low:.3f}, {high:.3f}], {told}; not when adjusted within area (p 0.0827)" in lines
+    assert any(line.startswith("| [area/b-2](#areab-2) | ") and "| UNDECIDED |" in line for line in lines)
+    few = dict(list(slight.items())[:11])
+    counts = evidence_page(
+        summarise({"a": (claim, slight), "b": (other, nothing), "c": (replace(claim, name="area/c"), few)})
+    )
+    weak, reversed_ = (1, 0) if sign > 0 else (0, 1)
+    assert f"| area | 3 | 0 | {weak} | 0 | {reversed_} | 1 | 1 | 1 | 0 |" in counts
+
+
 def test_any_two_arms_are_compared_by_instances(tmp_path, capsys):
     claim = find_experiment("training/strength_margins").claim
     # four instances whose arms differ by 0.1 to 0.4, the last without a log loss; two blind ones; one with one arm only

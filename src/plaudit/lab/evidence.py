@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +18,9 @@ from plaudit.lab.verdict import Judgement, Verdict, gap_closed, judge
 from plaudit.stats.estimate import Estimate
 from plaudit.stats.intervals import t_interval
 from plaudit.stats.tests import benjamini_hochberg
+
+LEVEL = 0.05
+"""Share of false ones among the effects of an area that Benjamini-Hochberg allows."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,12 @@ class Row:
     gap: Estimate | None
     adjusted: float = math.nan
     arms: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+
+    @property
+    def chance(self) -> bool:
+        """Whether an effect was found that so many experiments of an area may show by chance: adjusted p above 0.05."""
+        found = self.confirmed is not None and self.confirmed.verdict in (Verdict.HOLDS, Verdict.WEAK, Verdict.REVERSED)
+        return found and self.adjusted > LEVEL
 
     @property
     def disagrees(self) -> bool:
@@ -85,9 +96,13 @@ def evidence_page(rows: Sequence[Row], agreements: Sequence[RankingAgreement] = 
     lines += [
         "Effects are paired differences over world instances, in the claimed direction, with 95% t "
         "intervals. Verdicts: HOLDS (interval above delta), WEAK (above 0), NULL (inside plus or minus "
-        "delta), REVERSED, UNDECIDED. p-values are adjusted by Benjamini-Hochberg within an area. Blind instances "
+        "delta), REVERSED (below 0), UNDECIDED, by each experiment's own interval. p-values are adjusted by "
+        'Benjamini-Hochberg within an area; "not when adjusted" marks an effect whose adjusted p is above '
+        f"{LEVEL}: among so many experiments one like it may be chance. Blind instances "
         "disagree where their effect has the other sign, or lies beyond delta against a NULL; an undecided effect has "
         "nothing that they could contradict.",
+        "",
+        *_counts(rows),
         "",
         "| experiment | grade | world | effect | verdict | adjusted p | blind |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -167,16 +182,35 @@ def _rankings(agreements: Sequence[RankingAgreement]) -> list[str]:
     return lines
 
 
+def _counts(rows: Sequence[Row]) -> list[str]:
+    """How many experiments of each area came out how; those with instances missing are counted apart."""
+    lines = [
+        f"| area | experiments | {' | '.join(Verdict)} | not whole yet | not when adjusted | blind disagree |",
+        "| --- |" + " --- |" * (len(Verdict) + 4),
+    ]
+    for area in sorted({row.claim.area for row in rows}):
+        among = [row for row in rows if row.claim.area == area]
+        whole = [row for row in among if row.confirmed and row.confirmed.effect.n >= COUNTS["confirmatory"]]
+        verdicts = Counter(row.confirmed.verdict for row in whole if row.confirmed)
+        numbers = [len(among), *(verdicts[v] for v in Verdict), len(among) - len(whole)]
+        numbers += [sum(row.chance for row in whole), sum(row.disagrees for row in among)]
+        lines.append(f"| {area} | {' | '.join(map(str, numbers))} |")
+    return lines
+
+
 def _table_row(row: Row) -> str:
     c = row.claim
     effect = row.confirmed.effect.format() if row.confirmed else "not run"
-    verdict = _marked(row.confirmed, "confirmatory", str(row.confirmed.verdict)) if row.confirmed else "-"
+    found = f"{row.confirmed.verdict}{', not when adjusted' if row.chance else ''}" if row.confirmed else "-"
+    verdict = _marked(row.confirmed, "confirmatory", found) if row.confirmed else found
     adjusted = "-" if math.isnan(row.adjusted) else f"{row.adjusted:.3g}"
     said = "**disagrees**" if row.disagrees else "agrees"
     if row.confirmed is not None and row.confirmed.verdict == Verdict.UNDECIDED:
         said = "no verdict to check"  # whatever they show
     blind = _marked(row.blind, "blind", said) if row.blind else "not run"
-    return f"| {c.name} | {c.grade} | {c.world} | {effect} | {verdict} | {adjusted} | {blind} |"
+    # a heading's anchor, on the site and where Markdown is shown: its letters, digits, hyphens and underscores
+    link = f"[{c.name}](#{re.sub(r'[^a-z0-9_-]', '', c.name.lower())})"
+    return f"| {link} | {c.grade} | {c.world} | {effect} | {verdict} | {adjusted} | {blind} |"
 
 
 def _marked(found: Judgement, role: Role, words: str) -> str:
@@ -201,7 +235,8 @@ def _section(row: Row) -> list[str]:
     ]
     if row.confirmed is not None:
         verdict = _marked(row.confirmed, "confirmatory", str(row.confirmed.verdict))
-        lines.append(f"- effect: {row.confirmed.effect.format()}, {verdict}")
+        chance = f"; not when adjusted within {c.area} (p {row.adjusted:.3g})" if row.chance else ""
+        lines.append(f"- effect: {row.confirmed.effect.format()}, {verdict}{chance}")
     if row.gap is not None:
         lines.append(f"- gap to `{c.oracle}` closed: {row.gap.format()}")
     if row.blind is not None:
