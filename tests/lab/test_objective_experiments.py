@@ -14,6 +14,7 @@ from plaudit.errors import InputError
 from plaudit.lab import find_experiment, instances
 from plaudit.lab.catalog import in_area, list_experiments
 from plaudit.lab.claim import read_claim
+from plaudit.lab.experiments.training.cross_encoded_pairs import experiment as cross_encoded
 from plaudit.lab.experiments.training.cyclic_annotators.experiment import as_lists
 from plaudit.lab.experiments.training.objectives.experiment import SETTINGS, fitted_slope, soft_pairs
 from plaudit.lab.experiments.training.objectives_on_features import experiment as on_features
@@ -74,8 +75,31 @@ def test_objectives_that_read_other_rows(smoke, monkeypatch):
     assert all(
         made / size == pytest.approx(0.5, rel=0.05) for _, made, size in fits
     )  # 16 lists, 32 to a step: all alike
-    # the claim says why these are not here
+    # the claim says why these are not here; the first is in an experiment of its own
     assert set(METHODS) - everything == {"cross-encoder", "variational", "yes-token", "principle-token"}
+
+
+def test_both_completions_at_once(smoke, monkeypatch):
+    fits = []
+
+    def recorded(rows, **options):
+        found = trained_in_world(rows, **options)
+        fits.append((options["objective"], [r.scores for r in rows], found.facts["groups"] / options["batch_size"]))
+        return found
+
+    monkeypatch.setattr(cross_encoded, "trained_in_world", recorded)
+    arms = ["cross-encoder@20", "bradley-terry@20", "placebo@20", "longer", "oracle"]
+    found = smoke("training/cross_encoded_pairs", arms, unknown=("nothing",))
+    assert found["oracle"]["accuracy"] == 1.0
+    assert set(found["cross-encoder@20"]) == set(found["bradley-terry@20"])
+    (one, told, steps), (two, same, as_many), (three, dealt, _) = fits
+    assert (one, two, three) == ("cross-encoder", "bradley-terry", "cross-encoder")
+    assert told == same != dealt
+    assert [sorted(levels) for levels in told] == [sorted(levels) for levels in dealt]
+    assert steps == pytest.approx(as_many, rel=0.05) == pytest.approx(0.5, rel=0.05)
+    # the columns of the evidence page are the others'
+    summaries = {find_experiment(f"training/{name}").claim.summary for name in ("objectives", "cross_encoded_pairs")}
+    assert len(summaries) == 1
 
 
 def test_objectives_on_features(smoke):

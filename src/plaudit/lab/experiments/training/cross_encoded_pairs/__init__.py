@@ -1,0 +1,1 @@
+"""A model that reads both completions at once, on the worlds of `training/objectives`."""
