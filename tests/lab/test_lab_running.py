@@ -209,6 +209,22 @@ def test_a_summary_puts_numbers_side_by_side(tmp_path):
         "| new | 1.500±6.353 | 3.000±0.000 | 120±0 | - |", "| old | - | 2.000±0.000 | 12.3±0.0 | - |",
         "| top | 9.000±0.000 | 9.000±0.000 | 0.000±0.000 | - |", "",
     ]  # fmt: skip
+    # several experiments with the same columns share one table, and have none of their own
+    other = replace(claim, name="area/other", notes=())
+    more = {key: {"top": {"u": 8.0, "seconds": 1.0}, "new@20": {"u": 4.0, "seconds": 2.0}} for key in runs}
+    page = evidence_page(summarise({"a": (claim, runs), "b": (other, more)}))
+    lines = page.splitlines()
+    at = lines.index("## area/method, area/other in one table")
+    assert lines[at + 4 : at + 12] == [
+        "| arm | experiment | u@0 | u@20 | seconds@20 | v@20 |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| new | [area/method](#areamethod) | 1.500±6.353 | 3.000±0.000 | 120±0 | - |",
+        "| old | [area/method](#areamethod) | - | 2.000±0.000 | 12.3±0.0 | - |",
+        "| top | [area/method](#areamethod) | 9.000±0.000 | 9.000±0.000 | 0.000±0.000 | - |",
+        "| new | [area/other](#areaother) | - | 4.000±0.000 | 2.000±0.000 | - |",
+        "| top | [area/other](#areaother) | 8.000±0.000 | 8.000±0.000 | 1.000±0.000 | - |", "",
+    ]  # fmt: skip
+    assert "In one table (" not in page
 
 
 def test_p_values_are_adjusted_within_an_area(tmp_path):

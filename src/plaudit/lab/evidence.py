@@ -108,8 +108,12 @@ def evidence_page(rows: Sequence[Row], agreements: Sequence[RankingAgreement] = 
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [_table_row(row) for row in rows]
+    joined = _joined(rows)
+    for together in joined:
+        lines += ["", *_joined_section(together)]
+    elsewhere = {row.claim.name for together in joined for row in together}
     for row in rows:
-        lines += ["", *_section(row)]
+        lines += ["", *_section(row), *([] if row.claim.name in elsewhere else _summary(row)), *_arms_table(row)]
     return "\n".join(lines) + "\n"
 
 
@@ -208,9 +212,12 @@ def _table_row(row: Row) -> str:
     if row.confirmed is not None and row.confirmed.verdict == Verdict.UNDECIDED:
         said = "no verdict to check"  # whatever they show
     blind = _marked(row.blind, "blind", said) if row.blind else "not run"
-    # a heading's anchor, on the site and where Markdown is shown: its letters, digits, hyphens and underscores
-    link = f"[{c.name}](#{re.sub(r'[^a-z0-9_-]', '', c.name.lower())})"
-    return f"| {link} | {c.grade} | {c.world} | {effect} | {verdict} | {adjusted} | {blind} |"
+    return f"| {_link(c.name)} | {c.grade} | {c.world} | {effect} | {verdict} | {adjusted} | {blind} |"
+
+
+def _link(name: str) -> str:
+    """To an experiment's section: of its name the anchor keeps letters, digits, hyphens and underscores."""
+    return f"[{name}](#{re.sub(r'[^a-z0-9_-]', '', name.lower())})"
 
 
 def _marked(found: Judgement, role: Role, words: str) -> str:
@@ -248,7 +255,34 @@ def _section(row: Row) -> list[str]:
     again = "; blind instances with `--instances blind`" if c.salt is not None else ""
     lines.append(f"- command: `plaudit lab run {c.name}`{again}")
     lines += [f"- note: {note}" for note in c.notes]
-    return [*lines, *_summary(row), *_arms_table(row)]
+    return lines
+
+
+def _joined(rows: Sequence[Row]) -> list[list[Row]]:
+    """Experiments that put the same numbers side by side, where there are several of them."""
+    alike: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        if row.claim.summary and row.arms:
+            alike.setdefault(tuple(row.claim.summary), []).append(row)
+    return [together for together in alike.values() if len(together) > 1]
+
+
+def _joined_section(rows: Sequence[Row]) -> list[str]:
+    """One table of several experiments' methods."""
+    columns = rows[0].claim.summary
+    lines = [
+        f"## {', '.join(row.claim.name for row in rows)} in one table",
+        "",
+        "A method a line: mean ± half of its 95% interval over the confirmatory instances of its experiment. The "
+        "experiments' instances are of one kind and not the same ones: a method that stands in several shows how far "
+        "their levels differ, and differences with intervals are within one.",
+        "",
+        f"| arm | experiment | {' | '.join(columns)} |",
+        "| --- | --- |" + " --- |" * len(columns),
+    ]
+    for row in rows:
+        lines += [f"| {method} | {_link(row.claim.name)} | {cells} |" for method, cells in _side_by_side(row)]
+    return lines
 
 
 def _summary(row: Row) -> list[str]:
@@ -258,15 +292,21 @@ def _summary(row: Row) -> list[str]:
         return []
     lines = ["", "In one table (mean ± half of its 95% interval over the confirmatory instances):", ""]
     lines += [f"| arm | {' | '.join(columns)} |", "| --- |" + " --- |" * len(columns)]
+    return lines + [f"| {method} | {cells} |" for method, cells in _side_by_side(row)]
+
+
+def _side_by_side(row: Row) -> list[tuple[str, str]]:
+    """Each method with the cells of its line."""
+    found = []
     for method in dict.fromkeys(arm.partition("@")[0] for arm in row.arms):
         cells = []
-        for column in columns:
+        for column in row.claim.summary:
             name, _, dose = column.partition("@")
             # an arm without a dose is the same at all of them
             numbers = row.arms.get(f"{method}@{dose}" if dose else method, row.arms.get(method, {}))
             cells.append(_compact(numbers[name]) if name in numbers else "-")
-        lines.append(f"| {method} | {' | '.join(cells)} |")
-    return lines
+        found.append((method, " | ".join(cells)))
+    return found
 
 
 def _compact(found: Estimate) -> str:
