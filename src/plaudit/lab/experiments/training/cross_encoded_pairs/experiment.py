@@ -52,4 +52,6 @@ def _judge(name: str, share: float, bench: Bench, budget: Mapping[str, Any], see
     reward = trained_in_world(
         rows, seed=seed, size=budget["size"], epochs=budget["epochs"], objective=SETTINGS[name], batch_size=batch
     ).reward
-    return by_scores(scorer_of(reward)) if isinstance(reward, Reward) else by_comparison(reward, bench)
+    if isinstance(reward, Reward):
+        return by_scores(scorer_of(reward))
+    return by_comparison(reward, bench, opponents=budget["opponents"])

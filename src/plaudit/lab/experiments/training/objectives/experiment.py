@@ -153,19 +153,19 @@ def by_scores(scorer: Scorer) -> Judge:
     return Judge(scorer, margins)
 
 
-def by_comparison(comparison: Comparison, bench: Bench) -> Judge:
-    """Margins that are log-odds, and scores that are mean log-odds against some completions of the prompt."""
-    opponents: dict[Any, list[Sample]] = {}
+def by_comparison(comparison: Comparison, bench: Bench, *, opponents: int = OPPONENTS) -> Judge:
+    """Margins that are log-odds, and scores that are mean log-odds against so many completions of the prompt."""
+    met_by: dict[Any, list[Sample]] = {}
     for pool in (bench.pool, bench.shifted):
         samples, width = pool.samples(), pool.truth.shape[1]
         for i, prompt in enumerate(pool.prompts):
-            opponents[prompt] = samples[i * width : i * width + min(OPPONENTS, width)]
+            met_by[prompt] = samples[i * width : i * width + min(opponents, width)]
 
     def log_odds(first: Sequence[Sample], second: Sequence[Sample]) -> np.ndarray:
         return np.array([float(d["log_odds"]) for d in comparison(first, second).detail])
 
     def scores(samples: Sequence[Sample]) -> np.ndarray:
-        met = [(s, o) for s in samples for o in opponents[s.prompt]]
+        met = [(s, o) for s in samples for o in met_by[s.prompt]]
         return np.asarray(log_odds([s for s, _ in met], [o for _, o in met]).reshape(len(samples), -1).mean(axis=1))
 
     def margins(rows: Sequence[Pair]) -> np.ndarray:
