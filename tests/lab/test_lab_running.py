@@ -269,7 +269,7 @@ def test_an_effect_that_may_be_chance_among_so_many_is_marked(tmp_path, sign):
     assert f"| area | 3 | 0 | {weak} | 0 | {reversed_} | 1 | 1 | 1 | 0 |" in counts
 
 
-def test_any_two_arms_are_compared_by_instances(tmp_path, capsys):
+def test_any_two_arms_are_compared_by_instances(tmp_path, monkeypatch, capsys):
     claim = find_experiment("training/strength_margins").claim
     # four instances whose arms differ by 0.1 to 0.4, the last without a log loss; two blind ones; one with one arm only
     found = {
@@ -298,6 +298,18 @@ def test_any_two_arms_are_compared_by_instances(tmp_path, capsys):
     assert "no verdict" in printed[3]
     assert main(["lab", "contrast", "strength_margins", "one", "short", "--metric", "log_loss", *folder]) == 0
     assert "confirmatory: 0.500 [0.500, 0.500] over 3 instances" in capsys.readouterr().out
+    # without --folder: what was run here, else what a clone of Plaudit holds
+    (tmp_path / "clone" / "docs").mkdir(parents=True)
+    (tmp_path / "clone" / "docs" / "evidence").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path / "clone")
+    assert main(["lab", "contrast", "strength_margins", "one", "short"]) == 0
+    kept = capsys.readouterr()
+    assert (kept.out.splitlines(), kept.err) == (printed, "results are those of docs/evidence\n")
+    assert main(["lab", "evidence", "--area", "training"]) == 0
+    assert "\n| one | 3.400 [" in capsys.readouterr().out
+    (tmp_path / "clone" / "runs" / "lab").mkdir(parents=True)
+    assert main(["lab", "contrast", "strength_margins", "one", "short"]) == 2
+    assert "no instance of training/strength_margins in runs/lab" in capsys.readouterr().err
     for arms, said in (
         (["one", "shorts"], "has no arm 'shorts'; did you mean 'short'"),
         (["one", "short", "--metric", "acuracy"], "has no number 'acuracy'; did you mean 'accuracy'?"),

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from plaudit.errors import InputError, MissingError
 
+RUNS = Path("runs/lab")
+OURS = Path("docs/evidence")
+"""What Plaudit's own runs have shown, as it lies in a clone."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the actions and their options."""
@@ -33,14 +37,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--area", metavar="AREA", help="one area only: reward-models, verifiers, or a room such as search"
     )
     page.add_argument("--out", type=Path, help="the file to write; standard output by default")
-    for action in (*actions.choices.values(),):
-        action.add_argument(
-            "--folder", type=Path, default=Path("runs/lab"), help="where results lie (default: %(default)s)"
+    run.add_argument("--folder", type=Path, default=RUNS, help="where results are kept (default: %(default)s)")
+    for name in ("list", "contrast", "evidence"):
+        actions.choices[name].add_argument(
+            "--folder",
+            type=Path,
+            help=f"where results lie (default: {RUNS}; where that is missing, {OURS} of a clone of Plaudit)",
         )
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the action."""
+    if args.folder is None:
+        args.folder = OURS if OURS.is_dir() and not RUNS.is_dir() else RUNS
+        if args.folder == OURS:
+            print(f"results are those of {OURS}", file=sys.stderr)
     return {"list": _list, "run": _run, "contrast": _contrast, "evidence": _evidence}[args.action](args)
 
 
