@@ -149,20 +149,18 @@ def start(tmp_path, monkeypatch):
 
 
 def demonstrated(n):
-    """Answers of sevens; of every other prompt with a sign before them."""
-    found = []
-    for i, p in enumerate(prompts(n)):
-        kind = "ab"[i % 2]
-        found.append(
-            Sample(p.prompt, ("" if kind == "a" else "-") + "7" * (2 + i % 3), p.reference, meta={"kind": kind})
-        )
-    return found
+    """The answer 7, to prompts of two kinds in turn.
+
+    With completions of two tokens most answers are sampled, and the reward is of what was seen: with six the policy finds
+    answers that no reward model of this size was told about, and on which machine it does so is chance.
+    """
+    return [Sample(p.prompt, "7", p.reference, meta={"kind": "ab"[i % 2]}) for i, p in enumerate(prompts(n))]
 
 
 CONFIG = InverseConfig(rounds=2, samples=4, pairs=4, test_share=0.25, category="kind")
 LEARNER = Learner(
     OnlineConfig(
-        algorithm="grpo-s", batch_size=8, completions=6, epochs=2, max_tokens=6, learning_rate=2e-2, max_length=64,
+        algorithm="grpo-s", batch_size=8, completions=6, epochs=2, max_tokens=2, learning_rate=2e-2, max_length=64,
         warmup=0.0, save_steps=1, kl_coef=0.02,
     ),
     FitConfig(objective="demonstration-gap", learning_rate=1e-2, max_length=64, epochs=4, save_steps=2, warmup=0.3),

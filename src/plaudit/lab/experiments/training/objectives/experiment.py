@@ -175,6 +175,13 @@ def by_comparison(comparison: Comparison, bench: Bench, *, opponents: int = OPPO
     return Judge(scores, margins)
 
 
+def control(name: str, bench: Bench) -> Judge | None:
+    """What the arms judge by that fit nothing, the true reward and the length of a text; None for other arms."""
+    if name == "oracle":
+        return by_scores(scorer_of(bench.world.reward))
+    return by_scores(length_of) if name == "longer" else None
+
+
 def length_of(samples: Sequence[Sample]) -> np.ndarray:
     """Words of each text, (n,)."""
     return np.array([float(len(s.text.split())) for s in samples])
@@ -263,10 +270,8 @@ def _some(pool: Pool, at: Sequence[int]) -> Pool:
 
 
 def _judge(name: str, share: float, bench: Bench, budget: Mapping[str, Any], seed: int) -> Judge:
-    if name == "oracle":
-        return by_scores(scorer_of(bench.world.reward))
-    if name == "longer":
-        return by_scores(length_of)
+    if found := control(name, bench):
+        return found
     rows = bench.world.lists(budget["lists"], each=budget["each"], seed=1, without=(bench.held_out,), flips=share)
     options = dict(SETTINGS["bradley-terry" if name == "placebo" else name])
     training: Sequence[Any] = rows

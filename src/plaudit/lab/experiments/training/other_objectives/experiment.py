@@ -18,8 +18,8 @@ from plaudit.lab.experiments.training.objectives.experiment import (
     Judge,
     by_comparison,
     by_scores,
+    control,
     judged,
-    length_of,
     with_shuffled_levels,
 )
 from plaudit.lab.experiments.training.other_objectives.rows import (
@@ -85,10 +85,8 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
 
 
 def _judge(name: str, share: float, bench: Bench, budget: Mapping[str, Any], seed: int) -> Judge:
-    if name == "oracle":
-        return by_scores(scorer_of(bench.world.reward))
-    if name == "longer":
-        return by_scores(length_of)
+    if found := control(name, bench):
+        return found
     if name not in SETTINGS and name != "placebo":
         raise InputError(f"other_objectives: arm {name!r} is not known; the claim lists the arms")
     lists = bench.world.lists(budget["lists"], each=budget["each"], seed=1, without=(bench.held_out,), flips=share)

@@ -1,0 +1,1 @@
+"""Preference embeddings with the published temperature and start, on the worlds of `training/objectives`."""
