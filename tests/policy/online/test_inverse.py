@@ -151,8 +151,8 @@ def start(tmp_path, monkeypatch):
 def demonstrated(n):
     """The answer 7, to prompts of two kinds in turn.
 
-    With completions of two tokens most answers are sampled, and the reward is of what was seen: with six the policy finds
-    answers that no reward model of this size was told about, and on which machine it does so is chance.
+    With completions of two tokens most answers are sampled, and the reward is of what was seen: with six the policy
+    finds answers that no reward model of this size was told about, and on which machine it does so is chance.
     """
     return [Sample(p.prompt, "7", p.reference, meta={"kind": "ab"[i % 2]}) for i, p in enumerate(prompts(n))]
 
