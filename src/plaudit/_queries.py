@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
+from plaudit.errors import InputError
+
 
 def options_in(query: str) -> list[tuple[str, str]]:
     """Names and values of a query, in order; empty values count.
@@ -12,5 +14,13 @@ def options_in(query: str) -> list[tuple[str, str]]:
 
     Args:
         query: what follows the question mark.
+
+    Raises:
+        InputError: if an option is given twice: which one counts nobody knows.
     """
-    return parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
+    found = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
+    names = [name for name, _ in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"option {name!r} is given twice in {query!r}; give it once")
+    return found

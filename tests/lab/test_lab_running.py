@@ -309,7 +309,12 @@ def test_any_two_arms_are_compared_by_instances(tmp_path, monkeypatch, capsys):
     assert "\n| one | 3.400 [" in capsys.readouterr().out
     (tmp_path / "clone" / "runs" / "lab").mkdir(parents=True)
     assert main(["lab", "contrast", "strength_margins", "one", "short"]) == 2
-    assert "no instance of training/strength_margins in runs/lab" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no instance of training/strength_margins in runs/lab" in line
+    assert main(["lab", "list"]) == 0
+    assert capsys.readouterr().err == (
+        "results are those of runs/lab; those that this clone holds: --folder docs/evidence\n"
+    )
     for arms, said in (
         (["one", "shorts"], "has no arm 'shorts'; did you mean 'short'"),
         (["one", "short", "--metric", "acuracy"], "has no number 'acuracy'; did you mean 'accuracy'?"),

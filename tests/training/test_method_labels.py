@@ -43,6 +43,50 @@ def test_missing_labels_are_named(name, message, fit, tmp_path):
         fit(tmp_path, [Pair(ASKED, "a", "b")], objective=name)
 
 
+def by(*annotators):
+    return [Pair(ASKED, f"a {i}", "b", annotator=who) for i, who in enumerate(annotators)]
+
+
+ALIKE = [Rated(ASKED, "a", 3.0), Rated(ASKED, "b", 3.0)]
+SAME = Pair(ASKED, "a", "b", meta={"chosen_aspects": {"x": 1, "y": 2}, "rejected_aspects": {"x": 1, "y": 2}})
+APART = [Rated((Message("user", f"q {i}"),), "a", 1.0 + i) for i in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "message"),
+    [
+        ("dynamic-bradley-terry", [Pair(ASKED, "a", "b")], "no row has a margin or scores that differ, and without"),
+        ("dynamic-bradley-terry", [Pair(ASKED, "a", "b", margin=0.0)], "no row has a margin or scores that differ"),
+        ("balanced-sources", by("x", "x"), "all rows are of annotator 'x', and this objective weighs several"),
+        ("variational", by("x", "x"), "all rows are of annotator 'x', and this objective learns how people differ"),
+        *((name, ALIKE, "training: all 2 ratings are 3; there is nothing to learn") for name in
+          ("regression", "huber", "gaussian", "quantile", "evidential", "ordinal", "beliefs", "rating-distribution")),
+        ("aspects", [SAME], "training: no aspect's ratings differ; there is nothing to learn"),
+        ("rating-distribution?fidelity_coef=1", APART, "fidelity_coef compares the completions of a prompt, and no"),
+        ("mixture?experts=2&experts=3", by("x"), "option 'experts' is given twice in 'experts=2&experts=3'"),
+        *((name, [Ranked(ASKED, ("a", "b"), (1.0, 1.0))], "row 1: all 2 completions have the same score; nothing to")
+          for name in ("bradley-terry", "cross-encoder")),
+    ],
+)  # fmt: skip
+def test_labels_that_teach_nothing_are_refused(name, rows, message, fit, tmp_path):
+    with pytest.raises(InputError, match=message):
+        fit(tmp_path, rows, objective=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("dynamic-bradley-terry", [Pair(ASKED, "a", "b"), Pair(ASKED, "a", "c", margin=1.0)]),
+        ("dynamic-bradley-terry", [Ranked(ASKED, ("a", "b"), (1.0, 0.0))]),
+        ("balanced-sources", by("x", "y")),
+        ("rating-distribution?fidelity_coef=1", [APART[0], *ALIKE]),
+        ("aspects", [SAME, Pair(ASKED, "a", "b", meta={"chosen_aspects": {"x": 2}, "rejected_aspects": {"x": 1}})]),
+    ],
+)
+def test_where_some_rows_teach_something_they_are_taken(name, rows, fit, tmp_path):
+    assert fit(tmp_path, rows, objective=name).groups
+
+
 def levels_of(score, good=2.0):
     """Seven rows whose labels every objective of levels can read, and an eighth of this rating."""
     return [Rated(ASKED, f"a {i}", x, meta={"second": 2}) for i, x in enumerate([good] * 7 + [score])]
@@ -115,6 +159,14 @@ def test_a_missing_second_rating_is_named(row, message, fit, tmp_path):
         ("soft-bradley-terry", Rated(ASKED, "a", 1.0),
          "row 1: a rated row is none that objective soft-bradley-terry learns from; it needs pairs with preference, a "
          "probability"),
+        ("aspect-preferences", Rated(ASKED, "a", 1.0),
+         "row 1: a rated row is none that objective aspect-preferences learns from; it needs pairs with "
+         "aspect_preferences, name to a probability"),
+        ("variational", Rated(ASKED, "a", 1.0),
+         "row 1: a rated row is none that objective variational learns from; it needs pairs with annotator, who occurs "
+         "again"),
+        ("dynamic-bradley-terry", Rated(ASKED, "a", 1.0),
+         "row 1: a rated row holds no preference; convert it first (plaudit data convert --to pairs)"),
     ],
 )  # fmt: skip
 def test_rows_of_another_kind_are_told_what_helps(name, row, message, small, tmp_path):

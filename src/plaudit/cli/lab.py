@@ -48,11 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the action."""
+    told = ""
     if args.folder is None:
         args.folder = OURS if OURS.is_dir() and not RUNS.is_dir() else RUNS
-        if args.folder == OURS:
-            print(f"results are those of {OURS}", file=sys.stderr)
-    return {"list": _list, "run": _run, "contrast": _contrast, "evidence": _evidence}[args.action](args)
+        if OURS.is_dir():
+            more = "" if args.folder == OURS else f"; those that this clone holds: --folder {OURS}"
+            told = f"results are those of {args.folder}{more}"
+    code = {"list": _list, "run": _run, "contrast": _contrast, "evidence": _evidence}[args.action](args)
+    if told:
+        print(told, file=sys.stderr)
+    return code
 
 
 def _list(args: argparse.Namespace) -> int:

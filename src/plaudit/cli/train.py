@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,8 +79,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{records.n_broken} broken rows were set aside in {args.skip_broken}")
     shifted = read(args.shifted, whole=True).rows if args.shifted else ()
     with held(args.out):
-        if first() and (Path(args.out) / "model").is_dir():
-            print(f"{args.out}/model is there already; it is replaced when training has ended", file=sys.stderr)
+        replaced = ", in place of an earlier model" if (Path(args.out) / "model").is_dir() else ""
         strong = with_strengths(args, records.rows, config)
         rows = with_rewordings(args, strong, seed=config.seed)
         trained: Trained | Featured
@@ -97,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for line in trained.lines():
         print(line)
-    print(f"saved {args.out}/model; next: {chosen(config.objective).method.then.format(model=f'{args.out}/model')}")
+    following = chosen(config.objective).method.then.format(model=f"{args.out}/model")
+    print(f"saved {args.out}/model{replaced}; next: {following}")
     return 0
 
 

@@ -151,7 +151,8 @@ def _helps(row: Any, method: Chosen) -> str:
     further = set(method.method.columns) - PLAIN
     if method.method.labels not in RATED and isinstance(row, Rated) and further == {"strength"}:
         return "holds no preference; convert it first (plaudit data convert --to ranked)"  # scores become strengths
-    if method.method.labels in RATED or further:
+    asked = further or method.method.labels in (*RATED, "aspect-preferences") or method.method.beside
+    if asked:  # what no conversion adds
         return f"is none that objective {method.name} learns from; it needs {method.method.needs}"
     kind = kind_of_row(row)
     if isinstance(row, Sample) and "reward" not in row.meta:

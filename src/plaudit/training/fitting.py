@@ -28,7 +28,7 @@ from plaudit.runs.progress import Progress
 from plaudit.training.collating import Collator
 from plaudit.training.config import Backbone, FitConfig, LoopConfig
 from plaudit.training.curriculum import CurriculumTrainer
-from plaudit.training.groups import Group, TrainingRow, encode_groups, standardised, standardised_aspects
+from plaudit.training.groups import Group, TrainingRow, check_varied, encode_groups, standardised, standardised_aspects
 from plaudit.training.meta_trainer import MetaTrainer, check_meta
 from plaudit.training.methods import Method, chosen
 from plaudit.training.regularisers.columns import with_fair_columns
@@ -182,7 +182,12 @@ def _facts(
 
 
 def _on_one_scale(groups: list[Group], head: Head, method: Method) -> tuple[list[Group], Head]:
-    """Ratings as the fit reads them, and the head that knows the way back to the raters' scales."""
+    """Ratings as the fit reads them, and the head that knows the way back to the raters' scales.
+
+    Raises:
+        InputError: if all ratings are equal.
+    """
+    check_varied([g.aspects if method.labels == "aspects" else g.values for g in groups], method.labels)
     if method.labels == "aspects":
         groups, units = standardised_aspects(groups)
         head = replace(head, options={**head.options, **units})

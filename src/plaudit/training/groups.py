@@ -162,7 +162,9 @@ def _preferences(row: Pair | Ranked, index: int, labels: Labels, ties: bool) -> 
     scores = list(enumerate(row.scores))
     order = [(i, j) for i, a in scores for j, b in scores if a > b or (ties and a == b and i < j)]
     if not order and labels not in RATED:
-        raise InputError(f"row {index + 1}: all {len(row.scores)} completions have the same score; nothing to learn")
+        raise InputError(
+            f"row {index + 1}: all {len(row.scores)} completions have the same score; nothing to learn: leave it out"
+        )
     return order
 
 
@@ -207,6 +209,27 @@ def _group(
         prompts=tuple(e.prompt_length for e in encoded),
         columns=pair_columns(columns, row, pairs, index=index) | completion_columns(columns, row, index=index),
     )
+
+
+def check_varied(ratings: Sequence[np.ndarray[Any, Any] | None], labels: Labels) -> None:
+    """Refuses ratings that are all equal, each aspect's where there are several: nothing can be learned from them.
+
+    Args:
+        ratings: of each group, numbers a completion; NaN where there is none.
+        labels: what the objective reads; others than ratings pass.
+
+    Raises:
+        InputError: naming the rating.
+    """
+    given = [x.reshape(len(x), -1) for x in ratings if x is not None]
+    if labels not in RATED or not given:
+        return
+    table = np.concatenate(given)
+    known = np.isfinite(table)
+    low, high = (fold(np.where(known, table, edge), axis=0) for fold, edge in ((np.min, np.inf), (np.max, -np.inf)))
+    if known.any() and not (low < high).any():
+        each = f"all {int(known.sum())} ratings are {low[0]:g}" if len(low) == 1 else "no aspect's ratings differ"
+        raise InputError(f"training: {each}; there is nothing to learn: give rows whose ratings differ")
 
 
 def standardised(groups: Sequence[Group]) -> tuple[list[Group], float, float]:

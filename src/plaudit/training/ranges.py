@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from plaudit.errors import InputError
@@ -36,6 +37,26 @@ def check_strengths(rows: Sequence[TrainingRow], **_: Any) -> None:
             )
 
 
+def check_margins(rows: Sequence[TrainingRow], **options: Any) -> None:
+    """Refuses negative strengths, and rows of which none has a strength.
+
+    Args:
+        rows: what is trained on.
+        **options: of the objective; they play no part.
+
+    Raises:
+        InputError: naming the first row of negative strength, or saying what no row has.
+    """
+    check_strengths(rows, **options)
+    if not any(margin_of(row, 0, 1) for row in rows if isinstance(row, Pair)) and not any(
+        len(set(row.scores)) > 1 for row in rows if isinstance(row, Ranked)
+    ):
+        raise InputError(
+            "no row has a margin or scores that differ, and without them this objective is bradley-terry; give margin, "
+            "or train with bradley-terry"
+        )
+
+
 def check_ratings(rows: Sequence[TrainingRow], *, levels: int, **_: Any) -> None:
     """Refuses ratings outside 1 to `levels`.
 
@@ -52,6 +73,26 @@ def check_ratings(rows: Sequence[TrainingRow], *, levels: int, **_: Any) -> None
                 raise _outside(i, rating, f"ratings from 1 to {levels}")
 
 
+def check_distribution(rows: Sequence[TrainingRow], *, levels: int, fidelity_coef: float, **_: Any) -> None:
+    """The same, and refuses a fidelity loss, which is of two completions of one prompt, where there are no two.
+
+    Args:
+        rows: what is trained on; neighbouring rated rows of one prompt are compared.
+        levels: of the objective.
+        fidelity_coef: of the fidelity loss.
+
+    Raises:
+        InputError: naming the first row whose rating is outside the levels, or what no prompt has.
+    """
+    check_ratings(rows, levels=levels)
+    alone = all(isinstance(row, Rated) for row in rows)
+    if fidelity_coef and alone and not any(a.prompt == b.prompt for a, b in pairwise(rows)):
+        raise InputError(
+            "fidelity_coef compares the completions of a prompt, and no prompt has two in neighbouring rows; give more "
+            "completions a prompt, or leave it out"
+        )
+
+
 def check_levels(rows: Sequence[TrainingRow], *, levels: int, **_: Any) -> None:
     """Refuses ratings that are not whole numbers from 1 to `levels`.
 
@@ -64,6 +105,25 @@ def check_levels(rows: Sequence[TrainingRow], *, levels: int, **_: Any) -> None:
     """
     for i, row in enumerate(rows):
         _check_whole(i, _ratings(row), levels)
+
+
+def check_sources(rows: Sequence[TrainingRow], **_: Any) -> None:
+    """Refuses rows that are all of one source, where sources are weighed against each other.
+
+    Args:
+        rows: what is trained on; those without an annotator are left to the encoding.
+
+    Raises:
+        InputError: naming the only annotator.
+    """
+    found = {row.annotator for row in rows if isinstance(row, Pair)} | {
+        row.meta.get("annotator") for row in rows if isinstance(row, Ranked)
+    }
+    if len(found) == 1 and None not in found:
+        raise InputError(
+            f"all rows are of annotator {found.pop()!r}, and this objective weighs several against each other; give "
+            "rows of others too, or train with bradley-terry"
+        )
 
 
 def check_annotators(rows: Sequence[TrainingRow], **_: Any) -> None:
@@ -83,6 +143,11 @@ def check_annotators(rows: Sequence[TrainingRow], **_: Any) -> None:
                 "give annotator"
             )
         people[row.annotator] += 1
+    if len(people) == 1:
+        raise InputError(
+            f"all rows are of annotator {next(iter(people))!r}, and this objective learns how people differ; give rows "
+            "of others too, or train with bradley-terry"
+        )
     if max(people.values()) < 2:
         raise InputError(
             f"all {len(people)} annotators have one pair each: nobody can be predicted from what is known of them; "

@@ -82,7 +82,8 @@ def joint_rows(rows: Sequence[Pair | Ranked]) -> list[Pair]:
             raise InputError(f"row {i + 1}: {kind_of(row)} row holds no preference; give pairs or ranked rows")
         pairs = [tuple(row.samples())] if isinstance(row, Pair) else _ordered(row)
         if not pairs:
-            raise InputError(f"row {i + 1}: all {len(row.completions)} completions have the same score")  # type: ignore[union-attr]
+            many = len(row.completions)  # type: ignore[union-attr]  # a pair has an order
+            raise InputError(f"row {i + 1}: all {many} completions have the same score; nothing to learn: leave it out")
         for better, worse in pairs:
             orders = (shown(better, worse), shown(worse, better))
             first, second = (completion_messages(s.completion) for s in orders)

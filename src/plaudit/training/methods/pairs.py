@@ -10,9 +10,9 @@ OF_PAIRS: dict[str, Method] = {
         "log-sigmoid of the score difference, with margin and smoothing", PAIRS, f"{LOSSES}.pairs:logistic", "pair"
     ),
     "dynamic-bradley-terry": Method(
-        "the same, steeper where the row's margin is larger [77]", f"{PAIRS}; margins where there are any",
+        "the same, steeper where the row's margin is larger [77]", "ranked rows, and pairs of which some have a margin",
         f"{LOSSES}.pairs:dynamic", "pair", options={"scale": 1.0, "boost": 0.5, "rate": 0.5},
-        check=f"{RANGES}:check_strengths",
+        check=f"{RANGES}:check_margins",
     ),
     "demonstration-gap": Method(
         "the score of a demonstration less that of a policy's sample, held by squares [122]",

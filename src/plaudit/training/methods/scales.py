@@ -47,7 +47,7 @@ OF_LISTS_AND_RATINGS: dict[str, Method] = {
         f"{RATED}; score_std where there is any", f"{LOSSES}.ratings:distribution", "sequence",
         head=f"{LOSSES}.ratings:distribution_head", labels="values", columns=("rating_std",),
         options={"levels": 5, "fidelity_coef": 0.0, "rater_std": 0.5, "density": False},
-        check=f"{RANGES}:check_ratings",
+        check=f"{RANGES}:check_distribution",
     ),
     "ordinal": Method(
         "whole levels 1 to `levels`, with learned thresholds between them", RATED, f"{LOSSES}.ratings:ordinal",

@@ -233,7 +233,9 @@ def _ranked(row: Ranked, index: int, labels: bool) -> _Asked:
             f"row {index + 1}: scores {list(row.scores)} are no labels; give 0 and 1, or convert the row to pairs"
         )
     if not labels and not pairs:
-        raise InputError(f"row {index + 1}: all {len(row.scores)} completions have the same score; nothing to learn")
+        raise InputError(
+            f"row {index + 1}: all {len(row.scores)} completions have the same score; nothing to learn: leave it out"
+        )
     wanted = row.scores if labels else (math.nan,) * len(row.completions)
     metas = (row.meta,) * len(row.completions)
     return _Asked(row.prompt, row.completions, pairs, tuple(wanted), row.meta, index, row.scores, metas)

@@ -97,10 +97,9 @@ def _judge(name: str, share: float, bench: Bench, budget: Mapping[str, Any], see
     with tempfile.TemporaryDirectory(prefix="plaudit-lab-") as folder:
         if name in CAUSAL:
             options["backbone"] = _untrained_causal(Path(folder) / "start", seed=seed, size=budget["size"])
-        found = trained_in_world(
+        reward = trained_in_world(
             rows, seed=seed, size=budget["size"], epochs=budget["epochs"], objective=objective, **options
-        )
-        reward = found.reward
+        ).reward
         return by_scores(scorer_of(reward)) if isinstance(reward, Reward) else by_comparison(reward, bench)
 
 
