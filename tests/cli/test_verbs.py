@@ -68,7 +68,13 @@ def test_train_saves_a_model_that_transformers_opens(model_folder, capsys, pairs
     assert main([*words, "--max-length", "64", "--seed", "1", "--out", str(tmp_path / "next")]) == 0
     assert f"saved {tmp_path / 'next'}/model, in place of an earlier model; next:" in capsys.readouterr().out
     assert main(["train", "--objective", "help"]) == 0
-    assert capsys.readouterr().out.startswith("bradley-terry\n")
+    listed = capsys.readouterr().out
+    assert listed.startswith("bradley-terry\n")
+    assert main(["train", "--help"]) == 0
+    options = capsys.readouterr().out
+    named = re.findall(r"^  (--[a-z-]+)", listed, re.MULTILINE)
+    assert len(named) == 7
+    assert all(f"  {option} " in options for option in named)
 
 
 def test_inspect_shows_what_the_model_sees(model_folder, pairs_file, capsys):

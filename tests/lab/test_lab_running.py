@@ -215,7 +215,8 @@ def test_a_summary_puts_numbers_side_by_side(tmp_path):
     page = evidence_page(summarise({"a": (claim, runs), "b": (other, more)}))
     lines = page.splitlines()
     at = lines.index("## area/method, area/other in one table")
-    assert lines[at + 4 : at + 12] == [
+    assert lines[at + 4 : at + 14] == [
+        "- [area/method](#areamethod): v is not measured", "",
         "| arm | experiment | u@0 | u@20 | seconds@20 | v@20 |",
         "| --- | --- | --- | --- | --- | --- |",
         "| new | [area/method](#areamethod) | 1.500±6.353 | 3.000±0.000 | 120±0 | - |",

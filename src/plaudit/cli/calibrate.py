@@ -94,9 +94,20 @@ def model_folder(reference: str) -> Path:
 
 
 def _uncalibrated(folder: Path) -> Reward | Comparison:
-    """The model as it states its own margins, whatever calibration lies there already."""
+    """The model as it states its own margins, whatever calibration lies there already.
+
+    Raises:
+        InputError: if what it says of two completions is no margin between them.
+    """
+    from plaudit.rewards.manifest import Manifest
     from plaudit.rewards.registry import open_model
 
+    manifest = Manifest.read(folder)
+    if manifest is not None and manifest.reader == "likelihood" and manifest.head.get("kind") != "ratio":
+        raise InputError(
+            f"calibrate: {folder} answers a question about one completion with yes or no, and states how probable yes is; "
+            "what is calibrated is the margin between the rewards of two completions"
+        )
     return open_model(str(folder), calibrated=False)
 
 

@@ -17,6 +17,19 @@ from plaudit.training.config import Backbone, FitConfig
 from plaudit.training.methods import METHODS, chosen
 from plaudit.training.regularisers.naming import FAIR
 
+BESIDES = """
+More ways of learning a reward, which are no objectives:
+  --feature NAME=REF       a small network over named rewards, in place of texts [21]
+  --strength-by REF        the strength of each pair from models that vote on it [13]
+  --reword-by REF          light rewordings of the chosen completion beside it [17]
+  --contrastive-coef X     a prompt's completions kept apart [13]
+  --shifted FILE           meta steps towards telling a shifted policy's samples apart [13]; --meta-rate
+  --head-depth 2           a small network for a head [93]
+  --fair NAME              no group pays for the others; --fair help
+  plaudit data VERB        labels for the objectives above: confidence [216], hierarchy [104], community [69], principles [115]
+  plaudit rewards          likelihoods of a policy without training: ratio [42, 54], follow-up [6], answer [132], yes [123],
+                           discriminator [26]"""
+
 if TYPE_CHECKING:
     from plaudit.training.entry import Trained
 
@@ -49,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         for name, method in METHODS.items():
             options = ", ".join(f"{key}={_said(value)}" for key, value in method.options.items())
             print(f"{name}\n  {method.summary}\n  from {method.needs}{f'; options: {options}' if options else ''}")
+        print(BESIDES)
         return 0
     if args.fair == "help":
         for name, fair in FAIR.items():

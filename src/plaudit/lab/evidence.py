@@ -277,6 +277,8 @@ def _joined_section(rows: Sequence[Row]) -> list[str]:
         "experiments' instances are of one kind and not the same ones: a method that stands in several shows how far "
         "their levels differ, and differences with intervals are within one.",
         "",
+        *(f"- {_link(row.claim.name)}: {' '.join(row.claim.notes)}" for row in rows if row.claim.notes),
+        "",
         f"| arm | experiment | {' | '.join(columns)} |",
         "| --- | --- |" + " --- |" * len(columns),
     ]

@@ -331,6 +331,8 @@ def test_the_command_that_is_shown_next_runs(rows_for, small, tmp_path, capsys):
     pairs = tmp_path / "pairs.jsonl"
     write(pairs, rows_for("yes-token"))
     quick(rows_for("yes-token"), tmp_path / "run", small, objective="yes-token", epochs=1.0)
+    assert main(["calibrate", str(pairs), "--reward", str(tmp_path / "run")]) == 2
+    assert "answers a question about one completion with yes or no" in capsys.readouterr().err
     command = shlex.split(METHODS["yes-token"].then.format(model=tmp_path / "run" / "model"))
     assert main([str(pairs) if part == "HELD_OUT_PAIRS" else part for part in command[1:]]) == 0
     assert "accuracy" in capsys.readouterr().out
