@@ -105,8 +105,8 @@ def _uncalibrated(folder: Path) -> Reward | Comparison:
     manifest = Manifest.read(folder)
     if manifest is not None and manifest.reader == "likelihood" and manifest.head.get("kind") != "ratio":
         raise InputError(
-            f"calibrate: {folder} answers a question about one completion with yes or no, and states how probable yes is; "
-            "what is calibrated is the margin between the rewards of two completions"
+            f"calibrate: {folder} answers a question about one completion with yes or no, and states how probable yes "
+            "is; what is calibrated is the margin between the rewards of two completions"
         )
     return open_model(str(folder), calibrated=False)
 

@@ -26,9 +26,10 @@ More ways of learning a reward, which are no objectives:
   --shifted FILE           meta steps towards telling a shifted policy's samples apart [13]; --meta-rate
   --head-depth 2           a small network for a head [93]
   --fair NAME              no group pays for the others; --fair help
-  plaudit data VERB        labels for the objectives above: confidence [216], hierarchy [104], community [69], principles [115]
-  plaudit rewards          likelihoods of a policy without training: ratio [42, 54], follow-up [6], answer [132], yes [123],
-                           discriminator [26]"""
+  plaudit data VERB        labels for the objectives above: confidence [216], hierarchy [104], community [69],
+                           principles [115]
+  plaudit rewards          likelihoods of a policy, without training: ratio [42, 54], follow-up [6], answer [132],
+                           yes [123], discriminator [26]"""
 
 if TYPE_CHECKING:
     from plaudit.training.entry import Trained
