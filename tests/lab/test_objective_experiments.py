@@ -32,6 +32,7 @@ from plaudit.lab.experiments.training.other_objectives.rows import (
     rated_twice,
     with_aspects,
 )
+from plaudit.lab.experiments.training.published_embeddings import experiment as published
 from plaudit.lab.fitting import trained_in_world
 from plaudit.lab.running import log_path, read_results
 from plaudit.lab.worlds.assistant import ASPECTS, PolicyConfig, prepare
@@ -97,9 +98,24 @@ def test_both_completions_at_once(smoke, monkeypatch):
     assert told == same != dealt
     assert [sorted(levels) for levels in told] == [sorted(levels) for levels in dealt]
     assert steps == pytest.approx(as_many, rel=0.05) == pytest.approx(0.5, rel=0.05)
-    # the columns of the evidence page are the others'
-    summaries = {find_experiment(f"training/{name}").claim.summary for name in ("objectives", "cross_encoded_pairs")}
-    assert len(summaries) == 1
+
+
+def test_preference_embeddings_as_published(smoke):
+    arms = ["published@0", "unit@0", "regressed@0", "bradley-terry@0", "placebo@0", "longer", "oracle"]
+    found = smoke("training/published_embeddings", arms, unknown=("nothing",))
+    assert found["oracle"]["accuracy"] == 1.0
+    assert all(set(found["published@0"]) == set(numbers) for numbers in found.values())
+    # three objectives, and labels of another order: no two alike
+    assert len({found[arm]["correlation"] for arm in arms[:5]}) == 5
+    method = METHODS[published.SETTINGS["published"]]
+    assert (method.options["temperature"], method.options["init"]) == (0.1, "small")
+
+
+def test_experiments_of_one_table_have_its_columns():
+    names = ("objectives", "other_objectives", "cross_encoded_pairs", "published_embeddings")
+    claims = [find_experiment(f"training/{name}").claim for name in names]
+    assert len({claim.summary for claim in claims}) == 1
+    assert all(claim.notes for claim in claims)
 
 
 def test_objectives_on_features(smoke):
