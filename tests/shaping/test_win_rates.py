@@ -62,6 +62,8 @@ def test_groups_are_kept_apart():
     named = [Sample("q", t, group=g) for t, g in (("a", "1"), ("b", "2"))]
     assert np.isnan(WinRate(table)(named).reward).all()  # alone in their groups
     assert (WinRate(table)(named).outcome == Outcome.ABSTAINED).all()
+    alone = "no other completion of its prompt is scored together with it"
+    assert [d["reason"] for d in WinRate(table)(named).detail] == [alone, alone]
 
 
 def test_undecided_pairs_leave_the_means():
@@ -72,6 +74,9 @@ def test_undecided_pairs_leave_the_means():
     assert np.isnan(alone.reward[2])
     assert alone.outcome[2] == Outcome.INSTRUMENT_FAULT
     assert np.allclose(alone.reward[:2], [0.9, 0.1])
+    assert list(alone.detail) == [
+        {"compared": 1}, {"compared": 1}, {"compared": 0, "reason": "none of its 2 comparisons is decided"},
+    ]  # fmt: skip
 
 
 def test_empty_and_wrong_input():

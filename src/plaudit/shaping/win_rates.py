@@ -76,8 +76,19 @@ class WinRate:
         pairs = [(int(i), int(j)) for i, j in pairs_within(groups)]
         said = self.comparison([samples[i] for i, _ in pairs], [samples[j] for _, j in pairs])
         reward, outcome, compared = win_rates(said, pairs, n=len(samples), log_odds=not self._plain)
-        detail = tuple({"compared": int(c)} for c in compared)
+        met = np.bincount(np.array(pairs, dtype=np.int64).ravel(), minlength=len(samples))
+        detail = tuple(
+            {"compared": int(c)} if c else {"compared": 0, "reason": _why(int(m))}
+            for c, m in zip(compared, met, strict=True)
+        )
         return RewardBatch(reward, outcome, detail=detail)
+
+
+def _why(met: int) -> str:
+    """Why a sample that met so many others has no win rate."""
+    if not met:
+        return "no other completion of its prompt is scored together with it"
+    return f"none of its {met} comparisons is decided"
 
 
 def win_rates(
