@@ -63,6 +63,11 @@ APART = [Rated((Message("user", f"q {i}"),), "a", 1.0 + i) for i in range(3)]
           ("regression", "huber", "gaussian", "quantile", "evidential", "ordinal", "beliefs", "rating-distribution")),
         ("aspects", [SAME], "training: no aspect's ratings differ; there is nothing to learn"),
         ("rating-distribution?fidelity_coef=1", APART, "fidelity_coef compares the completions of a prompt, and no"),
+        ("cotraining?noise=2", by("x"), "objective cotraining: noise is 2"),
+        ("cotraining?ramp=-1", by("x"), "objective cotraining: ramp is -1"),
+        ("plackett-luce?top=-1", [Ranked(ASKED, ("a", "b"), (1.0, 0.0))], "objective plackett-luce: top is -1; give"),
+        ("variational?context=0", by("x", "y", "x"), "objective variational: context is 0; give at least 1"),
+        ("variational?beta=-1", by("x", "y", "x"), "objective variational: beta is -1; give at least 0"),
         ("mixture?experts=2&experts=3", by("x"), "option 'experts' is given twice in 'experts=2&experts=3'"),
         *((name, [Ranked(ASKED, ("a", "b"), (1.0, 1.0))], "row 1: all 2 completions have the same score; nothing to")
           for name in ("bradley-terry", "cross-encoder")),

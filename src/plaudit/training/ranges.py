@@ -126,15 +126,22 @@ def check_sources(rows: Sequence[TrainingRow], **_: Any) -> None:
         )
 
 
-def check_annotators(rows: Sequence[TrainingRow], **_: Any) -> None:
-    """Refuses pairs that do not say whose they are, and pairs of people of whom nobody has two.
+def check_annotators(rows: Sequence[TrainingRow], *, beta: float, **sizes: int) -> None:
+    """Refuses pairs that do not say whose they are, pairs of one person, and pairs of people of whom nobody has two.
 
     Args:
         rows: what is trained on.
+        beta: of the user model.
+        **sizes: its further options.
 
     Raises:
-        InputError: naming the first such row.
+        InputError: naming the first such row, or the option that is out of range.
     """
+    for name, value in sizes.items():
+        if value < 1:
+            raise InputError(f"objective variational: {name} is {value}; give at least 1")
+    if beta < 0:
+        raise InputError(f"objective variational: beta is {beta:g}; give at least 0")
     people: Counter[str] = Counter()
     for i, row in enumerate(rows):
         if not isinstance(row, Pair) or row.annotator is None:

@@ -59,6 +59,19 @@ def rank_list(
     )
 
 
+def check_top(_: Sequence[Pair | Ranked], *, top: int) -> None:
+    """Refuses a number of places that is none.
+
+    Args:
+        top: of `plackett_luce`; 0 is the whole list.
+
+    Raises:
+        InputError: if it is negative.
+    """
+    if top < 0:
+        raise InputError(f"objective plackett-luce: top is {top}; give so many first places, or 0 for the whole list")
+
+
 def check_gaps(rows: Sequence[Pair | Ranked], *, min_gap: float, curriculum: bool, **options: Any) -> None:
     """Refuses a `min_gap` of `rank_list` that cannot be compared with the scores of a pair, or that none of them meets.
 

@@ -133,8 +133,11 @@ def cotrained(
     return (_scaled_up(losses[0], kept[0], row["weight"]) + _scaled_up(losses[1], kept[1], row["weight"])) / 2
 
 
-def cotraining_head(**_: object) -> Head:
+def cotraining_head(*, noise: float, ramp: float, easy_first: bool) -> Head:
     """Two scores; the model's is their mean."""
+    del easy_first
+    check_number("objective cotraining", "noise", noise, low=0, high=1, within="[)")
+    check_number("objective cotraining", "ramp", ramp, low=0, high=1)
     return Head("aspects", 2, {"names": ["first", "second"]})
 
 

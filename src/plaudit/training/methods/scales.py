@@ -7,7 +7,7 @@ _LISTS = "ranked rows (pairs are lists of two)"
 OF_LISTS_AND_RATINGS: dict[str, Method] = {
     "plackett-luce": Method(
         "likelihood of the whole order of a list, ties included", _LISTS, f"{LOSSES}.lists:plackett_luce", "list",
-        options={"top": 0}, labels="order",
+        options={"top": 0}, labels="order", check=f"{LOSSES}.lists:check_top",
     ),
     "rank-list": Method(
         "neighbours of a list, members a few scores apart, the tail [136]", _LISTS, f"{LOSSES}.lists:rank_list",
