@@ -107,7 +107,7 @@ def check_levels(rows: Sequence[TrainingRow], *, levels: int, **_: Any) -> None:
         _check_whole(i, _ratings(row), levels)
 
 
-def check_sources(rows: Sequence[TrainingRow], **_: Any) -> None:
+def check_sources(rows: Sequence[Pair | Ranked], **_: Any) -> None:
     """Refuses rows that are all of one source, where sources are weighed against each other.
 
     Args:
@@ -116,12 +116,10 @@ def check_sources(rows: Sequence[TrainingRow], **_: Any) -> None:
     Raises:
         InputError: naming the only annotator.
     """
-    found = {row.annotator for row in rows if isinstance(row, Pair)} | {
-        row.meta.get("annotator") for row in rows if isinstance(row, Ranked)
-    }
-    if len(found) == 1 and None not in found:
+    said = [row.annotator if isinstance(row, Pair) else row.meta.get("annotator") for row in rows]
+    if None not in said and len(set(map(str, said))) == 1:
         raise InputError(
-            f"all rows are of annotator {found.pop()!r}, and this objective weighs several against each other; give "
+            f"all rows are of annotator {said[0]!r}, and this objective weighs several against each other; give "
             "rows of others too, or train with bradley-terry"
         )
 
