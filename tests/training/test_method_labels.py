@@ -49,6 +49,7 @@ def by(*annotators):
 
 ALIKE = [Rated(ASKED, "a", 3.0), Rated(ASKED, "b", 3.0)]
 SAME = Pair(ASKED, "a", "b", meta={"chosen_aspects": {"x": 1, "y": 2}, "rejected_aspects": {"x": 1, "y": 2}})
+OTHER = Pair(ASKED, "a", "b", meta={"chosen_aspects": {"x": 2}, "rejected_aspects": {"x": 1}})
 APART = [Rated((Message("user", f"q {i}"),), "a", 1.0 + i) for i in range(3)]
 
 
@@ -57,11 +58,7 @@ APART = [Rated((Message("user", f"q {i}"),), "a", 1.0 + i) for i in range(3)]
     [
         ("dynamic-bradley-terry", [Pair(ASKED, "a", "b")], "no row has a margin or scores that differ, and without"),
         ("dynamic-bradley-terry", [Pair(ASKED, "a", "b", margin=0.0)], "no row has a margin or scores that differ"),
-        ("balanced-sources", by("x", "x"), "all rows are of annotator 'x', and this objective weighs several"),
         ("variational", by("x", "x"), "all rows are of annotator 'x', and this objective learns how people differ"),
-        *((name, ALIKE, "training: all 2 ratings are 3; there is nothing to learn") for name in
-          ("regression", "huber", "gaussian", "quantile", "evidential", "ordinal", "beliefs", "rating-distribution")),
-        ("aspects", [SAME], "training: no aspect's ratings differ; there is nothing to learn"),
         ("rating-distribution?fidelity_coef=1", APART, "fidelity_coef compares the completions of a prompt, and no"),
         ("cotraining?noise=2", by("x"), "objective cotraining: noise is 2"),
         ("cotraining?ramp=-1", by("x"), "objective cotraining: ramp is -1"),
@@ -85,11 +82,29 @@ def test_labels_that_teach_nothing_are_refused(name, rows, message, fit, tmp_pat
         ("dynamic-bradley-terry", [Ranked(ASKED, ("a", "b"), (1.0, 0.0))]),
         ("balanced-sources", by("x", "y")),
         ("rating-distribution?fidelity_coef=1", [APART[0], *ALIKE]),
-        ("aspects", [SAME, Pair(ASKED, "a", "b", meta={"chosen_aspects": {"x": 2}, "rejected_aspects": {"x": 1}})]),
+        ("aspects", [SAME, OTHER]),
     ],
 )
 def test_where_some_rows_teach_something_they_are_taken(name, rows, fit, tmp_path):
     assert fit(tmp_path, rows, objective=name).groups
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "said"),
+    [
+        *((name, ALIKE, "all 2 ratings are 3") for name in
+          ("regression", "huber", "gaussian", "quantile", "evidential", "ordinal", "beliefs", "rating-distribution")),
+        ("aspects", [SAME], "no aspect's ratings differ"),
+        ("regression", [*ALIKE, Rated(ASKED, "c", 2.0)], None),
+        ("aspects", [SAME, OTHER], None),
+        ("bradley-terry", [Pair(ASKED, "a", "b")], None),
+    ],
+)  # fmt: skip
+def test_equal_ratings_are_told(name, rows, said, small, tmp_path):
+    lines = train_reward(rows, backbone=small, config=FitConfig(objective=name, max_length=64), out=tmp_path).lines()
+    assert [line for line in lines if "nothing to learn" in line] == (
+        [f"{said}: there was nothing to learn from"] if said else []
+    )
 
 
 def levels_of(score, good=2.0):

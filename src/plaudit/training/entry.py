@@ -52,6 +52,8 @@ class Trained:
             more = f["config"]["use_margin"] or f["config"]["contrastive_coef"]
             chance = " (log 2 = 0.6931 is chance)" if method.name == "bradley-terry" and not more else ""
             lines.append(f"loss {f['first_loss']:.4f} -> {f['last_loss']:.4f}{chance}")
+        if "equal" in f:
+            lines.append(f"{f['equal']}: there was nothing to learn from")
         rate = f["config"]["learning_rate"]
         if f["base"] == "scratch" and rate < 1e-4 and not f["config"].get("freeze"):
             lines.append(f"learning rate {rate:g} is one for pretrained models; a model from scratch wants about 1e-3")
@@ -103,7 +105,7 @@ def train_reward(
     fit = fit_reward_model(preferences, backbone=backbone, config=config, out=out, progress=progress, shifted=shifted)
     tenth = max(len(fit.losses) // 10, 1)
     sequences = sum(len(completions_of(r)) for r in preferences)
-    meta = {name: kept for name, kept in fit.reward.manifest.training.items() if name in ("shifted", "fair")}
+    meta = {name: kept for name, kept in fit.reward.manifest.training.items() if name in ("shifted", "fair", "equal")}
     return Trained(
         PreferenceModel(fit.reward) if fit.reward.head.compares else fit.reward,
         {

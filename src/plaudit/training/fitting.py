@@ -28,7 +28,7 @@ from plaudit.runs.progress import Progress
 from plaudit.training.collating import Collator
 from plaudit.training.config import Backbone, FitConfig, LoopConfig
 from plaudit.training.curriculum import CurriculumTrainer
-from plaudit.training.groups import Group, TrainingRow, check_varied, encode_groups, standardised, standardised_aspects
+from plaudit.training.groups import Group, TrainingRow, encode_groups, equal_ratings, standardised, standardised_aspects
 from plaudit.training.meta_trainer import MetaTrainer, check_meta
 from plaudit.training.methods import Method, chosen
 from plaudit.training.regularisers.columns import with_fair_columns
@@ -104,7 +104,9 @@ def fit_reward_model(
     model, tokenizer, template = build(rows, backbone, config)
     method, head = chosen(config.objective).method, trained_head(config, rows)
     encoder = Encoder(tokenizer, template)
-    groups, head = _on_one_scale(_encoded(rows, encoder, config, head), head, method)
+    groups = _encoded(rows, encoder, config, head)
+    alike = equal_ratings(groups, method.labels)
+    groups, head = _on_one_scale(groups, head, method)
     fair = fair_of(config.fair, config.group)
     told: dict[str, Any] = {}
     if fair is not None:
@@ -123,7 +125,7 @@ def fit_reward_model(
         head=_recorded(head),
         offset=offset,
         scale=scale,
-        training=_facts(groups, lists, config, key, told),
+        training=_facts(groups, lists, config, key, told) | ({"equal": alike} if alike else {}),
     )
     reward = ModelReward(merged(trainer.model), tokenizer, made, name=out.name)
     if trainer.is_world_process_zero():
@@ -182,12 +184,7 @@ def _facts(
 
 
 def _on_one_scale(groups: list[Group], head: Head, method: Method) -> tuple[list[Group], Head]:
-    """Ratings as the fit reads them, and the head that knows the way back to the raters' scales.
-
-    Raises:
-        InputError: if all ratings are equal.
-    """
-    check_varied([g.aspects if method.labels == "aspects" else g.values for g in groups], method.labels)
+    """Ratings as the fit reads them, and the head that knows the way back to the raters' scales."""
     if method.labels == "aspects":
         groups, units = standardised_aspects(groups)
         head = replace(head, options={**head.options, **units})

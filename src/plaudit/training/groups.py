@@ -211,25 +211,23 @@ def _group(
     )
 
 
-def check_varied(ratings: Sequence[np.ndarray[Any, Any] | None], labels: Labels) -> None:
-    """Refuses ratings that are all equal, each aspect's where there are several: nothing can be learned from them.
+def equal_ratings(groups: Sequence[Group], labels: Labels) -> str:
+    """What to say of ratings that are all equal, each aspect's where there are several; empty where some differ.
 
     Args:
-        ratings: of each group, numbers a completion; NaN where there is none.
-        labels: what the objective reads; others than ratings pass.
-
-    Raises:
-        InputError: naming the rating.
+        groups: of the training data.
+        labels: what the objective reads; of others than ratings there is nothing to say.
     """
+    ratings = [g.aspects if labels == "aspects" else g.values for g in groups]
     given = [x.reshape(len(x), -1) for x in ratings if x is not None]
     if labels not in RATED or not given:
-        return
+        return ""
     table = np.concatenate(given)
     known = np.isfinite(table)
     low, high = (fold(np.where(known, table, edge), axis=0) for fold, edge in ((np.min, np.inf), (np.max, -np.inf)))
-    if known.any() and not (low < high).any():
-        each = f"all {int(known.sum())} ratings are {low[0]:g}" if len(low) == 1 else "no aspect's ratings differ"
-        raise InputError(f"training: {each}; there is nothing to learn: give rows whose ratings differ")
+    if not known.any() or (low < high).any():
+        return ""
+    return f"all {int(known.sum())} ratings are {low[0]:g}" if len(low) == 1 else "no aspect's ratings differ"
 
 
 def standardised(groups: Sequence[Group]) -> tuple[list[Group], float, float]:

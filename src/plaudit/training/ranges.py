@@ -107,23 +107,6 @@ def check_levels(rows: Sequence[TrainingRow], *, levels: int, **_: Any) -> None:
         _check_whole(i, _ratings(row), levels)
 
 
-def check_sources(rows: Sequence[Pair | Ranked], **_: Any) -> None:
-    """Refuses rows that are all of one source, where sources are weighed against each other.
-
-    Args:
-        rows: what is trained on; those without an annotator are left to the encoding.
-
-    Raises:
-        InputError: naming the only annotator.
-    """
-    said = [row.annotator if isinstance(row, Pair) else row.meta.get("annotator") for row in rows]
-    if None not in said and len(set(map(str, said))) == 1:
-        raise InputError(
-            f"all rows are of annotator {said[0]!r}, and this objective weighs several against each other; give "
-            "rows of others too, or train with bradley-terry"
-        )
-
-
 def check_annotators(rows: Sequence[TrainingRow], *, beta: float, **sizes: int) -> None:
     """Refuses pairs that do not say whose they are, pairs of one person, and pairs of people of whom nobody has two.
 

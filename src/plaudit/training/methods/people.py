@@ -26,7 +26,7 @@ OF_ASPECTS_AND_PEOPLE: dict[str, Method] = {
     "balanced-sources": Method(
         "annotators weighed so that none pays for another's gain [130]", "pairs with annotator",
         f"{LOSSES}.people:balanced", "pair", head=f"{LOSSES}.people:balanced_head", options={"normalise": "none"},
-        columns=("source",), check=f"{RANGES}:check_sources",
+        columns=("source",),
     ),
     "variational": Method(
         "Bradley-Terry, and on its features a user model that is told some of a person's pairs [145]",
