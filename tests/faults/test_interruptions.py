@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -32,8 +33,9 @@ def test_ctrl_c_in_the_middle_of_a_run(tiny, tmp_path):
     words = ["run", tiny, "--out", out, "--set", "train.epochs=400"]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
-        program(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
-    ) as process:
+        program(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    ) as process:  # fmt: skip
         limit = time.monotonic() + 300
         while not list(out.glob("checkpoints/checkpoint-*/complete.json")):
             assert process.poll() is None, process.stderr.read()
