@@ -14,11 +14,10 @@ from plaudit.errors import InputError
 from plaudit.lab import find_experiment, instances
 from plaudit.lab.catalog import in_area, list_experiments
 from plaudit.lab.claim import read_claim
-from plaudit.lab.experiments.training.cross_encoded_pairs import experiment as cross_encoded
 from plaudit.lab.experiments.training.cyclic_annotators.experiment import as_lists
+from plaudit.lab.experiments.training.objectives import experiment as objectives
 from plaudit.lab.experiments.training.objectives.experiment import SETTINGS, fitted_slope, soft_pairs
 from plaudit.lab.experiments.training.objectives_on_features import experiment as on_features
-from plaudit.lab.experiments.training.other_objectives import experiment as other_objectives
 from plaudit.lab.experiments.training.other_objectives.experiment import SETTINGS as OTHERS
 from plaudit.lab.experiments.training.other_objectives.rows import (
     as_demonstrations,
@@ -48,7 +47,7 @@ ASKED = (Message("user", "q"),)
 def test_some_objectives_and_the_controls(smoke):
     experiment = find_experiment("training/objectives")
     arms = ["bradley-terry@20", "soft@20", "general-preference@0", "regression@40", "placebo@0", "longer", "oracle"]
-    found = smoke("training/objectives", arms, unknown=())
+    found = smoke("training/objectives", arms)
     assert found["oracle"]["accuracy"] == 1.0
     assert found["oracle"]["correlation"] == pytest.approx(1.0)
     assert found["oracle"]["best_of_4"] >= max(numbers["best_of_4"] for numbers in found.values())
@@ -64,9 +63,9 @@ def test_objectives_that_read_other_rows(smoke, monkeypatch):
         fits.append((groups_in(rows), found.facts["groups"], options["batch_size"]))
         return found
 
-    monkeypatch.setattr(other_objectives, "trained_in_world", recorded)
+    monkeypatch.setattr(objectives, "trained_in_world", recorded)
     claim = find_experiment("training/other_objectives").claim
-    found = smoke("training/other_objectives", [*(f"{name}@20" for name in OTHERS), "placebo@20", "oracle"], unknown=())
+    found = smoke("training/other_objectives", [*(f"{name}@20" for name in OTHERS), "placebo@20", "oracle"])
     assert found["oracle"]["accuracy"] == 1.0
     assert {f"{name}@{dose}" for name in OTHERS for dose in (0, 20, 40)} <= set(claim.arms)
     everything = {chosen(s.get("objective", "bradley-terry")).name for s in SETTINGS.values()}
@@ -88,9 +87,9 @@ def test_both_completions_at_once(smoke, monkeypatch):
         fits.append((options["objective"], [r.scores for r in rows], found.facts["groups"] / options["batch_size"]))
         return found
 
-    monkeypatch.setattr(cross_encoded, "trained_in_world", recorded)
+    monkeypatch.setattr(objectives, "trained_in_world", recorded)
     arms = ["cross-encoder@20", "bradley-terry@20", "placebo@20", "longer", "oracle"]
-    found = smoke("training/cross_encoded_pairs", arms, unknown=("nothing",))
+    found = smoke("training/cross_encoded_pairs", arms)
     assert found["oracle"]["accuracy"] == 1.0
     assert set(found["cross-encoder@20"]) == set(found["bradley-terry@20"])
     (one, told, steps), (two, same, as_many), (three, dealt, _) = fits
@@ -102,7 +101,7 @@ def test_both_completions_at_once(smoke, monkeypatch):
 
 def test_preference_embeddings_as_published(smoke):
     arms = ["published@0", "unit@0", "regressed@0", "bradley-terry@0", "placebo@0", "longer", "oracle"]
-    found = smoke("training/published_embeddings", arms, unknown=("nothing",))
+    found = smoke("training/published_embeddings", arms)
     assert found["oracle"]["accuracy"] == 1.0
     assert all(set(found["published@0"]) == set(numbers) for numbers in found.values())
     # three objectives, and labels of another order: no two alike

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -117,17 +117,8 @@ def fit_reward_model(
     lists = shifted_groups(shifted, encoder) if shifted else []
     key = content_hash([asdict(config), asdict(backbone), [g.key for g in groups], [g.key for g in lists]])
     trainer = _train(reward, groups, config, out, key, progress, lists)
-    head, offset, scale = (
-        (reward.head, 0.0, 1.0) if reward.head.compares else normalisation(reward, groups, config.seed)
-    )
-    made = replace(
-        reward.manifest,
-        head=_recorded(head),
-        offset=offset,
-        scale=scale,
-        training=_facts(groups, lists, config, key, told) | ({"equal": alike} if alike else {}),
-    )
-    reward = ModelReward(merged(trainer.model), tokenizer, made, name=out.name)
+    facts = _facts(groups, lists, config, key, {"fair": told, "equal": alike})
+    reward = _normalised(reward, groups, facts, config.seed, trainer)
     if trainer.is_world_process_zero():
         beside = chosen(config.objective).fit_beside(reward, rows)
         reward.save(out / "model")
@@ -135,6 +126,10 @@ def fit_reward_model(
             beside.save(out / "model")
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
+    return _fit(reward, groups, trainer)
+
+
+def _fit(reward: ModelReward, groups: Sequence[Group], trainer: Any) -> Fit:
     gate = reward.engine.gate
     return Fit(
         reward=reward,
@@ -171,13 +166,21 @@ def _encoded(rows: Sequence[TrainingRow], encoder: Encoder, config: FitConfig, h
     return groups
 
 
+def _normalised(
+    reward: ModelReward, groups: Sequence[Group], facts: dict[str, Any], seed: int, trainer: Any
+) -> ModelReward:
+    """The reward of the trained model, whose manifest says of what its scores are deviations, and what was learned."""
+    head, offset, scale = (reward.head, 0.0, 1.0) if reward.head.compares else normalisation(reward, groups, seed)
+    made = replace(reward.manifest, head=_recorded(head), offset=offset, scale=scale, training=facts)
+    return ModelReward(merged(trainer.model), reward.tokenizer, made, name=reward.name)
+
+
 def _facts(
-    groups: Sequence[Group], lists: Sequence[Group], config: FitConfig, key: str, fair: dict[str, Any]
+    groups: Sequence[Group], lists: Sequence[Group], config: FitConfig, key: str, told: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the manifest keeps of a fit."""
+    """What the manifest keeps of a fit, and of what it was `told` whatever there is."""
     found = {"groups": len(groups), "pairs": sum(g.n_pairs for g in groups), "config": asdict(config), "key": key}
-    if fair:
-        found["fair"] = fair
+    found |= {name: said for name, said in told.items() if said}
     if lists:
         found["shifted"] = {"groups": len(lists), "completions": sum(len(g.sequences) for g in lists)}
     return found

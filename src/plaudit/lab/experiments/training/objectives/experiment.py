@@ -7,11 +7,13 @@ one) and see each token equally often. One kind of request never occurs in train
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,26 +107,73 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
         truly worth above a random completion; `seconds` of the fit.
     """
     del fit  # it fits by Bradley-Terry only
-    return judged(seed, arm, budget, _judge)
+    return judged(seed, arm, budget, (*SETTINGS, "placebo"), _lessons)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an arm is to learn from.
+
+    Attributes:
+        name: of the arm, without its share.
+        share: of its lists that were rated upside down.
+        seed: of the instance.
+        bench: of the instance.
+        lists: rated; those of `placebo` with their levels in another order.
+        budget: of the claim.
+        folder: for what the fit reads from a disk; it is gone when the fit has ended.
+    """
+
+    name: str
+    share: float
+    seed: int
+    bench: Bench
+    lists: Sequence[Ranked]
+    budget: Mapping[str, Any]
+    folder: Path
 
 
 def judged(
-    seed: int, arm: str, budget: Mapping[str, Any],
-    fitted: Callable[[str, float, Bench, Mapping[str, Any], int], Judge],
+    seed: int, arm: str, budget: Mapping[str, Any], names: Collection[str],
+    lessons: Callable[[Asked], tuple[Sequence[Any], dict[str, Any]]],
 ) -> dict[str, float]:  # fmt: skip
-    """The numbers of an arm `name@share`.
+    """The numbers of an arm `name@share`: of a fit, of the true reward (`oracle`), or of the length (`longer`).
 
     Args:
         seed: of the instance.
         arm: its name, and the share of wrong lists in per cent.
-        budget: of the claim.
-        fitted: from name, share, bench, budget and seed to what the arm fits.
+        budget: of the claim; `opponents` of a comparison where it has them.
+        names: of the arms that fit something.
+        lessons: from what is asked to the rows that are learned from and the options of the fit.
+
+    Raises:
+        InputError: if the arm is not known.
     """
-    bench = bench_of(seed, *sorted(budget.items()))
     name, _, share = arm.partition("@")
+    if name not in names and name not in CONTROLS:
+        raise InputError(f"objectives: arm {arm!r} is not known; the claim lists the arms")
+    bench = bench_of(seed, *sorted(budget.items()))
     started = time.process_time()
-    judge = fitted(name, int(share or 0) / 100, bench, budget, seed)
+    if name in CONTROLS:
+        judge = by_scores(CONTROLS[name](bench))
+    else:
+        judge = _fitted(name, int(share or 0) / 100, bench, budget, seed, lessons)
     return {"seconds": time.process_time() - started} | measured(judge, bench, budget, seed)
+
+
+def _fitted(
+    name: str, share: float, bench: Bench, budget: Mapping[str, Any], seed: int,
+    lessons: Callable[[Asked], tuple[Sequence[Any], dict[str, Any]]],
+) -> Judge:  # fmt: skip
+    lists = bench.world.lists(budget["lists"], each=budget["each"], seed=1, without=(bench.held_out,), flips=share)
+    if name == "placebo":
+        lists = with_shuffled_levels(lists, seed)
+    with tempfile.TemporaryDirectory(prefix="plaudit-lab-") as folder:
+        rows, options = lessons(Asked(name, share, seed, bench, lists, budget, Path(folder)))
+        fit = trained_in_world(rows, seed=seed, size=budget["size"], epochs=budget["epochs"], **options)
+    if isinstance(fit.reward, Reward):
+        return by_scores(scorer_of(fit.reward))
+    return by_comparison(fit.reward, bench, opponents=budget.get("opponents", OPPONENTS))
 
 
 def measured(judge: Judge, bench: Bench, budget: Mapping[str, Any], seed: int) -> dict[str, float]:
@@ -175,16 +224,16 @@ def by_comparison(comparison: Comparison, bench: Bench, *, opponents: int = OPPO
     return Judge(scores, margins)
 
 
-def control(name: str, bench: Bench) -> Judge | None:
-    """What the arms judge by that fit nothing, the true reward and the length of a text; None for other arms."""
-    if name == "oracle":
-        return by_scores(scorer_of(bench.world.reward))
-    return by_scores(length_of) if name == "longer" else None
-
-
 def length_of(samples: Sequence[Sample]) -> np.ndarray:
     """Words of each text, (n,)."""
     return np.array([float(len(s.text.split())) for s in samples])
+
+
+CONTROLS: dict[str, Callable[[Bench], Scorer]] = {
+    "oracle": lambda bench: scorer_of(bench.world.reward),
+    "longer": lambda _: length_of,
+}
+"""Arms that fit nothing, and what they judge by."""
 
 
 def accuracy(margin: np.ndarray, rows: Sequence[Pair]) -> float:
@@ -269,21 +318,15 @@ def _some(pool: Pool, at: Sequence[int]) -> Pool:
     )  # fmt: skip
 
 
-def _judge(name: str, share: float, bench: Bench, budget: Mapping[str, Any], seed: int) -> Judge:
-    if found := control(name, bench):
-        return found
-    rows = bench.world.lists(budget["lists"], each=budget["each"], seed=1, without=(bench.held_out,), flips=share)
-    options = dict(SETTINGS["bradley-terry" if name == "placebo" else name])
-    training: Sequence[Any] = rows
-    if name == "placebo":
-        training = with_shuffled_levels(rows, seed)
-    if name == "soft":
-        training = soft_pairs(rows)
-        options["batch_size"] = round(32 * len(training) / len(rows))  # as many steps as the arms that read lists
-    if name == "cotraining":
-        options["objective"] = f"cotraining?noise={max(share, 0.0)}"
-    reward = trained_in_world(training, seed=seed, size=budget["size"], epochs=budget["epochs"], **options).reward
-    return by_scores(scorer_of(reward)) if isinstance(reward, Reward) else by_comparison(reward, bench)
+def _lessons(asked: Asked) -> tuple[Sequence[Any], dict[str, Any]]:
+    options = dict(SETTINGS["bradley-terry" if asked.name == "placebo" else asked.name])
+    if asked.name == "cotraining":
+        options["objective"] = f"cotraining?noise={max(asked.share, 0.0)}"
+    if asked.name != "soft":
+        return asked.lists, options
+    rows = soft_pairs(asked.lists)
+    # as many steps as the arms that read lists
+    return rows, options | {"batch_size": round(32 * len(rows) / len(asked.lists))}
 
 
 def soft_pairs(rows: Sequence[Ranked]) -> list[Pair]:

@@ -6,22 +6,12 @@ further raters say of their completions, or the aspects of these.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from plaudit.errors import InputError
 from plaudit.lab.experiment import Fit
-from plaudit.lab.experiments.training.objectives.experiment import (
-    Bench,
-    Judge,
-    by_comparison,
-    by_scores,
-    control,
-    judged,
-    with_shuffled_levels,
-)
+from plaudit.lab.experiments.training.objectives.experiment import Asked, Bench, judged
 from plaudit.lab.experiments.training.other_objectives.rows import (
     as_demonstrations,
     by_annotator,
@@ -34,11 +24,9 @@ from plaudit.lab.experiments.training.other_objectives.rows import (
     told_twice,
     with_aspects,
 )
-from plaudit.lab.fitting import scorer_of, trained_in_world
 from plaudit.lab.worlds.assistant.policy import llama_config
 from plaudit.lab.worlds.assistant.tokenizer import build_tokenizer
 from plaudit.records.rows import Ranked
-from plaudit.rewards.base import Reward
 
 Rows = Callable[[Bench, Sequence[Ranked], int, float], Sequence[Any]]
 
@@ -81,26 +69,18 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
         As `training/objectives`.
     """
     del fit  # it fits by Bradley-Terry only
-    return judged(seed, arm, budget, _judge)
+    return judged(seed, arm, budget, (*SETTINGS, "placebo"), _lessons)
 
 
-def _judge(name: str, share: float, bench: Bench, budget: Mapping[str, Any], seed: int) -> Judge:
-    if found := control(name, bench):
-        return found
-    if name not in SETTINGS and name != "placebo":
-        raise InputError(f"other_objectives: arm {name!r} is not known; the claim lists the arms")
-    lists = bench.world.lists(budget["lists"], each=budget["each"], seed=1, without=(bench.held_out,), flips=share)
-    objective, made = SETTINGS["bradley-terry" if name == "placebo" else name]
-    rows = made(bench, with_shuffled_levels(lists, seed) if name == "placebo" else lists, seed, share)
+def _lessons(asked: Asked) -> tuple[Sequence[Any], dict[str, Any]]:
+    objective, made = SETTINGS["bradley-terry" if asked.name == "placebo" else asked.name]
+    rows = made(asked.bench, asked.lists, asked.seed, asked.share)
     # as many steps for all arms: a batch counts groups, and neighbouring rows of one prompt without a pair are one
-    options: dict[str, Any] = {"batch_size": max(1, round(32 * groups_in(rows) / len(lists)))}
-    with tempfile.TemporaryDirectory(prefix="plaudit-lab-") as folder:
-        if name in CAUSAL:
-            options["backbone"] = _untrained_causal(Path(folder) / "start", seed=seed, size=budget["size"])
-        reward = trained_in_world(
-            rows, seed=seed, size=budget["size"], epochs=budget["epochs"], objective=objective, **options
-        ).reward
-        return by_scores(scorer_of(reward)) if isinstance(reward, Reward) else by_comparison(reward, bench)
+    batch = max(1, round(32 * groups_in(rows) / len(asked.lists)))
+    options: dict[str, Any] = {"objective": objective, "batch_size": batch}
+    if asked.name in CAUSAL:
+        options["backbone"] = _untrained_causal(asked.folder / "start", seed=asked.seed, size=asked.budget["size"])
+    return rows, options
 
 
 def _untrained_causal(folder: Path, *, seed: int, size: str) -> Path:

@@ -8,19 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from plaudit.errors import InputError
 from plaudit.lab.experiment import Fit
-from plaudit.lab.experiments.training.objectives.experiment import (
-    Bench,
-    Judge,
-    by_comparison,
-    by_scores,
-    control,
-    judged,
-    with_shuffled_levels,
-)
-from plaudit.lab.fitting import scorer_of, trained_in_world
-from plaudit.rewards.base import Reward
+from plaudit.lab.experiments.training.objectives.experiment import judged
 
 SETTINGS = {
     "bradley-terry": "bradley-terry",
@@ -39,17 +28,4 @@ def run_instance(seed: int, arm: str, *, budget: Mapping[str, Any], fit: Fit) ->
         As `training/objectives`.
     """
     del fit  # it fits by Bradley-Terry only
-    return judged(seed, arm, budget, _judge)
-
-
-def _judge(name: str, share: float, bench: Bench, budget: Mapping[str, Any], seed: int) -> Judge:
-    if found := control(name, bench):
-        return found
-    if name not in SETTINGS:
-        raise InputError(f"published_embeddings: arm {name!r} is not known; the claim lists the arms")
-    lists = bench.world.lists(budget["lists"], each=budget["each"], seed=1, without=(bench.held_out,), flips=share)
-    rows = with_shuffled_levels(lists, seed) if name == "placebo" else lists
-    reward = trained_in_world(
-        rows, seed=seed, size=budget["size"], epochs=budget["epochs"], objective=SETTINGS[name]
-    ).reward
-    return by_scores(scorer_of(reward)) if isinstance(reward, Reward) else by_comparison(reward, bench)
+    return judged(seed, arm, budget, SETTINGS, lambda asked: (asked.lists, {"objective": SETTINGS[asked.name]}))
