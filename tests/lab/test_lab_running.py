@@ -373,4 +373,7 @@ def test_the_command_lists_and_writes_the_page(tmp_path, capsys):
     assert "--instances is 'confirmatory:x'" in capsys.readouterr().err
     assert main(["lab", "evidence", "--folder", str(tmp_path / "evidnce")]) == 2
     assert "evidnce: no such folder" in capsys.readouterr().err
+    for words in (["list"], ["contrast", "strength_margins", "one", "short"]):
+        assert main(["lab", *words, "--folder", str(tmp_path / "nowhere")]) == 2
+        assert "nowhere: no such folder; give --folder" in capsys.readouterr().err
     assert main(["lab", "run", "nothing", "--folder", str(tmp_path)]) == 2

@@ -49,15 +49,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the action."""
     told = ""
-    if args.folder is None:
+    given = args.folder is not None
+    if not given:
         args.folder = OURS if OURS.is_dir() and not RUNS.is_dir() else RUNS
         if OURS.is_dir():
             more = "" if args.folder == OURS else f"; those that this clone holds: --folder {OURS}"
             told = f"results are those of {args.folder}{more}"
+    if args.action == "evidence" or (given and args.action != "run"):
+        _check_there(args.folder)
     code = {"list": _list, "run": _run, "contrast": _contrast, "evidence": _evidence}[args.action](args)
     if told:
         print(told, file=sys.stderr)
     return code
+
+
+def _check_there(folder: Path) -> None:
+    if not folder.is_dir():
+        raise MissingError(f"lab: {folder}: no such folder; give --folder, or run plaudit lab run first")
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -154,8 +162,6 @@ def _evidence(args: argparse.Namespace) -> int:
     from plaudit.runs.atomic import write_text
 
     claims = in_area(list_experiments(), args.area)
-    if not args.folder.is_dir():
-        raise MissingError(f"lab: {args.folder}: no such folder; give --folder, or run plaudit lab run first")
     results = {name: (claim, read_results(args.folder, claim)) for name, claim in claims.items()}
     page = evidence_page(summarise(results), ranking_agreements(results))
     if args.out is None:

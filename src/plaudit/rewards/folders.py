@@ -205,8 +205,9 @@ def check_place(out: str | Path, *sources: str | Path) -> None:
     """
     check_replaceable(out, mark="config.json")
     for source in sources:
-        if Path(source).is_dir() and of_run(Path(source)).resolve().is_relative_to(Path(out).resolve()):
-            raise InputError(f"write: {out} is or holds {source}, which is read; name another folder")
+        read = of_run(Path(source))
+        if read.is_dir() and read.resolve().is_relative_to(Path(out).resolve()):
+            raise InputError(f"write: {out} is or holds {read}, which is read; name another folder")
 
 
 def open_tokenizer(reference: str) -> Any:
